@@ -1,0 +1,53 @@
+# Everything runs in one virtual environment that is made on first use. `make help` lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?=
+TEST ?=
+
+ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV)
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help env libero demo test test-slow test-packaging test-all lint format clean clean-env
+
+help: ## list these commands
+	@echo 'make COMMAND [VENV=.venv] [PYTHON=python3]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  %-18s%s\n", $$1, $$2}'
+
+env: ## make the virtual environment
+	@$(ENVIRONMENT)
+
+libero: ## add the LIBERO simulator to it (1.3 GB)
+	@$(ENVIRONMENT) --libero
+
+demo: ## run the policy on a simulated arm; DEMO='--help' lists its options
+	@$(ENVIRONMENT) --rendering
+	@$(BIN)/mode_ros demo $(DEMO)
+
+test: env ## run the tests; TEST='-k name' picks some
+	@$(BIN)/pytest -m 'not slow and not packaging' $(TEST)
+
+test-slow: env ## run the tests marked slow
+	@$(BIN)/pytest -m 'slow and not packaging' $(TEST)
+
+test-packaging: env ## install mode_ros with pip and colcon, four ways
+	@$(BIN)/pytest -m packaging $(TEST)
+
+test-all: env ## run every test
+	@$(BIN)/pytest $(TEST)
+
+lint: env ## check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: env ## put the code in the common style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## remove what builds and tests leave behind; the environment stays
+	@rm -rf build dist install log mode_ros.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+clean-env: ## remove the virtual environment
+	@rm -rf $(VENV)

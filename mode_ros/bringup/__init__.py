@@ -1,0 +1,1 @@
+"""What is started together, written once for the launch files and the demo."""

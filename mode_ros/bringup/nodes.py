@@ -1,0 +1,35 @@
+"""What is started together: the one list that the launch files and the demo both read."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process. executable: its name in lib/mode_ros and its module in mode_ros.nodes; it is also the node's."""
+
+    executable: str
+    parameters: Mapping[str, Any]
+
+
+def robot_nodes(contract: str, checkpoint: str, device: str = '', use_sim_time: bool = False) -> list[NodeSpec]:
+    """The nodes beside a robot's own drivers. Empty strings leave a parameter to the settings file."""
+    clock = {'use_sim_time': use_sim_time}
+    return [
+        NodeSpec('policy_node', _given(contract=contract, checkpoint=checkpoint, device=device) | clock),
+        NodeSpec('controller_node', _given(contract=contract) | clock),
+    ]
+
+
+def simulation_nodes(contract: str, checkpoint: str, device: str = '', simulator: str = '', task: str = '',
+                     **simulation: Any) -> list[NodeSpec]:
+    """A simulated robot and the nodes of a real one. simulation: further parameters of sim_node."""
+    # The simulator is the clock's source, so it runs on wall time itself.
+    simulated = NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task, **simulation))
+    return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True)]
+
+
+def _given(**parameters: Any) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value not in ('', None)}

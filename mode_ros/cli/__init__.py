@@ -1,0 +1,1 @@
+"""The `mode_ros` command: one verb per file."""

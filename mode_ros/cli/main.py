@@ -1,0 +1,45 @@
+"""`mode_ros VERB …`: finds the verb's module, and turns a user's mistakes into one sentence.
+
+A verb is a module in this package with HELP (one line), add_arguments(parser) and run(arguments) -> exit status. It
+imports what is heavy inside run, so that `mode_ros --help` answers at once.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from mode_ros.errors import UserError
+
+# Verb to module, in the order of the help text.
+VERBS = {'demo': 'demo', 'init': 'init', 'check': 'check'}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    parser = argparse.ArgumentParser(prog='mode_ros', description='Teach a manipulator by showing it.')
+    verbs = parser.add_subparsers(metavar='VERB', required=True)
+    for name, module_name in VERBS.items():
+        module = importlib.import_module(f'mode_ros.cli.{module_name}')
+        verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command; exits 0 when done, 1 after an error, 2 for a wrong command line, 130 on Ctrl-C."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        sys.exit(parsed.run(parsed))
+    except UserError as error:
+        print(f'mode_ros: {error}', file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == '__main__':
+    main()

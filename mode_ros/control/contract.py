@@ -1,0 +1,308 @@
+"""The robot contract: what must be the same while recording, converting, training and running.
+
+One YAML file names the topics, field orders, units, image sizes, rate and limits of a robot. The recorder, the
+converter, the trainer and the nodes all read it through this module; its text travels inside every bag, data set and
+checkpoint, and `differences` tells where two of them disagree.
+"""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mode_ros.errors import UserError
+
+NANOSECONDS = 1_000_000_000
+
+TWIST_NAMES = ('x', 'y', 'z', 'roll', 'pitch', 'yaw')
+POSE_NAMES = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
+
+Name = Annotated[str, Field(pattern=r'^[A-Za-z][A-Za-z0-9_]*$')]
+Topic = Annotated[str, Field(pattern=r'^[/~]?[A-Za-z_][A-Za-z0-9_/]*[A-Za-z0-9_]$|^[A-Za-z]$')]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class Camera(_Section):
+    """One camera stream: sensor_msgs/Image or sensor_msgs/CompressedImage."""
+
+    name: Name
+    topic: Topic
+    transport: Literal['raw', 'compressed'] = Field('raw', description='Message type: Image or CompressedImage.')
+    width: int = Field(ge=16, le=4096, description='Pixels the policy sees; messages of another size are resized.')
+    height: int = Field(ge=16, le=4096)
+    encoding: Literal['rgb8'] = Field('rgb8', description='Pixels the policy sees; other colour encodings convert.')
+    max_age: Seconds = Field(description='Seconds after which the stream counts as dead.')
+
+
+class State(_Section):
+    """One state stream: sensor_msgs/JointState (one field of it) or geometry_msgs/PoseStamped."""
+
+    name: Name
+    topic: Topic
+    type: Literal['joint_state', 'pose']
+    field: Literal['position', 'velocity', 'effort'] = 'position'
+    names: tuple[str, ...] = Field(min_length=1, description='Joints in the order of the vector; messages may differ.')
+    unit: str
+    max_age: Seconds
+
+    @model_validator(mode='after')
+    def _names_fit(self) -> State:
+        _refuse_repeats(self.names, f'state {self.name!r} names')
+        if self.type == 'pose' and self.names != POSE_NAMES:
+            raise ValueError(f'a pose has the names {list(POSE_NAMES)}, not {list(self.names)}')
+        return self
+
+
+class Dimension(_Section):
+    """One number of the action and its limits, all in `unit` (per control period where a step is meant)."""
+
+    name: str = Field(min_length=1)
+    unit: str
+    lower: Finite
+    upper: Finite
+    max_step: Positive | None = Field(None, description='Largest change in one control period.')
+    max_step_change: Positive | None = Field(None, description='Largest change of that step from period to period.')
+
+    @model_validator(mode='after')
+    def _ordered(self) -> Dimension:
+        if not self.lower < self.upper:
+            raise ValueError(f'lower {self.lower} must be below upper {self.upper}')
+        return self
+
+
+class Output(_Section):
+    """Where a group's commands go, and as which message."""
+
+    adapter: Literal['joint_trajectory', 'forward_command', 'twist'] = Field(
+        description='trajectory_msgs/JointTrajectory, std_msgs/Float64MultiArray or geometry_msgs/TwistStamped.'
+    )
+    topic: Topic
+    frame_id: str = Field('', description='Frame of a twist.')
+
+
+class ActionGroup(_Section):
+    """Dimensions that are commanded together by one message."""
+
+    name: Name
+    kind: Literal['absolute', 'delta'] = Field(description='Targets, or displacements per control period.')
+    dimensions: tuple[Dimension, ...] = Field(min_length=1)
+    output: Output
+    feedback: Name | None = Field(None, description='State stream that measures an absolute group, name by name.')
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dimension.name for dimension in self.dimensions)
+
+    @model_validator(mode='after')
+    def _adapter_fits(self) -> ActionGroup:
+        if self.output.adapter == 'twist':
+            if self.kind != 'delta':
+                raise ValueError("a twist commands displacements: its kind is 'delta'")
+            if self.names not in (TWIST_NAMES[:3], TWIST_NAMES):
+                raise ValueError(f'a twist has the dimensions {list(TWIST_NAMES[:3])} or {list(TWIST_NAMES)}')
+            for dimension in self.dimensions:
+                expected = 'm' if dimension.name in TWIST_NAMES[:3] else 'rad'
+                if dimension.unit != expected:
+                    raise ValueError(f'dimension {dimension.name!r} of a twist is in {expected!r}')
+        elif self.kind == 'delta':
+            raise ValueError(f"the adapter {self.output.adapter!r} commands targets: its kind is 'absolute'")
+        for dimension in self.dimensions:
+            if self.kind == 'delta' and not dimension.lower <= 0 <= dimension.upper:
+                raise ValueError(f'dimension {dimension.name!r} excludes 0, the displacement that stands still')
+            limited = dimension.max_step is not None or dimension.max_step_change is not None
+            if self.kind == 'absolute' and limited and self.feedback is None:
+                raise ValueError(f'dimension {dimension.name!r} limits its step, so the group needs feedback to start '
+                                 'from where the robot is')
+        return self
+
+
+class Observation(_Section):
+    """Everything the policy may look at."""
+
+    cameras: tuple[Camera, ...] = ()
+    states: tuple[State, ...] = ()
+
+    @model_validator(mode='after')
+    def _some_stream(self) -> Observation:
+        names = [stream.name for stream in (*self.cameras, *self.states)]
+        if not names:
+            raise ValueError('name at least one camera or state')
+        _refuse_repeats(names, 'streams')
+        return self
+
+
+class Contract(_Section):
+    """A robot as recorder, converter, trainer and nodes see it."""
+
+    robot: Name
+    rate: float = Field(gt=0, le=1000, allow_inf_nan=False, description='Control periods per second (Hz).')
+    observation: Observation
+    goal_topic: Topic = Field('goal', description='std_msgs/String, transient local: the task in plain language.')
+    action: tuple[ActionGroup, ...] = Field(min_length=1)
+
+    @model_validator(mode='after')
+    def _consistent(self) -> Contract:
+        _refuse_repeats([group.name for group in self.action], 'action groups')
+        _refuse_repeats(self.action_names, 'action dimensions')
+        states = {state.name: state for state in self.observation.states}
+        for group in self.action:
+            if group.feedback is None:
+                continue
+            if group.feedback not in states:
+                raise ValueError(f'action group {group.name!r} has feedback {group.feedback!r}, which is no state '
+                                 f'(states: {sorted(states)})')
+            missing = set(group.names) - set(states[group.feedback].names)
+            if missing:
+                raise ValueError(f'feedback {group.feedback!r} of action group {group.name!r} does not measure '
+                                 f'{sorted(missing)}')
+        return self
+
+    @property
+    def period(self) -> int:
+        """Nanoseconds from one command to the next."""
+        return round(NANOSECONDS / self.rate)
+
+    @property
+    def period_seconds(self) -> float:
+        return 1.0 / self.rate
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """All action dimensions, group after group: the order of every action vector."""
+        return tuple(dimension for group in self.action for dimension in group.dimensions)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return tuple(dimension.name for dimension in self.dimensions)
+
+    @cached_property
+    def delta_mask(self) -> NDArray[np.bool_]:
+        """[d], True where an action is a displacement."""
+        return np.array([group.kind == 'delta' for group in self.action for _ in group.dimensions])
+
+    @property
+    def group_slices(self) -> dict[str, slice]:
+        """Where each group lies in the action vector."""
+        slices, start = {}, 0
+        for group in self.action:
+            slices[group.name] = slice(start, start + len(group.dimensions))
+            start += len(group.dimensions)
+        return slices
+
+    def camera(self, name: str) -> Camera:
+        return next(camera for camera in self.observation.cameras if camera.name == name)
+
+    def state(self, name: str) -> State:
+        return next(state for state in self.observation.states if state.name == name)
+
+
+def load_contract(path: Path | str) -> Contract:
+    """Reads a contract; a UserError names the file and every key that does not fit."""
+    return parse_contract(read_contract_text(path), str(path))
+
+
+def read_contract_text(path: Path | str) -> str:
+    """The file's text, as it is stored in bags, data sets and checkpoints."""
+    try:
+        return Path(path).read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'The robot contract {path} cannot be read: {error}. Give a YAML file such as those in '
+                        'config/robots.') from error
+
+
+def parse_contract(text: str, source: str) -> Contract:
+    """The contract in `text`; `source` names it in errors."""
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise UserError(f'The robot contract {source} is not valid YAML: {error}') from error
+    if not isinstance(document, dict):
+        raise UserError(f'The robot contract {source} must be a YAML mapping with the keys '
+                        f'{list(Contract.model_fields)}.')
+    try:
+        return Contract.model_validate(document)
+    except ValidationError as error:
+        problems = '\n'.join(f'  {_explain(problem)}' for problem in error.errors())
+        raise UserError(f'The robot contract {source} does not fit:\n{problems}') from error
+
+
+def differences(ours: Contract, theirs: Contract) -> list[str]:
+    """Every field in which two contracts disagree, as 'path: ours, not theirs'; empty when they agree."""
+    return list(_differences(ours.model_dump(), theirs.model_dump(), ''))
+
+
+_ABSENT = object()
+
+
+def _differences(ours: Any, theirs: Any, path: str) -> Iterator[str]:
+    ours, theirs = _by_name(ours), _by_name(theirs)
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in [*ours, *(key for key in theirs if key not in ours)]:
+            yield from _differences(ours.get(key, _ABSENT), theirs.get(key, _ABSENT), f'{path}.{key}'.lstrip('.'))
+        # Equal parts in another order are another vector.
+        if ours.keys() == theirs.keys() and list(ours) != list(theirs):
+            yield f'{path}: the order {list(ours)}, not {list(theirs)}'
+    elif ours != theirs:
+        yield f'{path}: {_brief(ours)}, not {_brief(theirs)}'
+
+
+def _by_name(value: Any) -> Any:
+    # Streams, groups and dimensions are known by name: an inserted camera then reads as one difference, not many.
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, dict) for item in value):
+        return {item['name']: item for item in value}
+    return value
+
+
+def _brief(value: Any) -> str:
+    if value is _ABSENT:
+        return 'absent'
+    return 'present' if isinstance(value, dict) else repr(list(value) if isinstance(value, tuple) else value)
+
+
+def _refuse_repeats(names: Any, what: str) -> None:
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise ValueError(f'{what} repeat {repeated}')
+
+
+def _explain(problem: Any) -> str:
+    path = '.'.join(str(part) for part in problem['loc'])
+    if problem['type'] != 'extra_forbidden':
+        message = problem['msg'].removeprefix('Value error, ')
+        given = f' (given: {problem["input"]!r})' if isinstance(problem.get('input'), (str, int, float)) else ''
+        return f'{path}: {message}{given}' if path else message
+    key = str(problem['loc'][-1])
+    near = difflib.get_close_matches(key, _known_keys(), n=1)
+    return f'{path}: unknown key' + (f'; did you mean {near[0]!r}?' if near else '')
+
+
+def _known_keys() -> list[str]:
+    models = (Contract, Observation, Camera, State, ActionGroup, Dimension, Output)
+    return sorted({key for model in models for key in model.model_fields})
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key written twice, of which plain YAML keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f'the key {key!r} is written twice',
+                                                        key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,167 @@
+"""Observations aligned by header stamp, from live messages or from a bag, by the same code.
+
+An observation at time t holds, of each stream of the contract, the newest sample stamped at or before t. Live, t is
+the newest time for which every stream has spoken (`latest_common_stamp`), so the state that the policy sees is the
+state at the time of its slowest camera and not whatever arrived last. A converter asks for the same function at the
+ticks of the contract's rate: equal samples give equal observations.
+
+All times are integer nanoseconds: exact, and comparable with stamps in a bag.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.freshness import StreamAge, describe_stale
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the policy sees at one instant.
+
+    stamp: nanoseconds; images: camera name to uint8 [height, width, 3] RGB of the contract's size;
+    states: stream name to float64 [n] in the contract's order and unit.
+    """
+
+    stamp: int
+    images: Mapping[str, NDArray[np.uint8]]
+    states: Mapping[str, NDArray[np.float64]]
+
+
+class ObservationUnavailable(Exception):
+    """No observation can be assembled now; the message names the streams and why."""
+
+
+class Unusable(Exception):
+    """One message cannot be used (an encoding, a joint missing, a NaN); its stream counts as missing meanwhile."""
+
+
+class StreamHistory(Generic[T]):
+    """The recent messages of one stream by stamp, each decoded at most once and only when it is asked for."""
+
+    def __init__(self, keep: int) -> None:
+        """keep: nanoseconds of history behind the newest message."""
+        self._keep = keep
+        self._entries: deque[_Entry[T]] = deque()
+
+    def push(self, stamp: int, decode: Callable[[], T]) -> None:
+        """Adds a message. One older than the newest (a reordered packet) is put in its place; a repeated stamp
+        replaces the earlier message."""
+        index = len(self._entries)
+        while index > 0 and self._entries[index - 1].stamp > stamp:
+            index -= 1
+        if index > 0 and self._entries[index - 1].stamp == stamp:
+            self._entries[index - 1] = _Entry(stamp, decode)
+        else:
+            self._entries.insert(index, _Entry(stamp, decode))
+        while self._entries[0].stamp < self._entries[-1].stamp - self._keep:
+            self._entries.popleft()
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    @property
+    def newest(self) -> int | None:
+        """Stamp of the newest message, None before the first."""
+        return self._entries[-1].stamp if self._entries else None
+
+    def at(self, stamp: int) -> tuple[int, T] | None:
+        """Stamp and content of the newest message stamped at or before `stamp`; raises Unusable."""
+        for entry in reversed(self._entries):
+            if entry.stamp <= stamp:
+                return entry.stamp, entry.value()
+        return None
+
+
+class _Entry(Generic[T]):
+    def __init__(self, stamp: int, decode: Callable[[], T]) -> None:
+        self.stamp = stamp
+        self._decode: Callable[[], T] | None = decode
+        self._value: T | None = None
+
+    def value(self) -> T:
+        if self._decode is not None:
+            self._value = self._decode()
+            self._decode = None  # lets go of the message
+        return self._value  # type: ignore[return-value]
+
+
+class ObservationBuffer:
+    """Collects the streams of a contract and assembles observations. Not thread-safe: the caller locks."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._limits = {
+            stream.name: round(stream.max_age * NANOSECONDS)
+            for stream in (*contract.observation.cameras, *contract.observation.states)
+        }
+        # Twice the freshness limit: enough for a fast stream to still hold the sample that goes with the slowest.
+        self._histories: dict[str, StreamHistory[Any]] = {
+            name: StreamHistory(keep=2 * limit) for name, limit in self._limits.items()
+        }
+
+    def push(self, stream: str, stamp: int, decode: Callable[[], NDArray[Any]]) -> None:
+        """Adds a message of `stream`; decode() gives its array (see Observation) or raises Unusable."""
+        self._histories[stream].push(stamp, decode)
+
+    def clear(self) -> None:
+        """Forgets everything, as after a jump of the clock."""
+        for history in self._histories.values():
+            history.clear()
+
+    def ages(self, now: int) -> list[StreamAge]:
+        """How old each stream's newest message is at `now`, in the contract's order."""
+        return [
+            StreamAge(name, None if history.newest is None else now - history.newest, self._limits[name])
+            for name, history in self._histories.items()
+        ]
+
+    def latest_common_stamp(self) -> int | None:
+        """The newest time for which every stream has spoken; None while one is silent."""
+        newest = [history.newest for history in self._histories.values()]
+        return None if any(stamp is None for stamp in newest) else min(stamp for stamp in newest if stamp is not None)
+
+    def latest(self, now: int) -> Observation:
+        """The observation at the latest common stamp.
+
+        Raises ObservationUnavailable naming every stream that is silent, stale at `now`, or unusable.
+        """
+        stale = describe_stale(self.ages(now))
+        if stale:
+            raise ObservationUnavailable(stale)
+        stamp = self.latest_common_stamp()
+        assert stamp is not None  # every stream is fresh
+        return self.at(stamp)
+
+    def at(self, stamp: int) -> Observation:
+        """The observation at `stamp`; raises ObservationUnavailable where a stream has no sample young enough."""
+        samples: dict[str, NDArray[Any]] = {}
+        problems = []
+        for name, history in self._histories.items():
+            try:
+                found = history.at(stamp)
+            except Unusable as error:
+                problems.append(f'{name}: {error}')
+                continue
+            if found is None:
+                problems.append(f'{name}: nothing at or before the time of the observation')
+            elif stamp - found[0] > self._limits[name]:
+                problems.append(f'{name}: its last sample is {(stamp - found[0]) / NANOSECONDS:.2f} s older than the '
+                                f'observation (limit {self._limits[name] / NANOSECONDS:.2f} s)')
+            else:
+                samples[name] = found[1]
+        if problems:
+            raise ObservationUnavailable('; '.join(problems))
+        return Observation(
+            stamp,
+            images={camera.name: samples[camera.name] for camera in self._contract.observation.cameras},
+            states={state.name: samples[state.name] for state in self._contract.observation.states},
+        )

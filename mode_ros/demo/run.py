@@ -1,0 +1,176 @@
+"""Starts the three processes, sets a goal, watches one episode and reports it."""
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import String
+
+from mode_ros.bringup.nodes import simulation_nodes
+from mode_ros.bringup.processes import Processes
+from mode_ros.control.contract import Contract
+from mode_ros.demo.monitor import Monitor
+from mode_ros.demo.report import table, write_picture, write_video
+from mode_ros.errors import UserError
+from mode_ros.pairing import load_paired, make_untrained
+from mode_ros.paths import share_folder
+from mode_ros.robots import load_named_contract
+
+# LIBERO needs up to half a minute to its first image on two cores, the policy less.
+START_SECONDS = 120.0
+ROBOTS = {'metaworld': 'metaworld_sawyer', 'libero': 'libero_panda'}
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What to show. checkpoint None: an untrained one is made; goal '': the task's own instruction."""
+
+    simulator: str
+    task: str
+    goal: str
+    checkpoint: Path | None
+    device: str
+    seconds: float
+    seed: int
+    output: Path
+
+
+def run_demo(settings: DemoSettings) -> int:
+    """Runs one episode; returns the exit status. Needs nothing running and leaves nothing behind."""
+    contract, text = load_named_contract(ROBOTS[settings.simulator])
+    checkpoint, trained = _checkpoint(settings, contract, text)
+    environment = _isolated(os.environ)
+    print(f'mode_ros demo: {settings.simulator}, task {settings.task}, {settings.seconds:g} s '
+          f'(ROS_DOMAIN_ID {environment["ROS_DOMAIN_ID"]})')
+    if not trained:
+        print('The policy is UNTRAINED: its weights are random, so the arm moves without purpose. What this shows is '
+              'the path\nfrom images and a sentence to commands at control rate, not skill.')
+    specs = simulation_nodes(contract=ROBOTS[settings.simulator], checkpoint=str(checkpoint), device=settings.device,
+                             simulator=settings.simulator, task=settings.task, seed=settings.seed,
+                             publish_goal=not settings.goal)
+    os.environ.update(environment)
+    rclpy.init(args=[])
+    monitor = Monitor(contract)
+    executor = SingleThreadedExecutor()
+    executor.add_node(monitor)
+    if settings.goal:
+        monitor.goals.publish(String(data=settings.goal))
+    try:
+        with Processes(specs, share_folder() / 'config' / 'nodes.yaml', settings.output / 'logs') as processes:
+            _watch(settings, contract, monitor, executor, processes)
+    finally:
+        executor.shutdown()
+        monitor.destroy_node()
+        rclpy.try_shutdown()
+    return _report(settings, contract, monitor, trained)
+
+
+def _checkpoint(settings: DemoSettings, contract: Contract, text: str) -> tuple[Path, bool]:
+    if settings.checkpoint is not None:
+        # Read here as well, so that a wrong checkpoint is one sentence and not a node's log.
+        return settings.checkpoint, load_paired(str(settings.checkpoint), contract, 'cpu').is_trained
+    folder = settings.output / f'untrained_{contract.robot}'
+    if not (folder / 'weights.safetensors').exists():
+        make_untrained(contract, text, seed=0).save(folder)
+    return folder, False
+
+
+def _isolated(environment: os._Environ[str]) -> dict[str, str]:
+    """A ROS domain of the demo's own on this machine alone: no robot in the network may hear its commands."""
+    domain = environment.get('ROS_DOMAIN_ID') or str(1 + os.getpid() % 100)
+    humble = environment.get('ROS_DISTRO') == 'humble'
+    local = {'ROS_LOCALHOST_ONLY': '1'} if humble else {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    return {'ROS_DOMAIN_ID': domain, **local}
+
+
+def _watch(settings: DemoSettings, contract: Contract, monitor: Monitor, executor: SingleThreadedExecutor,
+           processes: Processes) -> None:
+    started = shown = time.monotonic()
+    status = _StatusLine()
+    while monitor.episode_seconds < settings.seconds and not monitor.seen.success:
+        executor.spin_once(timeout_sec=0.1)
+        now = time.monotonic()
+        if ended := processes.ended():
+            name, code = next(iter(ended.items()))
+            raise UserError(f'{name} ended with status {code}:\n{_tail(processes.log(name))}')
+        if monitor.seen.first_chunk is None and now - started > START_SECONDS:
+            waiting = '; '.join(f'{name}: {message}' for name, message in monitor.seen.messages.items())
+            raise UserError(f'No action came within {START_SECONDS:.0f} s ({waiting or "no node has reported"}); the '
+                            f'logs are in {settings.output / "logs"}.')
+        if now - shown >= status.interval:
+            shown = now
+            status.show(_status(settings, contract, monitor, now - started))
+    # The nodes report every half second: let them count the last of it.
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        executor.spin_once(timeout_sec=0.1)
+    status.show(_status(settings, contract, monitor, time.monotonic() - started))
+    status.close()
+
+
+def _status(settings: DemoSettings, contract: Contract, monitor: Monitor, elapsed: float) -> str:
+    if monitor.seen.first_chunk is None:
+        waiting = monitor.seen.messages.get('policy_node', 'waiting for the nodes')
+        return f'starting, {elapsed:.0f} s: {waiting}'
+    value = monitor.value
+    step = min(monitor.episode_seconds, settings.seconds) * contract.rate
+    return (f'control {value("controller_node", "control rate (Hz)")} Hz | '
+            f'chunk {value("policy_node", "inference latency p50 (ms)")} ms | '
+            f'observation {value("policy_node", "observation age (ms)")} ms old | '
+            f'step {step:.0f}/{settings.seconds * contract.rate:.0f} | '
+            f'{monitor.seen.messages.get("controller_node", "")}')
+
+
+class _StatusLine:
+    """One line that is rewritten in a terminal, and a line now and then in a log."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self.interval = 0.25 if self._terminal else 2.0
+
+    def show(self, text: str) -> None:
+        if self._terminal:
+            print(f'\r\x1b[K{text}', end='', flush=True)
+        else:
+            print(text, flush=True)
+
+    def close(self) -> None:
+        if self._terminal:
+            print()
+
+
+def _report(settings: DemoSettings, contract: Contract, monitor: Monitor, trained: bool) -> int:
+    value, seen = monitor.value, monitor.seen
+    rows = [
+        ('goal', seen.goal),
+        ('policy', 'trained' if trained else 'untrained, random weights'),
+        ('success', 'yes' if seen.success else 'no' if trained else 'no (as expected of an untrained policy)'),
+        ('episode', f'{monitor.episode_seconds:.1f} s of simulated time, real-time factor '
+                    f'{value("sim_node", "real-time factor")}'),
+        ('control rate', f'{value("controller_node", "control rate (Hz)")} Hz of {contract.rate:g} Hz'),
+        ('control period', f'p50 {value("controller_node", "period p50 (ms)")} ms, '
+                           f'p99 {value("controller_node", "period p99 (ms)")} ms'),
+        ('inference latency', f'p50 {value("policy_node", "inference latency p50 (ms)")} ms, '
+                              f'p99 {value("policy_node", "inference latency p99 (ms)")} ms'),
+        ('chunks', f'{value("controller_node", "chunks")} ({value("controller_node", "chunks refused")} refused)'),
+        ('underruns', f'{value("controller_node", "underruns")} periods held between chunks'),
+    ]
+    print(f'\n{table(rows)}\n')
+    if not seen.frames:
+        raise UserError('No camera image arrived, so there is no video; see the logs in '
+                        f'{settings.output / "logs"}.')
+    caption = f'goal: {seen.goal}' + ('' if trained else '   (untrained policy)')
+    write_video(settings.output / 'demo.mp4', seen.frames, caption, contract.rate)
+    write_picture(settings.output / 'demo.png', seen.frames, caption)
+    (settings.output / 'demo.txt').write_text(table(rows) + '\n')
+    print(f'video    {settings.output / "demo.mp4"}\npicture  {settings.output / "demo.png"}')
+    return 0
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return '\n'.join(log.read_text(errors='replace').splitlines()[-lines:])

@@ -1,0 +1,1 @@
+"""Standard ROS messages to NumPy arrays and back, for live messages and recorded ones alike."""

@@ -1,0 +1,67 @@
+"""sensor_msgs/JointState and geometry_msgs/PoseStamped to state vectors, and back."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+
+from mode_ros.control.contract import State
+from mode_ros.control.observation import Unusable
+from mode_ros.messages.stamps import to_time
+
+MESSAGE_TYPES = {'joint_state': JointState, 'pose': PoseStamped}
+
+
+def decode_state(message: Any, state: State) -> NDArray[np.float64]:
+    """float64 [n] in the contract's order.
+
+    message: a JointState or PoseStamped of rclpy, or any object with the same fields. Joints are found by name,
+    whatever their order; joints that the contract does not name are left out. Raises Unusable for a joint that is
+    missing, a field shorter than its names, and values that are not finite.
+    """
+    values = _pose_values(message) if state.type == 'pose' else _joint_values(message, state)
+    if not np.isfinite(values).all():
+        index = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise Unusable(f'{state.names[index]} is {values[index]}')
+    return values
+
+
+def _joint_values(message: Any, state: State) -> NDArray[np.float64]:
+    names = list(message.name)
+    missing = [name for name in state.names if name not in names]
+    if missing:
+        raise Unusable(f'the joints {missing} are missing (message has {names})')
+    values = np.asarray(getattr(message, state.field), dtype=np.float64)
+    if len(values) != len(names):
+        raise Unusable(f'its field {state.field!r} has {len(values)} values for {len(names)} joints')
+    return values[[names.index(name) for name in state.names]]
+
+
+def _pose_values(message: Any) -> NDArray[np.float64]:
+    position, orientation = message.pose.position, message.pose.orientation
+    return np.array([position.x, position.y, position.z,
+                     orientation.x, orientation.y, orientation.z, orientation.w], dtype=np.float64)
+
+
+def encode_joint_state(names: Sequence[str], positions: NDArray[np.float64], velocities: NDArray[np.float64],
+                       stamp: int) -> JointState:
+    """A JointState stamped in nanoseconds; positions and velocities [n] in the order of names."""
+    message = JointState(name=list(names), position=positions.tolist(), velocity=velocities.tolist())
+    message.header.stamp = to_time(stamp)
+    return message
+
+
+def encode_pose(position: NDArray[np.float64], orientation: NDArray[np.float64], stamp: int,
+                frame_id: str) -> PoseStamped:
+    """A PoseStamped; position [3] in metres, orientation [4] as quaternion x, y, z, w."""
+    message = PoseStamped()
+    message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
+    for axis, value in zip('xyz', position, strict=True):
+        setattr(message.pose.position, axis, float(value))
+    for axis, value in zip('xyzw', orientation, strict=True):
+        setattr(message.pose.orientation, axis, float(value))
+    return message

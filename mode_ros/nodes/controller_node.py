@@ -1,0 +1,207 @@
+"""Action chunks in, commands out at control rate, within the contract's limits.
+
+A process of its own, so that a slow forward pass cannot delay a command.
+"""
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Bool
+from trajectory_msgs.msg import JointTrajectory
+
+from mode_ros.control.chunk import ChunkRejected
+from mode_ros.control.contract import Contract, State
+from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.observation import Unusable
+from mode_ros.messages import commands, states
+from mode_ros.messages.chunks import decode_chunk, encode_request
+from mode_ros.messages.commands import encode_command
+from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.messages.states import decode_state
+from mode_ros.nodes.managed import Diagnostics, ManagedNode
+from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.process import run_node
+from mode_ros.nodes.qos import COMMAND, SENSOR, subscribe_latched
+from mode_ros.nodes.statistics import Percentiles
+from mode_ros.robots import load_named_contract
+
+# A safe stop may take this long, then the last command stands (seconds).
+STOP_SECONDS = 1.0
+
+# Control rate and period are told over this much of the past (seconds).
+PERIOD_WINDOW_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class ControllerParameters:
+    contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
+    max_chunk_age: float = parameter(10.0, 'A chunk whose observation is older is refused.', unit='s', minimum=0.05,
+                                     maximum=60.0)
+    autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
+
+
+class ControllerNode(ManagedNode):
+    """Lifecycle node `controller_node`."""
+
+    def __init__(self) -> None:
+        super().__init__('controller_node')
+        self.parameters = read_parameters(self, ControllerParameters)
+        self.autostart = self.parameters.autostart
+        self._entities: list[Any] = []
+        self._outputs: dict[str, Any] = {}
+        self._timer: Any = None
+        self._diagnostics: Diagnostics | None = None
+
+    def configure(self) -> None:
+        self._contract: Contract = load_named_contract(self.parameters.contract)[0]
+        self._controller = Controller(self._contract, self.parameters.max_chunk_age)
+        self._groups = {group.name: group for group in self._contract.action}
+        self._outputs = {
+            group.name: self.create_publisher(commands.MESSAGE_TYPES[group.output.adapter], group.output.topic, COMMAND)
+            for group in self._contract.action
+        }
+        self._requests = self.create_publisher(JointTrajectory, 'chunk_request', COMMAND)
+        self._entities = [self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND)]
+        self._entities += subscribe_latched(self, Bool, 'estop', self._on_estop)
+        # Streams that share a topic share a subscription.
+        by_topic: dict[tuple[str, str], list[State]] = defaultdict(list)
+        for state in self._contract.observation.states:
+            by_topic[state.topic, state.type].append(state)
+        for (topic, kind), streams in by_topic.items():
+            self._entities.append(self.create_subscription(
+                states.MESSAGE_TYPES[kind], topic,
+                lambda message, streams=tuple(streams): self._on_state(message, streams), SENSOR))
+        self._last = Tick({}, Phase.STOPPED, 'inactive')
+        self._said = ''
+        self._period = Percentiles(window=round(PERIOD_WINDOW_SECONDS * self._contract.rate))
+        self._last_tick: float | None = None
+        self._ticks = self._limited = self._rejected = 0
+        self._estop = False
+        self._diagnostics = Diagnostics(self, self._report)
+        self.get_logger().info(f'{self._contract.robot}: {", ".join(self._contract.action_names)} at '
+                               f'{self._contract.rate:g} Hz on '
+                               f'{", ".join(group.output.topic for group in self._contract.action)}')
+
+    def activate(self) -> None:
+        self._controller.activate(self._now())
+        self._period.clear()
+        self._last_tick = None
+        self._timer = self.create_timer(self._contract.period_seconds, self._tick)
+
+    def deactivate(self, reason: str) -> None:
+        self.destroy_timer(self._timer)
+        self._timer = None
+        # Wall time: the stop must come to its end even when a simulated clock stands.
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            self._last = self._controller.stop(self._now(), reason)
+            self._send(self._last)
+            if not self._controller.stopping or time.monotonic() > deadline:
+                break
+            time.sleep(self._contract.period_seconds)
+
+    def cleanup(self) -> None:
+        for entity in self._entities:
+            self.destroy_subscription(entity)
+        self._entities.clear()
+        for publisher in self._outputs.values():
+            self.destroy_publisher(publisher)
+        self._outputs.clear()
+        if self._diagnostics is not None:
+            self._diagnostics.close()
+            self._diagnostics = None
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _on_state(self, message: Any, streams: tuple[State, ...]) -> None:
+        stamp = to_nanoseconds(message.header.stamp)
+        for state in streams:
+            try:
+                self._controller.measure(state.name, stamp, decode_state(message, state))
+            except Unusable as error:
+                self.get_logger().warning(f'{state.topic}: {error}; the stream {state.name!r} counts as missing',
+                                          throttle_duration_sec=5.0)
+
+    def _on_estop(self, message: Bool) -> None:
+        if message.data != self._estop:
+            self.get_logger().warning(f'emergency stop {"engaged" if message.data else "released"}')
+        self._estop = bool(message.data)
+        self._controller.set_estop(self._estop)
+
+    def _on_chunk(self, message: JointTrajectory) -> None:
+        if not self.active:
+            return
+        try:
+            self._controller.accept(decode_chunk(message), self._now())
+        except ChunkRejected as error:
+            self._rejected += 1
+            self.get_logger().warning(f'chunk refused ({error.check}): {error}')
+
+    def _tick(self) -> None:
+        if not self.active:
+            return
+        wall = time.perf_counter()
+        if self._last_tick is not None:
+            self._period.add(wall - self._last_tick)
+        self._last_tick = wall
+        now = self._now()
+        tick = self._controller.tick(now)
+        self._send(tick)
+        if tick.request is not None:
+            self._requests.publish(encode_request(tick.request, self._contract.action_names))
+        self._ticks += 1
+        self._limited += bool(tick.limited)
+        self._last = tick
+        self._say_changes(tick)
+
+    def _send(self, tick: Tick) -> None:
+        now = self._now()
+        for name, values in tick.commands.items():
+            self._outputs[name].publish(
+                encode_command(values, self._groups[name], self._contract.period_seconds, now))
+
+    def _say_changes(self, tick: Tick) -> None:
+        # Ages change from tick to tick; what is wrong is told by the streams' names.
+        key = ';'.join(part.split(':')[0] for part in tick.reason.split(';')) if tick.phase is Phase.HOLDING else ''
+        if key != self._said:
+            if key:
+                self.get_logger().warning(f'holding: {tick.reason}')
+            else:
+                self.get_logger().info('all states are fresh again')
+            self._said = key
+
+    def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
+        tick = self._last
+        level = {Phase.HOLDING: DiagnosticStatus.WARN, Phase.STOPPED: DiagnosticStatus.ERROR}
+        message = tick.phase.value + (f': {tick.reason}' if tick.phase in level else '')
+        values = {
+            'control rate (Hz)': _number(1.0 / self._period.mean if self._period.mean else math.nan, 2),
+            'period p50 (ms)': _number(1000 * self._period.of(50), 2),
+            'period p99 (ms)': _number(1000 * self._period.of(99), 2),
+            'ticks': self._ticks,
+            'chunks': self._controller.chunks,
+            'chunks refused': self._rejected,
+            'underruns': self._controller.underruns,
+            'periods limited': self._limited,
+        }
+        return level.get(tick.phase, DiagnosticStatus.OK) if self.active else DiagnosticStatus.OK, message, values
+
+
+def _number(value: float, digits: int) -> str:
+    return '' if math.isnan(value) else f'{value:.{digits}f}'
+
+
+def main() -> None:
+    """Entry point of the executable `controller_node`."""
+    run_node(ControllerNode)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,253 @@
+"""Camera images, state and a goal in plain language in; action chunks out.
+
+The node answers requests: the controller asks for a chunk planned from an observation no older than a given time, and
+the node publishes one on `action_chunk`. Inference runs in a thread of its own, so that messages keep arriving while
+the policy thinks.
+"""
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from mode_ros.control.chunk import make_chunk
+from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable
+from mode_ros.messages import states
+from mode_ros.messages.chunks import decode_request, encode_chunk
+from mode_ros.messages.images import decode_image
+from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.messages.states import decode_state
+from mode_ros.nodes.managed import Diagnostics, ManagedNode
+from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.process import run_node
+from mode_ros.nodes.qos import COMMAND, SENSOR, subscribe_latched
+from mode_ros.nodes.statistics import Percentiles
+from mode_ros.pairing import load_paired, predict
+from mode_ros.robots import load_named_contract
+from mode_ros.policy.inference import Interrupted
+from mode_ros.policy.policy import Policy, StageTimer
+
+# How long deactivation waits for the worker, which looks up between two denoising steps (seconds).
+STOP_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
+    checkpoint: str = parameter('', 'Checkpoint folder of the policy.')
+    device: str = parameter('auto', 'Where the network runs.', choices=('auto', 'cpu', 'cuda'))
+    threads: int = parameter(0, 'CPU threads of the network; 0 leaves the choice to torch.', minimum=0, maximum=256)
+    seed: int = parameter(-1, 'Seed of the sampling noise; -1 draws another one at every start.', minimum=-1)
+    autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
+
+
+class PolicyNode(ManagedNode):
+    """Lifecycle node `policy_node`."""
+
+    def __init__(self) -> None:
+        super().__init__('policy_node')
+        self.parameters = read_parameters(self, PolicyParameters)
+        self.autostart = self.parameters.autostart
+        self._changed = threading.Condition()
+        self._worker: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._entities: list[Any] = []
+        self._publisher: Any = None
+        self._diagnostics: Diagnostics | None = None
+        self._jumps: Any = None
+
+    def configure(self) -> None:
+        contract = load_named_contract(self.parameters.contract)[0]
+        if self.parameters.threads:
+            torch.set_num_threads(self.parameters.threads)
+        policy = load_paired(self.parameters.checkpoint, contract, self.parameters.device)
+        if not policy.is_trained:
+            self.get_logger().warning(f'the checkpoint {self.parameters.checkpoint} is untrained: its actions are random')
+        policy.warm_up()
+        self._contract: Contract = contract
+        self._policy: Policy = policy
+        self._generator = torch.Generator()
+        if self.parameters.seed >= 0:
+            self._generator.manual_seed(self.parameters.seed)
+        else:
+            self._generator.seed()
+        self._buffer = ObservationBuffer(contract)
+        self._goal = ''
+        self._empty_goal_seen = False
+        self._request: int | None = None
+        self._answered = -1
+        self._waiting_for = 'a request from the controller'
+        self._timer = StageTimer(time.perf_counter)
+        self._latency, self._age = Percentiles(), Percentiles()
+        self._stages: dict[str, Percentiles] = {}
+        self._chunks = 0
+        self._publisher = self.create_publisher(JointTrajectory, 'action_chunk', COMMAND)
+        self._subscribe()
+        self._diagnostics = Diagnostics(self, self._report)
+        # Under /clock a restarted simulation sets time back: stamps from before then mean nothing.
+        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
+        self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._time_set_back)
+        self.get_logger().info(f'policy for the robot {contract.robot} from {self.parameters.checkpoint}; '
+                               f'{policy.device_note}')
+
+    def activate(self) -> None:
+        self._stopping.clear()
+        self._worker = threading.Thread(target=self._work, name='inference', daemon=True)
+        self._worker.start()
+
+    def deactivate(self, reason: str) -> None:
+        self._stopping.set()
+        with self._changed:
+            self._request = None
+            self._changed.notify_all()
+        if self._worker is not None:
+            self._worker.join(STOP_SECONDS)
+            if self._worker.is_alive():
+                self.get_logger().warning(f'inference did not end within {STOP_SECONDS} s; its chunk is discarded')
+
+    def cleanup(self) -> None:
+        for entity in self._entities:
+            self.destroy_subscription(entity)
+        self._entities.clear()
+        if self._publisher is not None:
+            self.destroy_publisher(self._publisher)
+            self._publisher = None
+        if self._diagnostics is not None:
+            self._diagnostics.close()
+            self._diagnostics = None
+        self._jumps = None
+
+    def _subscribe(self) -> None:
+        for camera in self._contract.observation.cameras:
+            kind = CompressedImage if camera.transport == 'compressed' else Image
+            self._entities.append(self.create_subscription(
+                kind, camera.topic, lambda message, camera=camera: self._push(
+                    camera.name, message, partial(decode_image, message, camera)), SENSOR))
+        for state in self._contract.observation.states:
+            self._entities.append(self.create_subscription(
+                states.MESSAGE_TYPES[state.type], state.topic, lambda message, state=state: self._push(
+                    state.name, message, partial(decode_state, message, state)), SENSOR))
+        self._entities += subscribe_latched(self, String, self._contract.goal_topic, self._on_goal)
+        self._entities.append(self.create_subscription(JointTrajectory, 'chunk_request', self._on_request, COMMAND))
+
+    def _push(self, stream: str, message: Any, decode: Any) -> None:
+        with self._changed:
+            self._buffer.push(stream, to_nanoseconds(message.header.stamp), decode)
+            self._changed.notify_all()
+
+    def _on_goal(self, message: String) -> None:
+        goal = message.data.strip()
+        if not goal:
+            if not self._empty_goal_seen:
+                self.get_logger().warning('an empty goal is ignored; say the task in plain language')
+            self._empty_goal_seen = True
+            return
+        with self._changed:
+            if goal == self._goal:
+                return
+            self._goal = goal
+            self._changed.notify_all()
+        self.get_logger().info(f'goal: {goal!r}')
+
+    def _on_request(self, message: JointTrajectory) -> None:
+        if not self.active:
+            return
+        with self._changed:
+            if (request := decode_request(message)) != self._answered:
+                self._request = request
+                self._changed.notify_all()
+
+    def _time_set_back(self, jump: Any) -> None:
+        with self._changed:
+            self._buffer.clear()
+            self._request, self._answered = None, -1
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                work = self._next_work()
+                if work is not None:
+                    self._answer(*work)
+        except Interrupted:
+            pass
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._waiting_for = f'a restart: inference failed ({error})'
+                self.get_logger().fatal(f'inference failed and has stopped; the robot holds: {error!r}')
+
+    def _next_work(self) -> tuple[int, Observation, str] | None:
+        """Waits until something can be done; None means look again."""
+        with self._changed:
+            if self._request is None:
+                self._waiting_for = 'a request from the controller'
+                self._changed.wait(timeout=0.5)
+                return None
+            try:
+                observation = self._buffer.latest(self.get_clock().now().nanoseconds)
+                missing = '' if self._goal else f'a goal on {self._contract.goal_topic}'
+            except ObservationUnavailable as error:
+                observation, missing = None, str(error)
+            if missing:
+                self._waiting_for = missing
+                self.get_logger().warning(f'no action yet, waiting for {missing}', throttle_duration_sec=5.0)
+            if observation is None or missing or observation.stamp < self._request:
+                self._changed.wait(timeout=0.5)
+                return None
+            return self._request, observation, self._goal
+
+    def _answer(self, request: int, observation: Observation, goal: str) -> None:
+        self._waiting_for = ''
+        start = time.perf_counter()
+        actions = predict(self._policy, observation, goal, self._generator, self._stopping.is_set, self._timer)
+        self._latency.add(time.perf_counter() - start)
+        for stage, seconds in self._timer.seconds.items():
+            self._stages.setdefault(stage, Percentiles()).add(seconds)
+        with self._changed:
+            # Requests that came meanwhile were for the chunk that goes out now.
+            self._answered, self._request = self._request or request, None
+        if self._stopping.is_set():
+            return
+        self._publisher.publish(encode_chunk(make_chunk(self._contract, observation.stamp, actions)))
+        self._chunks += 1
+        self._age.add((self.get_clock().now().nanoseconds - observation.stamp) / NANOSECONDS)
+
+    def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
+        waiting = self._waiting_for if self.active else 'inactive'
+        trouble = bool(waiting) and 'request' not in waiting
+        values = {
+            'chunks': self._chunks,
+            'goal': self._goal,
+            'device': str(self._policy.device),
+            'inference latency p50 (ms)': _milliseconds(self._latency.of(50)),
+            'inference latency p99 (ms)': _milliseconds(self._latency.of(99)),
+            'observation age (ms)': _milliseconds(self._age.of(50)),
+            **{f'{stage} p50 (ms)': _milliseconds(found.of(50)) for stage, found in list(self._stages.items())},
+        }
+        level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
+        return level, f'waiting for {waiting}' if waiting else 'thinking', values
+
+
+def _milliseconds(seconds: float) -> str:
+    return '' if math.isnan(seconds) else f'{1000 * seconds:.1f}'
+
+
+def main() -> None:
+    """Entry point of the executable `policy_node`."""
+    run_node(PolicyNode)
+
+
+if __name__ == '__main__':
+    main()

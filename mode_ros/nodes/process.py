@@ -1,0 +1,121 @@
+"""One node, one process: start, spin, and an end within three seconds of Ctrl-C."""
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from mode_ros.errors import UserError
+
+# After a signal: longer than a safe stop takes, shorter than a person waits.
+SHUTDOWN_SECONDS = 2.5
+
+
+class _Interrupted(BaseException):
+    """A signal during start-up, when nothing moves yet."""
+
+
+class _Signals:
+    """SIGINT and SIGTERM: interrupt the start-up, later only ask for the end."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._starting = True
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        again = self.asked.is_set()
+        self.asked.set()
+        # A child that outlived everything else must still end; the timer is a daemon and dies with the process.
+        deadline = threading.Timer(SHUTDOWN_SECONDS, os._exit, (1,))
+        deadline.daemon = True
+        deadline.start()
+        if self._starting and not again:
+            raise _Interrupted
+
+    @contextlib.contextmanager
+    def start_up(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._starting = False
+
+
+def run_node(make_node: Callable[[], Node], threads: int = 1) -> None:
+    """Runs the node until a signal; exits the process with 0, or 1 when it could not start.
+
+    A lifecycle node whose parameter `autostart` is true configures and activates itself. On a signal it is
+    deactivated (which brings a robot to a safe stop) before anything is torn down.
+    """
+    # rclpy's own handler would shut its context down at once, and with it the publishers that a safe stop needs.
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    signals = _Signals()
+    node: Node | None = None
+    code = 0
+    try:
+        with signals.start_up():
+            node = make_node()
+            if isinstance(node, LifecycleNode) and getattr(node, 'autostart', False):
+                code = _autostart(node)
+        if code == 0:
+            _spin_until(node, signals.asked, threads)
+    except UserError as error:
+        print(f'[{node.get_name() if node else "mode_ros"}] {error}', file=sys.stderr, flush=True)
+        code = 1
+    except _Interrupted:
+        pass
+    finally:
+        if node is not None:
+            _close(node)
+        rclpy.try_shutdown()
+    sys.exit(code)
+
+
+def _autostart(node: LifecycleNode) -> int:
+    for transition in (node.trigger_configure, node.trigger_activate):
+        if transition() != TransitionCallbackReturn.SUCCESS:
+            return 1  # the node has logged why
+    return 0
+
+
+def _spin_until(node: Node, asked: threading.Event, threads: int) -> None:
+    # Python runs signal handlers in the main thread, and only between bytecodes: it must not sit in a DDS wait.
+    executor = MultiThreadedExecutor(threads) if threads > 1 else SingleThreadedExecutor()
+    executor.add_node(node)
+    failed: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            asked.set()
+
+    thread = threading.Thread(target=spin, name='executor', daemon=True)
+    thread.start()
+    asked.wait()
+    executor.shutdown(timeout_sec=1.0)
+    thread.join(timeout=1.0)
+    if failed:
+        raise failed[0]
+
+
+def _close(node: Node) -> None:
+    close = getattr(node, 'close', None)
+    if close is not None:
+        close()
+    node.destroy_node()

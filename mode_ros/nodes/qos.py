@@ -1,0 +1,24 @@
+"""Qualities of service, and a subscription that hears latched and unlatched publishers alike."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+
+# Best effort hears reliable and best-effort publishers; a late frame is worth nothing, the next one is on its way.
+SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def subscribe_latched(node: Node, message_type: Any, topic: str, callback: Callable[[Any], None]) -> list[Subscription]:
+    """Subscribes to a latched topic so that an ordinary publisher (`ros2 topic pub`) is heard too.
+
+    DDS matches no transient-local reader with a volatile writer, so there is one reader for each. A latched message
+    arrives twice: callbacks must not mind.
+    """
+    volatile = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+    return [node.create_subscription(message_type, topic, callback, qos) for qos in (LATCHED, volatile)]

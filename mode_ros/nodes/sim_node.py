@@ -1,0 +1,300 @@
+"""A simulated robot behind the topics of a real one: commands in; cameras, state, /clock and success out.
+
+The simulator lives in a thread of its own, where physics, rendering and the OpenGL context are; callbacks only leave
+commands and reset requests for it and are never kept waiting by it.
+"""
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+
+from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract
+from mode_ros.control.observation import Unusable
+from mode_ros.errors import UserError
+from mode_ros.messages import commands
+from mode_ros.messages.commands import decode_command
+from mode_ros.messages.images import encode_compressed_image, encode_image
+from mode_ros.messages.stamps import to_time
+from mode_ros.messages.states import encode_joint_state, encode_pose
+from mode_ros.nodes.managed import Diagnostics
+from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.process import run_node
+from mode_ros.nodes.qos import COMMAND, LATCHED
+from mode_ros.robots import load_named_contract
+from mode_ros.sim.factory import make_simulator
+from mode_ros.sim.simulator import Simulator
+
+FRAME = 'world'
+
+# Like a servo driver: displacements end when no command has come for this many control periods.
+COMMAND_TIMEOUT_PERIODS = 2.5
+RESET_SECONDS = 60.0
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class SimParameters:
+    contract: str = parameter('metaworld_sawyer', 'Robot contract: a name in config/robots, or the path of a file.')
+    simulator: str = parameter('metaworld', 'Simulator.', choices=('metaworld', 'libero'))
+    task: str = parameter('reach', "Task: for Meta-World 'drawer-open', for LIBERO 'libero_spatial/0'.")
+    seed: int = parameter(0, 'Seed of the next reset; every reset raises it by one.', minimum=0, read_only=False)
+    real_time_factor: float = parameter(1.0, 'Simulated seconds per second at most; 0.0: as fast as possible.',
+                                        minimum=0.0, maximum=100.0)
+    publish_goal: bool = parameter(True, "Publish the task's instruction as the goal at start.")
+
+
+class SimNode(Node):
+    """Node `sim_node`."""
+
+    def __init__(self) -> None:
+        super().__init__('sim_node', automatically_declare_parameters_from_overrides=True)
+        self.parameters = read_parameters(self, SimParameters)
+        self._contract: Contract = load_named_contract(self.parameters.contract)[0]
+        self._state_topics = _topics_by_type(self._contract)
+        self._commands = _Commands(self._contract)
+        self._wake = threading.Condition()
+        self._closing = False
+        self._reset_wanted = threading.Event()
+        self._reset_done = threading.Event()
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+        self._time = 0
+        self._steps = 0
+        self._factor = float('nan')
+        self._success = False
+        self._make_publishers()
+        for group in self._contract.action:
+            self.create_subscription(commands.MESSAGE_TYPES[group.output.adapter], group.output.topic,
+                                     lambda message, group=group: self._on_command(message, group), COMMAND)
+        # Its own group: a reset takes seconds, and commands and parameters must be heard meanwhile.
+        self.create_service(Trigger, '~/reset', self._on_reset, callback_group=ReentrantCallbackGroup())
+        self._thread = threading.Thread(target=self._run, name='simulator', daemon=True)
+        self._thread.start()
+        if not self._ready.wait(START_SECONDS) or self._failure is not None:
+            raise self._failure if isinstance(self._failure, UserError) else UserError(
+                f'The simulator {self.parameters.simulator} did not start: {self._failure or "no answer"}')
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def close(self) -> None:
+        """Ends the simulator's thread."""
+        self._closing = True
+        with self._wake:
+            self._wake.notify_all()
+        self._thread.join(timeout=1.5)
+
+    def _make_publishers(self) -> None:
+        self._clock_publisher = self.create_publisher(Clock, '/clock', 10)
+        self._images: dict[str, tuple[Camera, Any, Any]] = {}
+        for camera in self._contract.observation.cameras:
+            base = camera.topic.removesuffix('/compressed')
+            self._images[camera.name] = (camera, self.create_publisher(Image, base, 2),
+                                         self.create_publisher(CompressedImage, f'{base}/compressed', 2))
+        self._joints = [self.create_publisher(JointState, topic, 10) for topic in self._state_topics['joint_state']]
+        self._poses = [self.create_publisher(PoseStamped, topic, 10) for topic in self._state_topics['pose']]
+        self._goal = self.create_publisher(String, self._contract.goal_topic, LATCHED)
+        self._success_publisher = self.create_publisher(Bool, 'success', LATCHED)
+
+    def _on_command(self, message: Any, group: ActionGroup) -> None:
+        try:
+            self._commands.take(group, decode_command(message, group, self._contract.period_seconds), self._time)
+        except Unusable as error:
+            self.get_logger().warning(f'{group.output.topic}: {error} is ignored', throttle_duration_sec=5.0)
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reset_done.clear()
+        self._reset_wanted.set()
+        with self._wake:
+            self._wake.notify_all()
+        response.success = self._reset_done.wait(RESET_SECONDS) and self._failure is None
+        response.message = (f'reset with seed {self._last_seed}' if response.success
+                            else f'no reset: {self._failure or f"the simulator was busy for {RESET_SECONDS:.0f} s"}')
+        return response
+
+    # ---- the simulator's thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with make_simulator(self.parameters.simulator, self.parameters.task,
+                                self._contract.period_seconds) as simulator:
+                self._check_fits(simulator)
+                self._reset(simulator)
+                if self.parameters.publish_goal:
+                    self._goal.publish(String(data=simulator.instruction))
+                self._ready.set()
+                self.get_logger().info(f'{self.parameters.simulator}: {simulator.task}, "{simulator.instruction}"')
+                self._simulate(simulator)
+        except BaseException as error:
+            self._failure = error
+            if self._ready.is_set() and not self._closing:
+                self.get_logger().fatal(f'the simulator has failed: {error}\n{traceback.format_exc()}')
+        finally:
+            self._ready.set()
+            self._reset_done.set()
+
+    def _check_fits(self, simulator: Simulator) -> None:
+        if self._contract.action_names != simulator.action_names:
+            raise UserError(f'The contract {self.parameters.contract} commands {list(self._contract.action_names)}, '
+                            f'but {self.parameters.simulator} takes {list(simulator.action_names)}; give the '
+                            'contract of its robot.')
+        unknown = [camera.name for camera in self._contract.observation.cameras if camera.name not in simulator.cameras]
+        if unknown:
+            raise UserError(f'The contract {self.parameters.contract} names the cameras {unknown}, but '
+                            f'{self.parameters.simulator} has {list(simulator.cameras)}.')
+        if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
+            raise UserError(f'The contract {self.parameters.contract} has {self._contract.rate} Hz, which is not a '
+                            f'whole number of steps of {simulator.step_seconds} s.')
+
+    def _simulate(self, simulator: Simulator) -> None:
+        steps_per_period = round(simulator.steps_per_period)
+        step = round(simulator.step_seconds * NANOSECONDS)
+        pace = _Pace(self.parameters.real_time_factor, step / NANOSECONDS)
+        while not self._closing:
+            if self._reset_wanted.is_set():
+                self._reset_wanted.clear()
+                self._reset(simulator)
+                self._reset_done.set()
+                pace.restart()
+            if self._steps % steps_per_period == 0:
+                self._observe(simulator)
+            simulator.step(self._commands.at(self._time))
+            self._time += step
+            self._steps += 1
+            self._clock_publisher.publish(Clock(clock=to_time(self._time)))
+            self._announce_success(simulator.success())
+            with self._wake:
+                if not self._closing:
+                    self._wake.wait(timeout=pace.wait_seconds())
+            self._factor = pace.factor
+
+    def _reset(self, simulator: Simulator) -> None:
+        self._last_seed = int(self.get_parameter('seed').value)
+        simulator.reset(self._last_seed)
+        self._commands.clear()
+        self.set_parameters([Parameter('seed', value=self._last_seed + 1)])
+        self._announce_success(False, always=True)
+
+    def _announce_success(self, success: bool, always: bool = False) -> None:
+        if always or success != self._success:
+            self._success_publisher.publish(Bool(data=success))
+        self._success = success
+
+    def _observe(self, simulator: Simulator) -> None:
+        state, now = simulator.state(), self._time
+        for publisher in self._joints:
+            publisher.publish(encode_joint_state(state.joint_names, state.joint_positions, state.joint_velocities, now))
+        for publisher in self._poses:
+            publisher.publish(encode_pose(state.end_effector_position, state.end_effector_orientation, now, FRAME))
+        for camera, raw, compressed in self._images.values():
+            # The camera in the contract is what the policy needs; what nobody listens to is not encoded.
+            wants_compressed = camera.transport == 'compressed' or compressed.get_subscription_count() > 0
+            wants_raw = camera.transport == 'raw' or raw.get_subscription_count() > 0
+            rgb = simulator.render(camera.name, camera.width, camera.height)
+            if wants_raw:
+                raw.publish(encode_image(rgb, now, camera.name))
+            if wants_compressed:
+                compressed.publish(encode_compressed_image(rgb, now, camera.name))
+
+    def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
+        if self._failure is not None:
+            return DiagnosticStatus.ERROR, f'the simulator has failed: {self._failure}', {}
+        wanted = self.parameters.real_time_factor
+        slow = wanted > 0 and self._factor < 0.9 * wanted
+        return (
+            DiagnosticStatus.WARN if slow else DiagnosticStatus.OK,
+            'slower than real time' if slow else 'running',
+            {
+                'real-time factor': f'{self._factor:.2f}',
+                'simulated time (s)': f'{self._time / NANOSECONDS:.2f}',
+                'steps': self._steps,
+                'task': self.parameters.task,
+                'success': self._success,
+            },
+        )
+
+
+class _Commands:
+    """The newest command of each group, from the callbacks' thread to the simulator's."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._timeout = round(COMMAND_TIMEOUT_PERIODS * contract.period)
+        self._lock = threading.Lock()
+        self.clear()
+
+    def take(self, group: ActionGroup, values: NDArray[np.float64], now: int) -> None:
+        with self._lock:
+            self._taken[group.name] = (now, values)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._taken: dict[str, tuple[int, NDArray[np.float64]]] = {}
+
+    def at(self, now: int) -> NDArray[np.float64]:
+        """The action [d] to simulate: displacements end after a timeout, targets stay."""
+        action = np.zeros(len(self._contract.dimensions))
+        with self._lock:
+            for group in self._contract.action:
+                stamp, values = self._taken.get(group.name, (now, np.zeros(len(group.names))))
+                if group.kind == 'absolute' or now - stamp <= self._timeout:
+                    action[self._contract.group_slices[group.name]] = values
+        return action
+
+
+class _Pace:
+    """Holds the simulation to a real-time factor, and measures the one it reaches over the last second or so."""
+
+    def __init__(self, factor: float, step_seconds: float) -> None:
+        self._step_seconds = step_seconds
+        self._step_wall = step_seconds / factor if factor > 0 else 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        self._due = self._since = time.perf_counter()
+        self._counted = 0
+        self.factor = float('nan')
+
+    def wait_seconds(self) -> float:
+        """How long to wait before the next step."""
+        now = time.perf_counter()
+        self._counted += 1
+        if now - self._since >= 1.0:
+            self.factor = self._counted * self._step_seconds / (now - self._since)
+            self._since, self._counted = now, 0
+        self._due += self._step_wall
+        # What was lost to a slow moment is not caught up by racing through the next second.
+        self._due = max(self._due, now - 2 * self._step_wall)
+        return max(self._due - now, 0.0)
+
+
+def _topics_by_type(contract: Contract) -> dict[str, list[str]]:
+    topics: dict[str, list[str]] = defaultdict(list)
+    for state in contract.observation.states:
+        if state.topic not in topics[state.type]:
+            topics[state.type].append(state.topic)
+    return topics
+
+
+def main() -> None:
+    """Entry point of the executable `sim_node`."""
+    run_node(SimNode, threads=3)
+
+
+if __name__ == '__main__':
+    main()

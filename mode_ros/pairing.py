@@ -1,0 +1,71 @@
+"""A policy and the robot it was made for: built from one contract, and loaded only for the same one."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mode_ros.control.contract import Contract, differences, parse_contract
+from mode_ros.control.observation import Observation
+from mode_ros.errors import UserError
+from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.normalization import Statistics, StreamStatistics
+from mode_ros.policy.policy import Policy
+
+
+def small_config(contract: Contract, chunk_length: int = 10, with_state: bool = False) -> PolicyConfig:
+    """The laptop-sized policy for a robot: its cameras and action size, and with_state its state vector."""
+    states = contract.observation.states if with_state or not contract.observation.cameras else ()
+    return PolicyConfig.small(
+        action_dim=len(contract.dimensions),
+        cameras=[(camera.name, camera.height, camera.width) for camera in contract.observation.cameras],
+        state=[state.name for state in states],
+        state_dim=sum(len(state.names) for state in states),
+        chunk_length=chunk_length,
+    )
+
+
+def limit_statistics(contract: Contract) -> Statistics:
+    """Statistics for a policy that has seen no data: actions spread over the contract's limits, states unscaled."""
+    lower = np.array([dimension.lower for dimension in contract.dimensions])
+    upper = np.array([dimension.upper for dimension in contract.dimensions])
+    return Statistics(
+        action=StreamStatistics.of(np.linspace(lower, upper, 101)),
+        state={state.name: StreamStatistics.unit(len(state.names)) for state in contract.observation.states},
+    )
+
+
+def make_untrained(contract: Contract, text: str, seed: int, chunk_length: int = 10,
+                   with_state: bool = False) -> Policy:
+    """A laptop-sized policy with random weights; text: the contract's own text, for its checkpoint."""
+    config = small_config(contract, chunk_length, with_state)
+    return Policy.untrained(config, limit_statistics(contract), text, seed)
+
+
+def load_paired(folder: str, contract: Contract, device: str) -> Policy:
+    """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
+
+    device: 'auto', 'cpu' or 'cuda'.
+    """
+    if not folder:
+        raise UserError('No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an '
+                        'untrained one).')
+    policy = Policy.load(folder, device=device)
+    theirs = parse_contract(policy.contract_text, f'{folder}/contract.yaml')
+    found = differences(contract, theirs)
+    if found:
+        listed = '\n'.join(f'  {line}' for line in found)
+        raise UserError(f'The checkpoint {folder} was made for another robot contract. Here, and in the checkpoint:\n'
+                        f'{listed}\nUse the contract it was trained with, or train for this one.')
+    return policy
+
+
+def predict(policy: Policy, observation: Observation, goal: str, generator: torch.Generator,
+            should_stop: Callable[[], bool] | None = None,
+            on_stage: Callable[[str], None] | None = None) -> NDArray[np.float64]:
+    """Actions [A, d] in the contract's order and units; see Policy.predict."""
+    streams = policy.config.state_streams
+    state = np.concatenate([observation.states[name] for name in streams]) if streams else None
+    return policy.predict(observation.images, state, goal, generator, should_stop, on_stage)

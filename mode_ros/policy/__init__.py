@@ -1,0 +1,1 @@
+"""The MoDE policy: network, routing, diffusion, encoders, checkpoints. Torch, no ROS."""

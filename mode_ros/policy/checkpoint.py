@@ -1,0 +1,221 @@
+"""A policy on disk: a folder of weights, settings, statistics and the robot contract. No pickle.
+
+    weights.safetensors   everything trained (PolicyNetwork's names), float32 or bfloat16
+    config.json           format version, training steps, PolicyConfig
+    statistics.json       Statistics of the training data
+    contract.yaml         the robot contract's text, as it was when recording
+
+The frozen text encoder's weights are not stored; its kind and source are, in the configuration. Loading is strict:
+whatever is missing, extra or of another shape is an error that names the file and the tensor or key.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mode_ros.errors import UserError
+from mode_ros.policy.config import PolicyConfig, parse_policy_config
+from mode_ros.policy.network import PolicyNetwork
+from mode_ros.policy.normalization import Statistics
+
+FORMAT_VERSION = 1
+WEIGHTS, CONFIG, STATISTICS, CONTRACT = 'weights.safetensors', 'config.json', 'statistics.json', 'contract.yaml'
+FILES = (WEIGHTS, CONFIG, STATISTICS, CONTRACT)
+
+_CONFIG_KEYS = {'format_version', 'trained_steps', 'policy'}
+_NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint apart from its weights: cheap to read, enough to compare contracts."""
+
+    config: PolicyConfig
+    statistics: Statistics
+    contract_text: str
+    trained_steps: int  # 0: random weights
+
+    def __post_init__(self) -> None:
+        action, denoiser = self.statistics.action, self.config.denoiser
+        if action.dim != denoiser.action_dim:
+            raise UserError(f'The statistics have {action.dim} action numbers, but the policy {denoiser.action_dim}.')
+        missing = [name for name in self.config.state_streams if name not in self.statistics.state]
+        if missing:
+            known = sorted(self.statistics.state)
+            raise UserError(f'The statistics lack the state stream {missing[0]!r} the policy uses; they have {known}.')
+        state = sum(self.statistics.state[name].dim for name in self.config.state_streams)
+        if state != denoiser.state_dim:
+            raise UserError(f'The statistics have {state} state numbers, but the policy {denoiser.state_dim}.')
+        if self.trained_steps < 0:
+            raise UserError(f'trained_steps is {self.trained_steps}, and cannot be negative.')
+
+
+def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNetwork) -> None:
+    """Write the folder aside and rename it into place, so that no half-written checkpoint ever has the name.
+
+    An earlier checkpoint of that name is replaced; a folder that is something else is not touched (UserError).
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and not _replaceable(folder):
+        raise UserError(f'{folder} exists and is not a checkpoint: choose another name, or remove it.')
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+    try:
+        aside.chmod(0o755)  # mkdtemp's is for its owner alone
+        settings = {
+            'format_version': FORMAT_VERSION,
+            'trained_steps': info.trained_steps,
+            'policy': info.config.model_dump(mode='json'),
+        }
+        weights = {name: tensor.detach().contiguous().cpu() for name, tensor in network.state_dict().items()}
+        save_file(weights, aside / WEIGHTS)
+        (aside / CONFIG).write_text(json.dumps(settings, indent=1) + '\n', encoding='utf-8')
+        (aside / STATISTICS).write_text(info.statistics.to_json(), encoding='utf-8')
+        (aside / CONTRACT).write_text(info.contract_text, encoding='utf-8')
+        (aside / WEIGHTS).chmod(0o644)  # safetensors' is for its owner alone, too
+        for name in FILES:
+            _to_disk(aside / name)
+        _put_in_place(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_info(folder: Path | str) -> CheckpointInfo:
+    """Settings, statistics and contract, without the weights. Raises UserError that names the file and the key."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f'There is no checkpoint folder {folder}.')
+    absent = [name for name in FILES if not (folder / name).is_file()]
+    if absent:
+        raise UserError(f'The checkpoint {folder} has no {absent[0]}; it needs {", ".join(FILES)}.')
+    where = folder / CONFIG
+    settings = _read_json(where)
+    if not isinstance(settings, dict):
+        raise UserError(f'{where} holds {type(settings).__name__} instead of an object.')
+    version = settings.get('format_version')
+    if version != FORMAT_VERSION:
+        raise UserError(f'{where} has format_version {version!r}; this version of mode_ros reads {FORMAT_VERSION}.')
+    if settings.keys() != _CONFIG_KEYS:
+        wrong = sorted(settings.keys() ^ _CONFIG_KEYS)
+        raise UserError(f'{where} must have exactly the keys {sorted(_CONFIG_KEYS)}; unknown or missing: {wrong}.')
+    steps = settings['trained_steps']
+    if not isinstance(steps, int) or isinstance(steps, bool):
+        raise UserError(f'{where}: trained_steps is {steps!r}, and must be a whole number.')
+    return CheckpointInfo(
+        config=parse_policy_config(settings['policy'], str(where)),
+        statistics=Statistics.from_values(_read_json(folder / STATISTICS), str(folder / STATISTICS)),
+        contract_text=_read_text(folder / CONTRACT),
+        trained_steps=steps,
+    )
+
+
+def load_checkpoint(
+    folder: Path | str, device: torch.device | str = 'cpu', dtype: torch.dtype = torch.float32
+) -> tuple[CheckpointInfo, PolicyNetwork]:
+    """The whole checkpoint; the network in eval mode, its floating-point tensors in `dtype` on `device`.
+
+    Each tensor goes from the file to its final place one at a time, so that memory never holds the weights twice.
+    Raises UserError that names the file and the tensor or key.
+    """
+    info = read_info(folder)
+    with torch.device('meta'):
+        network = PolicyNetwork(info.config)
+    path = Path(folder) / WEIGHTS
+    load_weights(network, path, torch.device(device), dtype)
+    return info, network.eval()
+
+
+def load_weights(network: nn.Module, path: Path, device: torch.device, dtype: torch.dtype) -> None:
+    """Fill a module that was built on the meta device from a safetensors file, strictly."""
+    expected = {name: (list(t.shape), t.is_floating_point()) for name, t in network.state_dict().items()}
+    _check_header(path, expected)
+    weights: dict[str, Tensor] = {}
+    for name, (_, floating) in expected.items():
+        # Reopened each time: the file's mapping then never counts more than one tensor to the process's memory.
+        with safe_open(path, framework='pt') as file:
+            stored = file.get_tensor(name)
+            if floating and not torch.isfinite(stored).all():
+                raise UserError(f'{path}: the tensor {name} has a NaN or an infinite number; train or import again.')
+            weights[name] = torch.empty_like(stored, dtype=dtype if floating else stored.dtype, device=device)
+            weights[name].copy_(stored)
+    network.load_state_dict(weights, assign=True)
+    left = [name for name, t in (*network.named_parameters(), *network.named_buffers()) if t.is_meta]
+    if left:
+        raise AssertionError(f'these tensors are not in state_dict, so a checkpoint cannot fill them: {left}')
+
+
+def _check_header(path: Path, expected: dict[str, tuple[list[int], bool]]) -> None:
+    try:
+        with safe_open(path, framework='pt') as file:
+            stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+            shapes = {name: (list(s.get_shape()), s.get_dtype()) for name, s in stored.items()}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f'{path} is not a whole safetensors file ({error}): it may have been cut short.') from error
+    missing, extra = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
+    if missing:
+        raise UserError(f'{path} lacks {_name_some(missing)}, which {CONFIG} asks for.')
+    if extra:
+        raise UserError(f'{path} has {_name_some(extra)}, which {CONFIG} leaves no place for.')
+    for name, (shape, floating) in expected.items():
+        found, kind = shapes[name]
+        if found != shape:
+            raise UserError(f'{path}: the tensor {name} has shape {found}, but {CONFIG} asks for {shape}.')
+        if kind not in (('F32', 'BF16') if floating else ('I64',)):
+            raise UserError(f'{path}: the tensor {name} is stored as {kind}; F32, BF16 and (counters) I64 are read.')
+
+
+def _name_some(names: list[str]) -> str:
+    more = f' and {len(names) - _NAMED_AT_MOST} more' if len(names) > _NAMED_AT_MOST else ''
+    return f'the tensor{"s" * (len(names) > 1)} {", ".join(names[:_NAMED_AT_MOST])}{more}'
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f'{path} cannot be read as text ({error}).') from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f'{path} is not valid JSON ({error}): it may have been cut short.') from error
+
+
+def _replaceable(folder: Path) -> bool:
+    return folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG).is_file())
+
+
+def _put_in_place(aside: Path, folder: Path) -> None:
+    """Rename `aside` to `folder`; an earlier folder is moved away first and removed only after."""
+    earlier = aside.with_name(aside.name + '.earlier')
+    if folder.exists():
+        folder.rename(earlier)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if earlier.exists():
+            earlier.rename(folder)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
+    _to_disk(folder.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk: a rename may otherwise outlive its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

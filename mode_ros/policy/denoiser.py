@@ -1,0 +1,162 @@
+"""The MoDE denoiser: a causal transformer whose experts are chosen by the noise level (arXiv 2412.12953)."""
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from mode_ros.policy.config import DenoiserConfig
+from mode_ros.policy.layers import Attention, RMSNorm
+from mode_ros.policy.mixture import Mixture
+from mode_ros.policy.routing import Router, Routing
+
+# Positions in the learned table. Everything observed shares one position with the first action, as published.
+GOAL_POSITION = 0
+OBSERVATION_POSITION = 1
+FIRST_ACTION_POSITION = 1
+
+
+class DenoiserOutput(NamedTuple):
+    """What one forward pass gives."""
+
+    raw: Tensor  # [B, A, d], the network F, before the EDM scalings
+    routing: tuple[Routing, ...]  # one per layer, for balancing losses and inspection
+
+
+class NoiseEmbedding(nn.Module):
+    """e(σ) = W2·(w1·(ln σ / 4) + b1)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.input = nn.Linear(1, dim)
+        self.output = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        """sigma: [B], above 0 → [B, D]."""
+        return self.output(self.input(sigma.log().unsqueeze(-1) / 4))
+
+
+class Block(nn.Module):
+    """Noise-conditioned attention, then a mixture of experts."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        dim = config.embed_dim
+        self.attention_norm = RMSNorm(dim)
+        self.attention = Attention(dim, config.heads, config.attention_dropout)
+        self.mixture_norm = RMSNorm(dim)
+        self.router = Router(dim, config.experts, config.top_k)
+        self.mixture = Mixture(dim, config.experts, config.expert_dropout)
+
+    def forward(
+        self, x: Tensor, condition: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Routing]:
+        """x: [B, T, D], condition: [B, D] → ([B, T, D], the router's decision)."""
+        x = x + self.attention(self.attention_norm(x) + condition.unsqueeze(1))
+        z = self.mixture_norm(x)
+        routing = self.router(condition, generator)
+        # The residual stream goes on from z, not from x: published weights were trained so.
+        return z + self.mixture(z, routing), routing
+
+
+class Denoiser(nn.Module):
+    """The network F(c_in·x, σ, goal, observation).
+
+    Tokens in order: noise, goal, state (where state_dim > 0), one per camera, A actions. Attention is causal, so
+    nothing before the actions depends on them; mode_ros.policy.inference lives off that.
+    """
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.embed_dim
+        self.position = nn.Parameter(torch.empty(1 + config.chunk_length, dim))
+        self.noise_embedding = NoiseEmbedding(dim)
+        self.goal_projection = nn.Linear(config.goal_dim, dim, bias=False)
+        if config.state_dim:
+            self.state_projection = nn.Linear(config.state_dim, dim, bias=False)
+        if config.cameras:
+            self.image_projection = nn.Linear(config.image_dim, dim, bias=False)
+        self.action_projection = nn.Linear(config.action_dim, dim, bias=False)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.final_norm = RMSNorm(dim)
+        self.output = nn.Linear(dim, config.action_dim)
+        self.apply(_initialise)
+        nn.init.normal_(self.position, std=0.02)
+
+    def forward(
+        self,
+        scaled_actions: Tensor,
+        sigma: Tensor,
+        goal: Tensor,
+        images: Tensor | None = None,
+        state: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> DenoiserOutput:
+        """The raw network on a batch, without any of the shortcuts of inference.
+
+        scaled_actions: [B, A, d], noised and multiplied by c_in; sigma: [B]; goal: [B, goal_dim];
+        images: [B, C, image_dim], features in the configured camera order; state: [B, state_dim], normalised;
+        generator: draws the experts in training mode.
+        """
+        condition = self.noise_embedding(sigma)
+        x = torch.cat(
+            [
+                condition.unsqueeze(1),
+                self.goal_token(goal),
+                self.observation_tokens(images, state),
+                self.action_tokens(scaled_actions),
+            ],
+            dim=1,
+        )
+        routing = []
+        for block in self.stack:
+            x, decision = block(x, condition, generator)
+            routing.append(decision)
+        return DenoiserOutput(self.read_out(x[:, -self.config.chunk_length :]), tuple(routing))
+
+    @property
+    def stack(self) -> list[Block]:
+        """The blocks in order."""
+        return cast('list[Block]', list(self.blocks))
+
+    def goal_token(self, goal: Tensor) -> Tensor:
+        """[B, goal_dim] → [B, 1, D]."""
+        return (self.goal_projection(goal) + self.position[GOAL_POSITION]).unsqueeze(1)
+
+    def observation_tokens(self, images: Tensor | None, state: Tensor | None) -> Tensor:
+        """State token, if the policy has one, then image tokens: [B, state? + C, D]."""
+        tokens = []
+        if self.config.state_dim:
+            if state is None or state.shape[-1] != self.config.state_dim:
+                got = 'none' if state is None else list(state.shape)
+                raise ValueError(f'this denoiser takes a state of {self.config.state_dim} numbers, got {got}')
+            tokens.append(self.state_projection(state).unsqueeze(1))
+        elif state is not None:
+            raise ValueError('this denoiser takes no state, and was given one')
+        if self.config.cameras:
+            expected = [self.config.cameras, self.config.image_dim]
+            if images is None or list(images.shape[1:]) != expected:
+                got = 'none' if images is None else list(images.shape)
+                raise ValueError(f'this denoiser takes image features of shape [B, *{expected}], got {got}')
+            tokens.append(self.image_projection(images))
+        return torch.cat(tokens, dim=1) + self.position[OBSERVATION_POSITION]
+
+    def action_tokens(self, scaled_actions: Tensor) -> Tensor:
+        """[B, A, d] → [B, A, D]."""
+        return self.action_projection(scaled_actions) + self.position[FIRST_ACTION_POSITION:]
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """Action tokens after the last block → actions: [B, A, D] → [B, A, d]."""
+        return self.output(self.final_norm(x))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, Mixture):
+        nn.init.normal_(module.up_weight, std=0.02)
+        nn.init.normal_(module.down_weight, std=0.02)

@@ -1,0 +1,109 @@
+"""EDM diffusion (Karras et al. 2022): scalings, schedule and sampler, as pure functions.
+
+The scalings exist here once and serve the training loss and inference alike. Noise levels are in units of the
+normalised actions.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mode_ros.errors import UserError
+from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.denoiser import Denoiser
+
+# (noisy chunk, index of the noise level in the schedule) → denoised chunk. An index rather than the level itself, so
+# that a fast path can look up what it prepared for the level without comparing floats.
+Denoise = Callable[[Tensor, int], Tensor]
+OnStep = Callable[[int, Tensor], None]
+
+
+class Scalings(NamedTuple):
+    """Factors of the EDM parametrisation: denoised = skip·x + out·F(into·x, σ)."""
+
+    skip: Tensor
+    out: Tensor
+    into: Tensor
+
+
+def scalings(sigma: Tensor, sigma_data: float) -> Scalings:
+    """c_skip, c_out and c_in (EDM, table 1) for noise levels of any shape."""
+    variance = sigma**2 + sigma_data**2
+    return Scalings(sigma_data**2 / variance, sigma * sigma_data / variance.sqrt(), variance.rsqrt())
+
+
+def exponential_schedule(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """`steps` levels equally spaced in ln σ from sigma_max down to sigma_min, then 0: [steps + 1], on the CPU."""
+    if steps < 1:
+        raise UserError(f'The number of denoising steps is {steps}, and must be at least 1.')
+    levels = torch.linspace(math.log(sigma_max), math.log(sigma_min), steps, dtype=torch.float64).exp()
+    return torch.cat([levels, levels.new_zeros(1)]).float()
+
+
+def schedule(config: DiffusionConfig) -> Tensor:
+    """The configured noise levels, falling, the last one 0: [N + 1], on the CPU."""
+    return exponential_schedule(config.steps, config.sigma_min, config.sigma_max)
+
+
+def ddim(denoise: Denoise, x: Tensor, sigmas: Tensor, on_step: OnStep | None = None) -> Tensor:
+    """Deterministic DDIM from sigmas[0] to sigmas[-1]: x ← (σ'/σ)·x + (1 − σ'/σ)·denoise(x, step).
+
+    x: [B, A, d], noise of standard deviation sigmas[0]; sigmas: [N + 1], falling, on the CPU (on a GPU, reading it
+    would make the host wait). on_step(step, x) is called after each step and may raise to stop.
+    """
+    levels = sigmas.tolist()
+    for step, (sigma, following) in enumerate(pairwise(levels)):
+        kept = following / sigma
+        x = kept * x + (1 - kept) * denoise(x, step)
+        if on_step is not None:
+            on_step(step, x)
+    return x
+
+
+def initial_noise(
+    batch: int, chunk_length: int, action_dim: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Standard normal [batch, A, d] in float32. Drawn on the CPU, so that a seed means the same on every device."""
+    return torch.randn(batch, chunk_length, action_dim, generator=generator)
+
+
+def denoise_plain(
+    denoiser: Denoiser,
+    x: Tensor,
+    sigma: Tensor,
+    goal: Tensor,
+    images: Tensor | None,
+    state: Tensor | None,
+    sigma_data: float,
+) -> Tensor:
+    """Denoised chunk by the full network: c_skip·x + c_out·F(c_in·x, σ). x: [B, A, d], sigma: [B] → [B, A, d]."""
+    c = scalings(sigma.view(-1, 1, 1), sigma_data)
+    return c.skip * x + c.out * denoiser(c.into * x, sigma, goal, images, state).raw
+
+
+@torch.inference_mode()
+def sample_plain(
+    denoiser: Denoiser,
+    config: DiffusionConfig,
+    noise: Tensor,
+    goal: Tensor,
+    images: Tensor | None = None,
+    state: Tensor | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """A chunk by the full network at every step: slow and obvious, the oracle for mode_ros.policy.inference.
+
+    noise: [B, A, d], standard normal → [B, A, d], normalised actions.
+    """
+    sigmas = schedule(config)
+
+    def denoise(x: Tensor, step: int) -> Tensor:
+        sigma = sigmas[step].to(x).expand(len(x))
+        return denoise_plain(denoiser, x, sigma, goal, images, state, config.sigma_data)
+
+    return ddim(denoise, noise * sigmas[0].to(noise), sigmas, on_step)

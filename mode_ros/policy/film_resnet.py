@@ -1,0 +1,126 @@
+"""Image encoders: a ResNet conditioned on the goal by FiLM (Perez et al. 2018), in MoDE's two published forms.
+
+Both are built on torchvision's ResNet, whose ImageNet weights load into `backbone` by name.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from mode_ros.policy.config import ImageEncoderConfig, ResnetArchitecture
+
+
+class FilmResnet(nn.Module):
+    """What the two forms share."""
+
+    backbone: ResNet
+
+    def forward(self, images: Tensor, goal: Tensor) -> Tensor:
+        """images: [B, 3, H, W], normalised (mode_ros.policy.images); goal: [B, goal_dim] → [B, feature_dim]."""
+        raise NotImplementedError
+
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
+        """Load torchvision's ImageNet weights (a state dict), except for their classifier; strict about the rest."""
+        self.backbone.load_state_dict({name: w for name, w in weights.items() if not name.startswith('fc.')})
+
+    def _stem(self, images: Tensor) -> Tensor:
+        b = self.backbone
+        return cast(Tensor, b.maxpool(b.relu(b.bn1(b.conv1(images)))))
+
+    def _stages(self) -> list[nn.Sequential]:
+        b = self.backbone
+        return [b.layer1, b.layer2, b.layer3, b.layer4]
+
+
+class StageFilm(nn.Module):
+    """x ← (1 + γ(g))·x + β(g); starts as the identity."""
+
+    def __init__(self, goal_dim: int, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Linear(goal_dim, channels)
+        self.shift = nn.Linear(goal_dim, channels)
+        for layer in (self.scale, self.shift):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, goal: Tensor) -> Tensor:
+        """x: [B, channels, H, W], goal: [B, goal_dim] → as x."""
+        return (1 + _over_image(self.scale(goal))) * x + _over_image(self.shift(goal))
+
+
+class StageFilmResnet(FilmResnet):
+    """Published form (a), ResNet-34 and ResNet-50: FiLM after each of the four stages."""
+
+    def __init__(self, architecture: ResnetArchitecture, goal_dim: int) -> None:
+        super().__init__()
+        self.backbone = _backbone(architecture)
+        width = ImageEncoderConfig(architecture=architecture).feature_dim
+        self.film = nn.ModuleList(StageFilm(goal_dim, width // 2 ** (3 - stage)) for stage in range(4))
+
+    def forward(self, images: Tensor, goal: Tensor) -> Tensor:
+        """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512 or 2048]."""
+        x = self._stem(images)
+        for stage, film in zip(self._stages(), self.film, strict=True):
+            x = film(stage(x), goal)
+        return x.mean(dim=(-2, -1))
+
+
+class BlockFilmResnet(FilmResnet):
+    """Published form (b), ResNet-18: FiLM inside each block after its second batch norm, then Linear(512→512)."""
+
+    def __init__(self, goal_dim: int) -> None:
+        super().__init__()
+        self.backbone = _backbone('resnet18')
+        # Per stage 4·channels: two blocks, each with its γ and its β.
+        self.film = nn.ModuleList(_identity_film(goal_dim, 64 * 2**stage) for stage in range(4))
+        self.output = nn.Linear(512, 512)
+
+    def forward(self, images: Tensor, goal: Tensor) -> Tensor:
+        """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512]."""
+        x = self._stem(images)
+        modulation = F.silu(goal)
+        for stage, film in zip(self._stages(), self.film, strict=True):
+            for block, factors in zip(stage, film(modulation).chunk(2, dim=-1), strict=True):
+                scale, shift = factors.chunk(2, dim=-1)
+                x = _film_block(cast(BasicBlock, block), x, _over_image(scale), _over_image(shift))
+        return cast(Tensor, self.output(x.mean(dim=(-2, -1))))
+
+
+def build_film_resnet(config: ImageEncoderConfig, goal_dim: int) -> FilmResnet:
+    """The published form that belongs to the architecture, with random weights."""
+    if config.architecture == 'resnet18':
+        return BlockFilmResnet(goal_dim)
+    return StageFilmResnet(config.architecture, goal_dim)
+
+
+def _backbone(architecture: ResnetArchitecture) -> ResNet:
+    backbone = cast(ResNet, getattr(torchvision.models, architecture)(weights=None))
+    backbone.fc = nn.Identity()  # the ImageNet classifier is never used
+    return backbone
+
+
+def _identity_film(goal_dim: int, channels: int) -> nn.Linear:
+    layer = nn.Linear(goal_dim, 4 * channels)
+    nn.init.zeros_(layer.weight)
+    with torch.no_grad():
+        one_zero = torch.cat([torch.ones(channels), torch.zeros(channels)])
+        layer.bias.copy_(one_zero.repeat(2))
+    return layer
+
+
+def _film_block(block: BasicBlock, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """As torchvision's BasicBlock.forward with FiLM between the second batch norm and the shortcut's addition."""
+    y = block.bn2(block.conv2(block.relu(block.bn1(block.conv1(x)))))
+    shortcut = x if block.downsample is None else block.downsample(x)
+    return cast(Tensor, block.relu(scale * y + shift + shortcut))
+
+
+def _over_image(factors: Tensor) -> Tensor:
+    """[B, channels] → [B, channels, 1, 1]."""
+    return factors[:, :, None, None]

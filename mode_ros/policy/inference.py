@@ -1,0 +1,258 @@
+"""The fast path: what does not depend on the noisy actions is computed once.
+
+Two facts about MoDE make it exact. Routing depends on the noise level alone and the schedule is fixed, so which
+experts run at each (step, layer) is a constant of a loaded policy. And attention is causal with the actions last, so
+the keys and values of the noise, goal and observation tokens are the same whatever the actions are: they are computed
+for all N noise levels in one pass, the goal's once per goal, and each step runs the A action tokens alone.
+
+Experts are read where they lie; nothing here copies a weight. sample_plain in mode_ros.policy.diffusion is the oracle.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.denoiser import Block, Denoiser
+from mode_ros.policy.diffusion import ddim, scalings, schedule
+from mode_ros.policy.layers import gate, merge_heads, split_heads
+from mode_ros.policy.routing import select_experts
+
+ShouldStop = Callable[[], bool]
+
+
+class Interrupted(Exception):
+    """Sampling was asked to stop between two steps; there is no chunk."""
+
+
+class LinearOp(Protocol):
+    """x: [..., in] → [..., out]."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """The product."""
+        ...
+
+
+# (weight [out, in], bias [out] or None) → the product. The seam where packed or 8-bit products come in.
+MakeLinear = Callable[[Tensor, 'Tensor | None'], LinearOp]
+
+
+def view_linear(weight: Tensor, bias: Tensor | None) -> LinearOp:
+    """F.linear on the weights where they lie."""
+    weight = weight.detach()
+    bias = None if bias is None else bias.detach()
+    return lambda x: F.linear(x, weight, bias)
+
+
+class RoutingTable(NamedTuple):
+    """Who runs when: plain numbers, so that the step loop never waits for a device to tell."""
+
+    experts: tuple[tuple[tuple[int, ...], ...], ...]  # [step][layer][k]
+    weights: tuple[tuple[tuple[float, ...], ...], ...]  # [step][layer][k], summing to 1 over k
+
+
+class _ExpertGroup(NamedTuple):
+    """The steps at which a layer uses one expert, for the pass over all noise levels at once."""
+
+    expert: int
+    steps: Tensor  # [n], int64
+    weights: Tensor  # [n, 1, 1, 1]
+
+
+class _LayerOps(NamedTuple):
+    """One block as the products that inference needs."""
+
+    block: Block
+    query_key_value: LinearOp
+    key_value: LinearOp  # the lower two thirds of the above
+    output: LinearOp
+    up: tuple[LinearOp, ...]  # [E]
+    down: tuple[LinearOp, ...]  # [E]
+    groups: tuple[_ExpertGroup, ...]
+
+
+class Prefix(NamedTuple):
+    """Keys and values, per layer, of the tokens so far at all N noise levels; each [N, B, H, T, hd]."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+
+class _StepScalings(NamedTuple):
+    skip: float
+    out: float
+    into: float
+
+
+class ChunkSampler:
+    """Samples action chunks from a denoiser at a fixed schedule.
+
+    Built by this one call, which decides everything that can be decided ahead. It reads the denoiser's weights in
+    place; after they were changed, moved or replaced, build a new one. Use it as
+
+        goal_prefix = sampler.read_goal(goal)                            # once per goal
+        prefix = sampler.read_observation(goal_prefix, images, state)    # once per chunk
+        chunk = sampler.sample(prefix, noise)
+    """
+
+    def __init__(
+        self, denoiser: Denoiser, diffusion: DiffusionConfig, make_linear: MakeLinear = view_linear
+    ) -> None:
+        """denoiser: on its final device; diffusion: noise levels and step count; make_linear: see MakeLinear."""
+        self.denoiser = denoiser
+        self.config = denoiser.config
+        self.sigmas = schedule(diffusion)
+        self._scalings = _step_scalings(self.sigmas[:-1], diffusion.sigma_data)
+        with torch.inference_mode():
+            device = denoiser.position.device
+            self._noise = denoiser.noise_embedding(self.sigmas[:-1].to(device))  # [N, D]
+            self.routing = _decide_routing(denoiser, self._noise)
+            self._layers = tuple(
+                _layer_ops(block, make_linear, _expert_groups(self.routing, index, device))
+                for index, block in enumerate(denoiser.stack)
+            )
+            self._mask = _action_mask(self.config.prefix_length, self.config.chunk_length, device)
+
+    @torch.inference_mode()
+    def read_goal(self, goal: Tensor) -> Prefix:
+        """Keys and values of the noise and goal tokens. goal: [B, goal_dim]."""
+        steps, batch = len(self._noise), len(goal)
+        noise = self._noise[:, None, None].expand(steps, batch, 1, -1)
+        token = self.denoiser.goal_token(goal).expand(steps, batch, 1, -1)
+        return self._extend(torch.cat([noise, token], dim=2), None)
+
+    @torch.inference_mode()
+    def read_observation(
+        self, goal_prefix: Prefix, images: Tensor | None = None, state: Tensor | None = None
+    ) -> Prefix:
+        """The whole prefix: what read_goal gave, then state and images.
+
+        images: [B, C, image_dim] features; state: [B, state_dim], normalised; B as in read_goal.
+        """
+        tokens = self.denoiser.observation_tokens(images, state)
+        return self._extend(tokens.expand(len(self._noise), *tokens.shape), goal_prefix)
+
+    @torch.inference_mode()
+    def sample(self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
+        """DDIM over the action tokens alone.
+
+        noise: [B, A, d], standard normal, on the sampler's device → [B, A, d], normalised actions.
+        should_stop is asked before every step; once it says yes, Interrupted is raised.
+        """
+
+        def denoise(x: Tensor, step: int) -> Tensor:
+            if should_stop is not None and should_stop():
+                raise Interrupted(f'stopped before denoising step {step}')
+            return self._denoise(prefix, x, step)
+
+        return ddim(denoise, noise * float(self.sigmas[0]), self.sigmas)
+
+    def _denoise(self, prefix: Prefix, x: Tensor, step: int) -> Tensor:
+        """[B, A, d] → [B, A, d] at one noise level."""
+        c = self._scalings[step]
+        condition = self._noise[step]
+        hidden = self.denoiser.action_tokens(c.into * x)
+        for index, layer in enumerate(self._layers):
+            h = layer.block.attention_norm(hidden) + condition
+            query, key, value = self._heads(layer, layer.query_key_value(h))
+            key = torch.cat([prefix.keys[index][step], key], dim=-2)
+            value = torch.cat([prefix.values[index][step], value], dim=-2)
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self._mask)
+            z = layer.block.mixture_norm(hidden + layer.output(merge_heads(mixed)))
+            hidden = z
+            selected = zip(self.routing.experts[step][index], self.routing.weights[step][index], strict=True)
+            for expert, weight in selected:
+                hidden = torch.add(hidden, layer.down[expert](gate(layer.up[expert](z))), alpha=weight)
+        return c.skip * x + c.out * self.denoiser.read_out(hidden)
+
+    def _extend(self, x: Tensor, past: Prefix | None) -> Prefix:
+        """Run new prefix tokens, [N, B, T, D], at all noise levels after those of `past`."""
+        keys, values = [], []
+        condition = self._noise[:, None, None]
+        for index, layer in enumerate(self._layers):
+            h = layer.block.attention_norm(x) + condition
+            last = index == len(self._layers) - 1
+            if last:  # Nothing reads the last layer's prefix but its keys and values.
+                key, value = (split_heads(part, self.config.heads) for part in layer.key_value(h).chunk(2, dim=-1))
+                key = layer.block.attention.key_norm(key)
+            else:
+                query, key, value = self._heads(layer, layer.query_key_value(h))
+            if past is not None:
+                key = torch.cat([past.keys[index], key], dim=-2)
+                value = torch.cat([past.values[index], value], dim=-2)
+            keys.append(key)
+            values.append(value)
+            if not last:
+                x = self._rest_of_block(layer, x, query, key, value)
+        return Prefix(tuple(keys), tuple(values))
+
+    def _heads(self, layer: _LayerOps, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[..., T, 3D] → normed query, normed key, value; each [..., H, T, hd]."""
+        query, key, value = (split_heads(part, self.config.heads) for part in projected.chunk(3, dim=-1))
+        return layer.block.attention.query_norm(query), layer.block.attention.key_norm(key), value
+
+    def _rest_of_block(self, layer: _LayerOps, x: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention's output and the mixture, at all noise levels: [N, B, T, D] → [N, B, T, D]."""
+        new = query.shape[-2]
+        mask = _action_mask(key.shape[-2] - new, new, x.device)
+        query, key, value = (part.flatten(0, 1) for part in (query, key, value))  # to the [batch, H, T, hd] torch takes
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view(*x.shape[:2], *query.shape[1:])
+        z = layer.block.mixture_norm(x + layer.output(merge_heads(mixed)))
+        out = z.clone()
+        for expert, steps, weights in layer.groups:
+            y = layer.down[expert](gate(layer.up[expert](z.index_select(0, steps))))
+            out.index_add_(0, steps, y * weights)
+        return out
+
+
+def _step_scalings(sigmas: Tensor, sigma_data: float) -> tuple[_StepScalings, ...]:
+    columns = (column.tolist() for column in scalings(sigmas, sigma_data))
+    return tuple(_StepScalings(*row) for row in zip(*columns, strict=True))
+
+
+def _decide_routing(denoiser: Denoiser, noise: Tensor) -> RoutingTable:
+    """noise: [N, D], the embedded levels. The one place where numbers leave the device."""
+    experts, weights = [], []
+    for block in denoiser.stack:
+        decision = select_experts(block.router.probabilities(noise), block.router.top_k)
+        experts.append([tuple(row) for row in decision.experts.tolist()])
+        weights.append([tuple(row) for row in decision.weights.tolist()])
+    return RoutingTable(tuple(zip(*experts, strict=True)), tuple(zip(*weights, strict=True)))
+
+
+def _expert_groups(routing: RoutingTable, layer: int, device: torch.device) -> tuple[_ExpertGroup, ...]:
+    uses: dict[int, list[tuple[int, float]]] = {}
+    for step, (experts, weights) in enumerate(zip(routing.experts, routing.weights, strict=True)):
+        for expert, weight in zip(experts[layer], weights[layer], strict=True):
+            uses.setdefault(expert, []).append((step, weight))
+    return tuple(
+        _ExpertGroup(
+            expert,
+            torch.tensor([step for step, _ in used], device=device),
+            torch.tensor([weight for _, weight in used], device=device).view(-1, 1, 1, 1),
+        )
+        for expert, used in sorted(uses.items())
+    )
+
+
+def _layer_ops(block: Block, make_linear: MakeLinear, groups: tuple[_ExpertGroup, ...]) -> _LayerOps:
+    projection, mixture = block.attention.query_key_value, block.mixture
+    dim = projection.in_features
+    return _LayerOps(
+        block=block,
+        query_key_value=make_linear(projection.weight, projection.bias),
+        key_value=make_linear(projection.weight[dim:], projection.bias[dim:]),
+        output=make_linear(block.attention.output.weight, None),
+        up=tuple(make_linear(mixture.up_weight[e], mixture.up_bias[e]) for e in range(mixture.experts)),
+        down=tuple(make_linear(mixture.down_weight[e], None) for e in range(mixture.experts)),
+        groups=groups,
+    )
+
+
+def _action_mask(past: int, new: int, device: torch.device) -> Tensor:
+    """True where a new token may look: at everything past, and at the new ones up to itself. [new, past + new]."""
+    return torch.ones(new, past + new, dtype=torch.bool, device=device).tril(past)

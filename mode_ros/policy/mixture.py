@@ -1,0 +1,46 @@
+"""The mixture of experts, written the plain way: every faster way is tested against this one."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mode_ros.policy.layers import gated_expert
+from mode_ros.policy.routing import Routing
+
+
+class Mixture(nn.Module):
+    """E gated experts, stacked so that expert e lies at [e] and is read there without a copy."""
+
+    def __init__(self, dim: int, experts: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.up_weight = nn.Parameter(torch.empty(experts, 8 * dim, dim))
+        self.up_bias = nn.Parameter(torch.zeros(experts, 8 * dim))
+        self.down_weight = nn.Parameter(torch.empty(experts, dim, 4 * dim))
+
+    @property
+    def experts(self) -> int:
+        """Number of experts, E."""
+        return self.up_weight.shape[0]
+
+    def expert(self, index: int, z: Tensor) -> Tensor:
+        """Expert `index` alone: [..., D] → [..., D]."""
+        dropout = self.dropout if self.training else 0.0
+        return gated_expert(z, self.up_weight[index], self.up_bias[index], self.down_weight[index], dropout)
+
+    def forward(self, z: Tensor, routing: Routing) -> Tensor:
+        """Σ over the selected experts of weight · expert(z).
+
+        z: [B, T, D]. The routing's leading dimensions are the first of z's: [B] routes whole samples (by noise),
+        [B, T] would route tokens.
+        """
+        out = torch.zeros_like(z)
+        for index in range(self.experts):
+            selected = routing.experts == index  # [..., k]
+            rows = selected.any(-1)  # [...]
+            if not rows.any():
+                continue
+            weight = (routing.weights * selected).sum(-1)[rows]  # [n]
+            y = self.expert(index, z[rows])  # [n, (T,) D]
+            out[rows] += weight.view(-1, *[1] * (y.dim() - 1)).to(y.dtype) * y
+        return out

@@ -1,0 +1,55 @@
+"""Which experts run: a router that looks at the noise level alone (MoDE, section 3.2)."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Routing(NamedTuple):
+    """A router's decision. The leading dimensions are those of what was routed: [B] for routing by noise."""
+
+    probabilities: Tensor  # [..., E], softmax over all experts; what a load-balancing loss needs
+    experts: Tensor  # [..., k], int64, the selected ones
+    weights: Tensor  # [..., k], theirs, summing to 1
+
+
+def select_experts(
+    probabilities: Tensor, top_k: int, explore: bool = False, generator: torch.Generator | None = None
+) -> Routing:
+    """Pick k of E experts and renormalise their probabilities to sum to 1.
+
+    probabilities: [..., E]. Without `explore` the k most probable, in falling order. With it, as while training, k
+    drawn without replacement from the distribution (by `generator`), so that rare experts are tried.
+    """
+    if explore:
+        # A probability that underflowed to 0 would leave too few candidates to draw from.
+        flat = probabilities.detach().float().clamp_min(1e-20).flatten(0, -2)
+        drawn = torch.multinomial(flat, top_k, replacement=False, generator=generator)
+        experts = drawn.view(*probabilities.shape[:-1], top_k)
+    else:
+        experts = probabilities.topk(top_k, dim=-1).indices
+    chosen = probabilities.gather(-1, experts)
+    # The floor matters only when every chosen expert has underflowed.
+    weights = chosen / chosen.sum(-1, keepdim=True).clamp_min(1e-20)
+    return Routing(probabilities, experts, weights)
+
+
+class Router(nn.Module):
+    """Linear(D→2D), GELU, Linear(2D→E), softmax."""
+
+    def __init__(self, dim: int, experts: int, top_k: int) -> None:
+        super().__init__()
+        self.top_k = top_k
+        self.input = nn.Linear(dim, 2 * dim)
+        self.output = nn.Linear(2 * dim, experts)
+
+    def probabilities(self, condition: Tensor) -> Tensor:
+        """condition: [..., D] → [..., E], the softmax taken in float32."""
+        return F.softmax(self.output(F.gelu(self.input(condition))), dim=-1, dtype=torch.float32)
+
+    def forward(self, condition: Tensor, generator: torch.Generator | None = None) -> Routing:
+        """condition: [..., D]. In training mode experts are drawn, in eval mode the k most probable are taken."""
+        return select_experts(self.probabilities(condition), self.top_k, self.training, generator)

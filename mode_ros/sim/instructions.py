@@ -1,0 +1,68 @@
+"""One plain sentence for each Meta-World task, with paraphrases that training never sees."""
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from mode_ros.errors import UserError
+from mode_ros.sim.names import unknown_name
+
+FILE_NAME = 'instructions.yaml'
+PARAPHRASES = 3
+
+
+def metaworld_instruction(task: str) -> str:
+    """The sentence for a task ('drawer-open'); UserError with the nearest names where there is none."""
+    return _entry(task)[0]
+
+
+def metaworld_paraphrases(task: str) -> tuple[str, ...]:
+    """Three other ways to say it, distinct from all instructions; for tests only. UserError as above."""
+    return _entry(task)[1]
+
+
+def parse_instructions(document: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Task name to (instruction, paraphrases), from the parsed YAML of `instructions.yaml`.
+
+    Raises UserError when an entry lacks its sentence or its three paraphrases, or when any sentence occurs twice.
+    """
+    if not isinstance(document, Mapping):
+        raise UserError(f'{FILE_NAME} must map task names to sentences, but holds {type(document).__name__}.')
+    entries = {str(task): _parse_entry(str(task), entry) for task, entry in document.items()}
+    owner: dict[str, str] = {}
+    for task, (instruction, paraphrases) in entries.items():
+        for sentence in (instruction, *paraphrases):
+            if sentence in owner:
+                raise UserError(
+                    f'{FILE_NAME} says {sentence!r} twice, for {owner[sentence]} and for {task}; each must be distinct.'
+                )
+            owner[sentence] = task
+    return entries
+
+
+def _parse_entry(task: str, entry: Any) -> tuple[str, tuple[str, ...]]:
+    if not isinstance(entry, Mapping) or set(entry) != {'instruction', 'paraphrases'}:
+        raise UserError(f'{FILE_NAME}: the entry {task!r} must have exactly the keys instruction and paraphrases.')
+    paraphrases = entry['paraphrases']
+    if not isinstance(paraphrases, list) or len(paraphrases) != PARAPHRASES:
+        raise UserError(f'{FILE_NAME}: the entry {task!r} must list exactly {PARAPHRASES} paraphrases.')
+    for sentence in (entry['instruction'], *paraphrases):
+        if not isinstance(sentence, str) or not sentence.strip():
+            raise UserError(f'{FILE_NAME}: {sentence!r} in the entry {task!r} is not a sentence.')
+    return entry['instruction'].strip(), tuple(sentence.strip() for sentence in paraphrases)
+
+
+@functools.cache
+def _instructions() -> dict[str, tuple[str, tuple[str, ...]]]:
+    text = resources.files('mode_ros.sim').joinpath(FILE_NAME).read_text(encoding='utf-8')
+    return parse_instructions(yaml.safe_load(text))
+
+
+def _entry(task: str) -> tuple[str, tuple[str, ...]]:
+    entries = _instructions()
+    if task not in entries:
+        raise unknown_name('Meta-World task', task, tuple(entries))
+    return entries[task]

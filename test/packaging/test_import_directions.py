@@ -1,0 +1,223 @@
+"""Imports go one way: nodes, commands and training build on control, policy, messages and sim, which know nobody."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CORE = {'control', 'policy', 'messages', 'sim', 'errors', 'paths', 'robots', 'pairing'}
+# What each part of mode_ros may import from mode_ros, besides itself. A new part must be given its line here.
+MAY_IMPORT = {
+    '__init__': set(),
+    '__main__': {'cli'},
+    'errors': set(),
+    'paths': {'errors'},
+    'control': {'errors'},
+    'policy': {'errors'},
+    'sim': {'errors'},
+    'messages': {'control', 'errors'},
+    'robots': {'control', 'errors', 'paths'},
+    'pairing': {'control', 'policy', 'errors'},
+    'bringup': CORE,
+    'nodes': CORE | {'bringup'},
+    'demo': CORE | {'bringup', 'nodes'},
+    'training': CORE,
+    'cli': CORE | {'bringup', 'demo', 'nodes', 'training'},
+}
+ROS = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'ament_index_python', 'std_srvs', 'builtin_interfaces'}
+MAY_NOT_IMPORT = {
+    'control': ROS | {'torch', 'torchvision', 'transformers'},
+    'policy': ROS,
+    'sim': ROS | {'torch'},
+    'messages': {'rclpy', 'torch'},
+    'robots': ROS | {'torch'},
+    'pairing': ROS,
+}
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Map the names of all modules of mode_ros to their files; training/ is mode_ros.training."""
+    found = {}
+    for top, prefix in ((root / 'mode_ros', ('mode_ros',)), (root / 'training', ('mode_ros', 'training'))):
+        for path in sorted(top.rglob('*.py')):
+            if path == root / 'mode_ros' / 'training.py':  # only stands in for training/
+                continue
+            parts = path.relative_to(top).with_suffix('').parts
+            found['.'.join(prefix + (parts[:-1] if parts[-1] == '__init__' else parts))] = path
+    return found
+
+
+def imported(name: str, path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield (line, module, names) for each import anywhere in a file: in functions and for type checking too."""
+    package = name.split('.') if path.name == '__init__.py' else name.split('.')[:-1]
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, []
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            yield node.lineno, '.'.join([*base, *filter(None, [node.module])]), [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split('.')[-1] in ('import_module', '__import__'):
+            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value, []
+
+
+def edges(root: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield (importing module, line, imported module) with `from package import module` resolved to the module."""
+    known = modules(root)
+    for name, path in known.items():
+        for line, target, names in imported(name, path):
+            members = [f'{target}.{member}' for member in names]
+            below = [
+                member for member in members if member in known or part(member) in MAY_IMPORT and target == 'mode_ros'
+            ]
+            yield from ((name, line, module) for module in below)
+            if len(below) < max(len(names), 1):
+                yield name, line, target
+
+
+def part(module: str) -> str:
+    return module.split('.')[1] if '.' in module else '__init__'
+
+
+def violations(root: Path) -> list[str]:
+    """List the imports that go the wrong way."""
+    files = modules(root)
+    unknown = sorted({part(name) for name in files} - set(MAY_IMPORT))
+    found = [f'{name} is a new part of mode_ros: say in MAY_IMPORT what it may import' for name in unknown]
+    for name, line, target in edges(root):
+        here, top = part(name), target.split('.')[0]
+        forbidden = MAY_NOT_IMPORT.get(here, set())
+        inwards = top == 'mode_ros' and part(target) in {*MAY_IMPORT.get(here, MAY_IMPORT), here, '__init__'}
+        messages = top.endswith('_msgs') and forbidden >= ROS
+        if not inwards and (top == 'mode_ros' or top in forbidden or messages):
+            found.append(f'{files[name].relative_to(root)}:{line}: {here} may not import {target}')
+    return found
+
+
+def cycles(root: Path) -> list[str]:
+    """List the circles of modules that import each other, each as `a -> b -> a`."""
+    graph: dict[str, set[str]] = {name: set() for name in modules(root)}
+    for name, _, target in edges(root):
+        if target in graph and target != name:
+            graph[name].add(target)
+    found: set[str] = set()
+    state: dict[str, str] = {}
+
+    def visit(name: str, way: list[str]) -> None:
+        state[name] = 'open'
+        for target in sorted(graph[name]):
+            if state.get(target) == 'open':
+                circle = way[way.index(target) :]
+                start = circle.index(min(circle))
+                found.add(' -> '.join([*circle[start:], *circle[: start + 1]]))
+            elif target not in state:
+                visit(target, [*way, target])
+        state[name] = 'closed'
+
+    for name in graph:
+        if name not in state:
+            visit(name, [name])
+    return sorted(found)
+
+
+def test_imports_go_one_way():
+    assert len(modules(ROOT)) > 10
+    assert violations(ROOT) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert cycles(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ('file', 'source', 'told'),
+    [
+        ('mode_ros/control/a.py', 'import torch', 'control may not import torch'),
+        ('mode_ros/control/a.py', 'from sensor_msgs.msg import Image', 'control may not import sensor_msgs.msg'),
+        ('mode_ros/control/a.py', 'from mode_ros.policy import net', 'control may not import mode_ros.policy'),
+        ('mode_ros/control/a.py', 'from ..messages import images', 'control may not import mode_ros.messages'),
+        ('mode_ros/control/a.py', 'from mode_ros import nodes', 'control may not import mode_ros.nodes'),
+        ('mode_ros/control/a.py', 'def f():\n    import rclpy.node', 'control may not import rclpy.node'),
+        ('mode_ros/policy/a.py', 'from mode_ros.control.contract import X', 'may not import mode_ros.control'),
+        ('mode_ros/policy/deep/a.py', 'from ...sim import robot', 'policy may not import mode_ros.sim'),
+        ('mode_ros/policy/a.py', 'import importlib\nimportlib.import_module("rclpy")', 'policy may not import rclpy'),
+        ('mode_ros/sim/a.py', 'import rclpy', 'sim may not import rclpy'),
+        ('mode_ros/messages/a.py', 'import mode_ros.policy', 'messages may not import mode_ros.policy'),
+        ('mode_ros/nodes/a.py', 'import mode_ros.training.convert', 'nodes may not import mode_ros.training.convert'),
+        ('training/a.py', 'from mode_ros.nodes import x', 'training may not import mode_ros.nodes'),
+        ('mode_ros/errors.py', 'from mode_ros import paths', 'errors may not import mode_ros.paths'),
+        ('mode_ros/extra/a.py', 'import os', 'extra is a new part'),
+    ],
+)
+def test_an_import_the_wrong_way_is_found(tmp_path, file, source, told):
+    tree(tmp_path, {file: source})
+
+    (only,) = violations(tmp_path)
+
+    assert told in only
+
+
+def test_imports_the_right_way_are_let_through(tmp_path):
+    tree(
+        tmp_path,
+        {
+            'mode_ros/control/a.py': 'import numpy\nfrom . import b\nfrom mode_ros.errors import UserError',
+            'mode_ros/nodes/a.py': 'import rclpy, torch\nfrom mode_ros.control import a\nimport mode_ros.policy.net',
+            'training/a.py': 'from mode_ros.policy import net\nfrom mode_ros.training import b',
+            'mode_ros/cli/a.py': 'from mode_ros.training import a\nfrom mode_ros.bringup import x',
+        },
+    )
+
+    assert violations(tmp_path) == []
+    assert cycles(tmp_path) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    tree(
+        tmp_path,
+        {
+            'mode_ros/control/a.py': 'from mode_ros.control.b import x',
+            'mode_ros/control/b.py': 'def f():\n    from . import c',
+            'mode_ros/control/c.py': 'import mode_ros.control.a',
+            'mode_ros/control/d.py': 'import mode_ros.control.a',
+        },
+    )
+
+    assert cycles(tmp_path) == ['mode_ros.control.a -> mode_ros.control.b -> mode_ros.control.c -> mode_ros.control.a']
+
+
+@pytest.mark.parametrize(
+    ('parts', 'absent'),
+    [
+        (('control',), ('rclpy', 'cv_bridge', 'sensor_msgs', 'torch', 'transformers')),
+        (('policy',), ('rclpy', 'cv_bridge', 'sensor_msgs')),
+        (('sim',), ('rclpy', 'cv_bridge', 'sensor_msgs')),
+    ],
+)
+def test_the_core_imports_where_ros_is_missing(parts, absent):
+    names = [name for name in modules(ROOT) if part(name) in parts]
+    block = f'import sys\nfor name in {absent}: sys.modules[name] = None\n'
+    load = '\n'.join(f'import {name}' for name in names)
+
+    result = subprocess.run(
+        [sys.executable, '-c', block + load],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
+def tree(root: Path, files: dict[str, str]) -> None:
+    for name, source in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source + '\n')

@@ -1,0 +1,47 @@
+"""The image encoders beyond what the golden files show."""
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+
+from mode_ros.policy.config import ImageEncoderConfig
+from mode_ros.policy.film_resnet import build_film_resnet
+
+
+def encoder(architecture='resnet18'):
+    torch.manual_seed(0)
+    return build_film_resnet(ImageEncoderConfig(architecture=architecture), 6)
+
+
+@pytest.mark.parametrize('architecture', ['resnet18', 'resnet34', 'resnet50'])
+def test_untrained_film_is_the_identity_around_imagenets_weights(architecture):
+    torch.manual_seed(1)
+    plain = getattr(torchvision.models, architecture)(weights=None).eval()
+    film = encoder(architecture).eval()
+    film.load_imagenet(plain.state_dict())
+    if architecture == 'resnet18':
+        film.output = torch.nn.Identity()
+    plain.fc = torch.nn.Identity()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(film(image, torch.randn(1, 6)), plain(image), rtol=1e-4, atol=1e-5)
+
+
+def test_incomplete_imagenet_weights_are_refused():
+    weights = torchvision.models.resnet18(weights=None).state_dict()
+    del weights['layer2.0.conv1.weight']
+    with pytest.raises(RuntimeError, match=r'layer2\.0\.conv1\.weight'):
+        encoder().load_imagenet(weights)
+
+
+@pytest.mark.parametrize('architecture', ['resnet18', 'resnet34'])
+def test_the_goal_reaches_the_features(architecture):
+    film = encoder(architecture).eval()
+    for layer in film.film.modules():
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=0.1)
+    image = torch.randn(1, 3, 64, 64).expand(2, 3, 64, 64)
+    with torch.inference_mode():
+        features = film(image, torch.randn(2, 6))
+    assert (features[0] - features[1]).abs().max() > 1e-2

@@ -1,0 +1,1 @@
+"""Learning policies from demonstrations; imports as `mode_ros.training`."""
