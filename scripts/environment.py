@@ -19,6 +19,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -61,11 +62,22 @@ LIBERO = (
     'robosuite==1.4.0',
     'bddl==1.0.1',
 )
-LIBERO_NEEDS = tuple(
-    'cloudpickle easydict future gymnasium matplotlib networkx numba pillow scipy termcolor tqdm'.split()
+LIBERO_NEEDS = (
+    'cloudpickle',
+    'easydict',
+    'future',
+    'gymnasium',
+    'matplotlib',
+    'networkx',
+    'numba',
+    'pillow',
+    'scipy',
+    'termcolor',
+    'tqdm',
 )
-EXTRAS = 'sim,training,test'
-PROJECT_FILES = ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
+TORCH = ('torch>=2.5', 'torchvision>=0.20')
+EDITABLE = f'{ROOT}[sim,training,test]'
+PROJECT_FILES = ('setup.py', 'setup.cfg')
 
 RENDERING_PROBE = 'import mujoco; context = mujoco.GLContext(16, 16); context.make_current(); context.free()'
 RENDERING_COMMAND = 'apt-get update && apt-get install -y --no-install-recommends libosmesa6'
@@ -135,38 +147,33 @@ class Environment:
 
     def steps(self) -> list[Step]:
         """Return what an environment needs, in order."""
-        base = f'{sys.version_info[0]}.{sys.version_info[1]}'
+        version = f'{sys.version_info[0]}.{sys.version_info[1]}'
         project = hashlib.sha256(b'\0'.join(_content(ROOT / name) for name in PROJECT_FILES)).hexdigest()[:16]
-        steps = [Step('venv', f'a virtual environment in {_short(self.folder)}', '5 s', base, self._make_venv)]
+        where = f'a virtual environment in {_short(self.folder)}'
+        steps = [Step('venv', where, '5 s', f'{version} {self.folder}', self._make_venv)]
         if not self.ros.sourced:
-            steps.append(self._pip_step('ros', self.ros.name, '30 s', *ROS_WHEELS))
+            steps.append(self._pip_step('ros', self.ros.name, '30 s', ROS_WHEELS))
         steps += [
-            self._pip_step(
-                'torch',
-                'torch and torchvision, about 3 GB to download',
-                '2 to 10 min',
-                'torch>=2.5',
-                'torchvision>=0.20',
-            ),
-            self._pip_step(
-                'project', 'mode_ros and what it needs', '1 to 3 min', '-e', f'{ROOT}[{EXTRAS}]', key=project
-            ),
-            self._pip_step('language', 'a sentence encoder, with its weights', '10 s', *LANGUAGE),
+            self._pip_step('torch', 'torch and torchvision, some 3 GB', '2 to 10 min', TORCH),
+            self._pip_step('project', 'mode_ros and the rest it needs', '1 to 3 min', ('-e', EDITABLE), key=project),
+            self._pip_step('language', 'a sentence encoder with its weights', '10 s', LANGUAGE),
         ]
         if self._libero:
-            action = lambda: self._pip(*LIBERO_NEEDS, self.numpy) or self._pip(*LIBERO)  # noqa: E731
-            steps.append(
-                Step('libero', 'the LIBERO simulator, about 0.8 GB to download', '1 to 3 min', _key(LIBERO), action)
-            )
+            steps.append(self._pip_step('libero', 'LIBERO, some 0.8 GB', '1 to 3 min', LIBERO_NEEDS, LIBERO))
         steps += [
             Step('check', 'a first import of everything', '20 s', project, self._check),
             Step('rendering', "a library that draws the simulator's images", '10 s', 'any', self._render),
         ]
         return steps
 
-    def _pip_step(self, name: str, title: str, expect: str, *arguments: str, key: str = '') -> Step:
-        arguments = (*arguments, *([self.numpy] if '--no-deps' not in arguments else []))
-        return Step(name, title, expect, _key((*arguments, key)), lambda: self._pip(*arguments))
+    def _pip_step(self, name: str, title: str, expect: str, *installs: tuple[str, ...], key: str = '') -> Step:
+        installs = tuple(install if '--no-deps' in install else (*install, self.numpy) for install in installs)
+
+        def action() -> None:
+            for install in installs:
+                self._pip(*install)
+
+        return Step(name, title, expect, ' '.join([*sum(installs, ()), key]).strip(), action)
 
     def due(self) -> list[Step]:
         """Return the steps still to do.
@@ -272,11 +279,18 @@ class Environment:
         environ.pop('_ROS_WHEELS_BOOTSTRAP_COMPLETE', None)
         with open(self.log, 'a') as log, Progress() as progress:
             print(f'\n$ {shlex.join(command)}', file=log, flush=True)
-            output = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True, 'errors': 'replace'}
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environ, **output)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environ,
+                text=True,
+                errors='replace',
+            )
             tail: list[str] = []
             try:
-                for line in process.stdout:
+                for line in process.stdout or ():
                     log.write(line)
                     log.flush()
                     tail = [*tail[-14:], line.rstrip()]
@@ -294,37 +308,39 @@ class Environment:
             )
 
 
-class Progress:
-    """Shows what is going on: one line rewritten on a terminal, now and then a new line elsewhere."""
+DOING = {'Collecting': 'looking for', 'Downloading': 'downloading', 'Processing': 'reading', 'Installing': 'installing'}
 
-    _now = {
-        'Collecting': 'looking for',
-        'Downloading': 'downloading',
-        'Processing': 'reading',
-        'Installing': 'installing',
-    }
+
+class Progress:
+    """Shows what a command is doing: one line that keeps counting on a terminal, now and then a new line elsewhere."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
-        self._every = 0.2 if self._terminal else 30.0
-        self._start = self._last = time.monotonic()
+        self._start = time.monotonic()
+        self._text = ''
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
 
     def say(self, line: str) -> None:
-        """Show the gist of a line that a command printed, if the last one was long enough ago."""
+        """Take the gist of a line that pip printed."""
         words = line.split()
-        now = time.monotonic()
-        if not words or words[0] not in self._now or now - self._last < self._every:
-            return
-        self._last = now
-        what = 'installing' if words[0] == 'Installing' else f'{self._now[words[0]]} {Path(words[1]).name}'
-        size = re.search(r'\([\d.]+ [kMG]B\)', line)
-        text = f'    {now - self._start:4.0f} s  {what} {size.group() if size else ""}'
-        print(f'\r\033[K{text[:100]}' if self._terminal else text, end='' if self._terminal else '\n', flush=True)
+        if words and words[0] in DOING:
+            what = '' if words[0] == 'Installing' else Path(words[1]).name
+            size = re.search(r'\([\d.]+ [kMG]B\)', line)
+            self._text = f'{DOING[words[0]]} {what} {size.group() if size else ""}'
+
+    def _show(self) -> None:
+        while not self._end.wait(1 if self._terminal else 30):
+            text = f'    {time.monotonic() - self._start:4.0f} s  {self._text}'[:100]
+            print(f'\r\033[K{text}' if self._terminal else text, end='' if self._terminal else '\n', flush=True)
 
     def __enter__(self) -> Progress:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
         if self._terminal:
             print('\r\033[K', end='', flush=True)
 
@@ -380,10 +396,6 @@ def _system_numpy_is_1(ros: Ros) -> bool:
         return metadata.version('numpy').startswith('1.')
     except metadata.PackageNotFoundError:
         return False
-
-
-def _key(arguments: tuple[str, ...]) -> str:
-    return ' '.join(arguments).strip()
 
 
 def _content(path: Path) -> bytes:

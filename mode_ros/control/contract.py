@@ -21,7 +21,7 @@ from mode_ros.errors import UserError
 
 NANOSECONDS = 1_000_000_000
 
-TWIST_NAMES = ('x', 'y', 'z', 'roll', 'pitch', 'yaw')
+TWIST_NAMES = ('x', 'y', 'z', 'rotation_x', 'rotation_y', 'rotation_z')
 POSE_NAMES = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
 
 Name = Annotated[str, Field(pattern=r'^[A-Za-z][A-Za-z0-9_]*$')]

@@ -42,6 +42,7 @@ class Monitor(Node):
         super().__init__('demo_monitor', parameter_overrides=[Parameter('use_sim_time', value=True)])
         self.seen = Seen()
         self._latest: Frame = {}
+        self._cameras = len(contract.observation.cameras)
         self._first_camera = contract.observation.cameras[0].name if contract.observation.cameras else ''
         for camera in contract.observation.cameras:
             kind = CompressedImage if camera.transport == 'compressed' else Image
@@ -69,7 +70,8 @@ class Monitor(Node):
                 self._latest[camera.name] = decode_image(message, camera)
             except Unusable:
                 return
-            if camera.name == self._first_camera and self.seen.first_chunk is not None:
+            complete = len(self._latest) == self._cameras
+            if camera.name == self._first_camera and complete and self.seen.first_chunk is not None:
                 self.seen.frames.append(dict(self._latest))
 
         return take

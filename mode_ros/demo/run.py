@@ -150,11 +150,12 @@ def _report(settings: DemoSettings, contract: Contract, monitor: Monitor, traine
         ('goal', seen.goal),
         ('policy', 'trained' if trained else 'untrained, random weights'),
         ('success', 'yes' if seen.success else 'no' if trained else 'no (as expected of an untrained policy)'),
-        ('episode', f'{monitor.episode_seconds:.1f} s of simulated time, real-time factor '
+        ('episode', f'{len(seen.frames) / contract.rate:.1f} s of simulated time, real-time factor '
                     f'{value("sim_node", "real-time factor")}'),
-        ('control rate', f'{value("controller_node", "control rate (Hz)")} Hz of {contract.rate:g} Hz'),
-        ('control period', f'p50 {value("controller_node", "period p50 (ms)")} ms, '
-                           f'p99 {value("controller_node", "period p99 (ms)")} ms'),
+        ('control rate', f'{value("controller_node", "control rate (Hz)")} Hz of {contract.rate:g} Hz, '
+                         'on the simulated clock'),
+        ('control period', f'p50 {value("controller_node", "wall period p50 (ms)")} ms, '
+                           f'p99 {value("controller_node", "wall period p99 (ms)")} ms, on the wall clock'),
         ('inference latency', f'p50 {value("policy_node", "inference latency p50 (ms)")} ms, '
                               f'p99 {value("policy_node", "inference latency p99 (ms)")} ms'),
         ('chunks', f'{value("controller_node", "chunks")} ({value("controller_node", "chunks refused")} refused)'),

@@ -19,6 +19,14 @@ from mode_ros.messages.stamps import to_time
 COLOUR_ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', '8UC3', 'yuv422', 'yuv422_yuy2', 'bayer_rggb8',
                     'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8')
 
+# What not every release of cv_bridge knows; OpenCV names a Bayer pattern by its second row.
+_BY_OPENCV = {
+    'yuv422': cv2.COLOR_YUV2RGB_UYVY,
+    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2,
+    'bayer_grbg8': cv2.COLOR_BayerGB2RGB,
+}
+_CHANNELS = {'rgba8': 4, 'bgra8': 4, 'rgb8': 3, 'bgr8': 3, '8UC3': 3, 'yuv422': 2, 'yuv422_yuy2': 2}
+
 _BRIDGE = CvBridge()
 
 
@@ -42,11 +50,12 @@ def _decode_raw(message: Any) -> NDArray[np.uint8]:
         packed = _without_padding(message)
         # 8UC3 says nothing about colour; drivers that use it mean OpenCV's order.
         source = 'bgr8' if message.encoding == '8UC3' else message.encoding
-        if source == 'rgb8':
-            return np.frombuffer(packed.data, np.uint8).reshape(message.height, message.width, 3)
+        if source == 'rgb8' or source in _BY_OPENCV:
+            pixels = np.frombuffer(packed.data, np.uint8).reshape(message.height, message.width, -1)
+            return pixels if source == 'rgb8' else np.asarray(cv2.cvtColor(pixels, _BY_OPENCV[source]), np.uint8)
         packed.encoding = source
         return np.asarray(_BRIDGE.imgmsg_to_cv2(packed, 'rgb8'), dtype=np.uint8)
-    except (CvBridgeError, cv2.error, ValueError, TypeError, RuntimeError) as error:
+    except (CvBridgeError, cv2.error, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise Unusable(f'its {message.encoding} image of {message.width}x{message.height} cannot be converted to '
                        f'rgb8: {error}') from error
 
@@ -63,8 +72,7 @@ class _Packed:
 
 def _without_padding(message: Any) -> _Packed:
     # Drivers may align rows; not every cv_bridge honours `step`.
-    used = message.width * {'rgba8': 4, 'bgra8': 4, 'rgb8': 3, 'bgr8': 3, '8UC3': 3, 'yuv422': 2,
-                            'yuv422_yuy2': 2}.get(message.encoding, 1)
+    used = message.width * _CHANNELS.get(message.encoding, 1)
     if message.step in (0, used):
         return _Packed(message, message.data)
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)

@@ -16,7 +16,7 @@ from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import ChunkRejected
-from mode_ros.control.contract import Contract, State
+from mode_ros.control.contract import NANOSECONDS, Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.observation import Unusable
 from mode_ros.messages import commands, states
@@ -49,8 +49,8 @@ class ControllerParameters:
 class ControllerNode(ManagedNode):
     """Lifecycle node `controller_node`."""
 
-    def __init__(self) -> None:
-        super().__init__('controller_node')
+    def __init__(self, **options: Any) -> None:
+        super().__init__('controller_node', **options)
         self.parameters = read_parameters(self, ControllerParameters)
         self.autostart = self.parameters.autostart
         self._entities: list[Any] = []
@@ -79,8 +79,10 @@ class ControllerNode(ManagedNode):
                 lambda message, streams=tuple(streams): self._on_state(message, streams), SENSOR))
         self._last = Tick({}, Phase.STOPPED, 'inactive')
         self._said = ''
-        self._period = Percentiles(window=round(PERIOD_WINDOW_SECONDS * self._contract.rate))
-        self._last_tick: float | None = None
+        window = round(PERIOD_WINDOW_SECONDS * self._contract.rate)
+        # On the wall clock, for the regularity; on the ROS clock, which a simulation may slow down, for the rate.
+        self._wall_period, self._ros_period = Percentiles(window), Percentiles(window)
+        self._last_tick: tuple[float, int] | None = None
         self._ticks = self._limited = self._rejected = 0
         self._estop = False
         self._diagnostics = Diagnostics(self, self._report)
@@ -90,7 +92,8 @@ class ControllerNode(ManagedNode):
 
     def activate(self) -> None:
         self._controller.activate(self._now())
-        self._period.clear()
+        self._wall_period.clear()
+        self._ros_period.clear()
         self._last_tick = None
         self._timer = self.create_timer(self._contract.period_seconds, self._tick)
 
@@ -147,11 +150,11 @@ class ControllerNode(ManagedNode):
     def _tick(self) -> None:
         if not self.active:
             return
-        wall = time.perf_counter()
+        wall, now = time.perf_counter(), self._now()
         if self._last_tick is not None:
-            self._period.add(wall - self._last_tick)
-        self._last_tick = wall
-        now = self._now()
+            self._wall_period.add(wall - self._last_tick[0])
+            self._ros_period.add((now - self._last_tick[1]) / NANOSECONDS)
+        self._last_tick = wall, now
         tick = self._controller.tick(now)
         self._send(tick)
         if tick.request is not None:
@@ -182,9 +185,9 @@ class ControllerNode(ManagedNode):
         level = {Phase.HOLDING: DiagnosticStatus.WARN, Phase.STOPPED: DiagnosticStatus.ERROR}
         message = tick.phase.value + (f': {tick.reason}' if tick.phase in level else '')
         values = {
-            'control rate (Hz)': _number(1.0 / self._period.mean if self._period.mean else math.nan, 2),
-            'period p50 (ms)': _number(1000 * self._period.of(50), 2),
-            'period p99 (ms)': _number(1000 * self._period.of(99), 2),
+            'control rate (Hz)': _number(1.0 / self._ros_period.mean if self._ros_period.mean else math.nan, 2),
+            'wall period p50 (ms)': _number(1000 * self._wall_period.of(50), 2),
+            'wall period p99 (ms)': _number(1000 * self._wall_period.of(99), 2),
             'ticks': self._ticks,
             'chunks': self._controller.chunks,
             'chunks refused': self._rejected,

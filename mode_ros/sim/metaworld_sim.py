@@ -130,9 +130,9 @@ class MetaworldSimulator(Simulator):
         return self._renderer.render(CAMERA_OF[camera], width, height)
 
     def _show_goal(self) -> None:
-        """Put the coloured balls at the goal, from where the benchmark's last forward pass takes some away."""
+        """Put the coloured balls where the goal is: a forward pass takes some away, and one task's is misplaced."""
         for site, position in self._env._target_site_config:
-            self._env._set_pos_site(site, position)
+            self._env._set_pos_site(site, self._env._target_pos if site == 'goal' else position)
 
 
 def expert_gain(task: str, steps: float) -> float:

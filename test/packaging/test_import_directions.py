@@ -63,9 +63,13 @@ def imported(name: str, path: Path) -> Iterator[tuple[int, str, list[str]]]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             yield node.lineno, '.'.join([*base, *filter(None, [node.module])]), [alias.name for alias in node.names]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).split('.')[-1] in ('import_module', '__import__'):
-            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                yield node.lineno, node.args[0].value, []
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).split('.')[-1] in ('import_module', '__import__')
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, node.args[0].value, []
 
 
 def edges(root: Path) -> Iterator[tuple[str, int, str]]:
@@ -74,9 +78,8 @@ def edges(root: Path) -> Iterator[tuple[str, int, str]]:
     for name, path in known.items():
         for line, target, names in imported(name, path):
             members = [f'{target}.{member}' for member in names]
-            below = [
-                member for member in members if member in known or part(member) in MAY_IMPORT and target == 'mode_ros'
-            ]
+            parts = MAY_IMPORT if target == 'mode_ros' else {}
+            below = [member for member in members if member in known or part(member) in parts]
             yield from ((name, line, module) for module in below)
             if len(below) < max(len(names), 1):
                 yield name, line, target

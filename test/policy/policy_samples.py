@@ -9,7 +9,7 @@ from mode_ros.policy.config import DenoiserConfig, ImageEncoderConfig, PolicyCon
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.normalization import Statistics, StreamStatistics
 
-CONTRACT = 'robot: test arm\nunit: "\N{DEGREE SIGN}"\n'
+CONTRACT = 'robot: test arm\r\nunit: "\N{DEGREE SIGN}"\n'
 
 
 class FakeTextEncoder:
@@ -38,8 +38,11 @@ def random_denoiser(seed=0, **changes):
     """Weights large enough that every part has a say in the output, unlike those training starts from."""
     torch.manual_seed(seed)
     network = Denoiser(denoiser_config(**changes)).eval()
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=1 / parameter.shape[-1] ** 0.5)
+    for name, parameter in network.named_parameters():
+        if name.endswith('gain'):
+            torch.nn.init.normal_(parameter, mean=1, std=0.1)
+        else:
+            torch.nn.init.normal_(parameter, std=1.5 / parameter.shape[-1] ** 0.5)
     return network
 
 

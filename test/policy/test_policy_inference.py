@@ -10,7 +10,7 @@ from policy_samples import random_denoiser
 
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.diffusion import sample_plain
-from mode_ros.policy.inference import ChunkSampler, Interrupted, view_linear
+from mode_ros.policy.inference import ChunkSampler, Interrupted
 
 DIFFUSION = DiffusionConfig()
 
@@ -167,14 +167,15 @@ def test_each_stage_computes_only_what_it_must():
 
 def test_experts_are_read_where_they_lie():
     denoiser = random_denoiser()
-    seen = []
-
-    def spy(weight, bias):
-        seen.append(weight.untyped_storage().data_ptr())
-        return view_linear(weight, bias)
-
-    ChunkSampler(denoiser, DIFFUSION, spy)
-    assert set(seen) <= {parameter.untyped_storage().data_ptr() for parameter in denoiser.parameters()}
+    sampler = ChunkSampler(denoiser, DIFFUSION)
+    with torch.no_grad():  # A copy made at build would not see this.
+        for block in denoiser.blocks:
+            for weight in (*block.mixture.parameters(), *block.attention.parameters()):
+                weight.mul_(1.3)
+    goal, noise = random_goal_and_noise(denoiser.config, 1)
+    images, _ = observation(denoiser.config, 1)
+    found = sampler.sample(sampler.read_observation(sampler.read_goal(goal), images), noise)
+    assert_same_chunk(found, sample_plain(denoiser, DIFFUSION, noise, goal, images))
 
 
 def test_the_routing_table_is_plain_numbers_built_at_once():
@@ -208,3 +209,11 @@ def test_it_stops_before_the_step_at_which_it_is_told(stop_at):
     with pytest.raises(Interrupted, match=f'step {stop_at}'):
         sampler.sample(prefix, noise, should_stop)
     assert len(asked) == stop_at + 1
+
+
+def test_a_prefix_without_its_observation_is_refused():
+    denoiser = random_denoiser()
+    sampler = ChunkSampler(denoiser, DIFFUSION)
+    goal, noise = random_goal_and_noise(denoiser.config, 1)
+    with pytest.raises(ValueError, match='2 of 4 tokens'):
+        sampler.sample(sampler.read_goal(goal), noise)

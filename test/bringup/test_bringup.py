@@ -1,0 +1,75 @@
+"""One list of what is started: what is in it, and that the launch files start just that."""
+
+import importlib.util
+
+import pytest
+import yaml
+
+from mode_ros.bringup.nodes import robot_nodes, simulation_nodes
+from mode_ros.nodes.controller_node import ControllerParameters
+from mode_ros.nodes.policy_node import PolicyParameters
+from mode_ros.nodes.sim_node import SimParameters
+from mode_ros.paths import share_folder
+
+DECLARED = {'policy_node': PolicyParameters, 'controller_node': ControllerParameters, 'sim_node': SimParameters}
+
+
+def fields(executable):
+    return set(DECLARED[executable].__dataclass_fields__) | {'use_sim_time'}
+
+
+def test_a_simulation_is_a_robot_and_its_nodes():
+    specs = simulation_nodes('metaworld_sawyer', '/policy', task='reach', seed=0)
+    assert [spec.executable for spec in specs] == ['sim_node', 'policy_node', 'controller_node']
+    assert specs[1:] == robot_nodes('metaworld_sawyer', '/policy', use_sim_time=True)
+    assert specs[0].parameters == {'contract': 'metaworld_sawyer', 'task': 'reach', 'seed': 0}
+
+
+def test_what_is_not_given_is_left_to_the_settings_file():
+    for spec in simulation_nodes('metaworld_sawyer', '/policy'):
+        assert not {'device', 'task', 'simulator'} & set(spec.parameters)
+
+
+def test_every_parameter_that_is_passed_or_set_is_declared():
+    for spec in simulation_nodes('a', 'b', device='cpu', simulator='metaworld', task='reach', seed=1):
+        assert set(spec.parameters) <= fields(spec.executable)
+    settings = yaml.safe_load((share_folder() / 'config' / 'nodes.yaml').read_text())
+    for key, value in settings.items():
+        assert key.startswith('/**/'), 'a bare node name is ignored under a namespace'
+        executable = key.removeprefix('/**/')
+        assert set(value['ros__parameters']) <= fields(executable)
+
+
+@pytest.mark.parametrize(('file', 'given', 'expected'), [
+    ('sim.launch.py', {'checkpoint': '/p', 'task': 'reach', 'namespace': 'left'},
+     simulation_nodes('metaworld_sawyer', '/p', task='reach')),
+    ('policy.launch.py', {'checkpoint': '/p', 'contract': 'ros2_control_arm', 'device': 'cpu'},
+     robot_nodes('ros2_control_arm', '/p', device='cpu')),
+])
+def test_launch_files_start_the_list(file, given, expected):
+    pytest.importorskip('launch_ros', reason='ros2 launch is not installed')
+    from launch import LaunchContext
+
+    spec = importlib.util.spec_from_file_location('launch_file', share_folder() / 'launch' / file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    description = module.generate_launch_description()
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    nodes = []
+    for entity in description.entities:
+        nodes += entity.visit(context) or []
+    assert [node.node_executable for node in nodes] == [item.executable for item in expected]
+    assert all(node.node_package == 'mode_ros' for node in nodes)
+
+
+def test_a_launch_file_without_a_checkpoint_is_refused():
+    pytest.importorskip('launch_ros', reason='ros2 launch is not installed')
+    from launch import LaunchContext
+
+    spec = importlib.util.spec_from_file_location('launch_file', share_folder() / 'launch' / 'policy.launch.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with pytest.raises(RuntimeError, match='checkpoint|contract'):
+        for entity in module.generate_launch_description().entities:
+            entity.visit(LaunchContext())

@@ -1,0 +1,54 @@
+"""The command `mode_ros`: verbs, words for mistakes, exit statuses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mode_ros.cli.main import VERBS, build_parser, main
+
+
+def run(*arguments, **options):
+    return subprocess.run([sys.executable, '-m', 'mode_ros', *arguments], capture_output=True, text=True, timeout=240,
+                          check=False, **options)
+
+
+def test_help_names_every_verb_and_imports_nothing_heavy():
+    code = ('import sys; from mode_ros.cli.main import build_parser; build_parser().format_help(); '
+            'print([m for m in ("torch", "rclpy", "transformers", "mujoco") if m in sys.modules])')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == '[]'
+    for verb in VERBS:
+        assert verb in build_parser().format_help()
+
+
+@pytest.mark.parametrize('verb', VERBS)
+def test_every_verb_explains_itself(verb):
+    done = run(verb, '--help')
+    assert done.returncode == 0
+    assert len(done.stdout) > 200
+
+
+def test_init_then_check(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(['init', 'metaworld_sawyer', str(tmp_path / 'policy')])
+    assert ended.value.code == 0
+    with pytest.raises(SystemExit) as ended:
+        main(['check', 'metaworld_sawyer', '--checkpoint', str(tmp_path / 'policy')])
+    assert ended.value.code == 0
+    assert 'fits (untrained)' in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(['check', 'libero_panda', '--checkpoint', str(tmp_path / 'policy')])
+    assert ended.value.code == 1
+    assert "robot: 'libero_panda', not 'metaworld_sawyer'" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_sentence_and_status_1():
+    done = run('check', 'metaworld_sawyr')
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("did you mean 'metaworld_sawyer'?")
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_wrong_command_line_is_status_2():
+    assert run('chekc').returncode == 2

@@ -1,0 +1,21 @@
+"""What every test shares: a ROS domain of its own, no network, and skips for what this machine lacks."""
+
+import os
+
+import pytest
+
+# Before anything imports rclpy. Domains up to 101 keep their ports below Linux's ephemeral ones; two test runs on one
+# machine rarely meet, and a robot on the network never hears them.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ.setdefault('HF_HUB_OFFLINE', '1')
+
+
+def pytest_collection_modifyitems(items):
+    gpu = [item for item in items if item.get_closest_marker('gpu')]
+    if gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in gpu:
+                item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))

@@ -1,0 +1,112 @@
+"""The contract file: what is accepted, what is refused with which words, and where two contracts differ."""
+
+import pytest
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract, delta_contract
+
+from mode_ros.control.contract import differences, load_contract, parse_contract
+from mode_ros.errors import UserError
+from mode_ros.robots import find_contract, known_robots, load_named_contract
+
+
+@pytest.mark.parametrize('robot', known_robots())
+def test_every_contract_that_ships_is_valid(robot):
+    contract, _ = load_named_contract(robot)
+    assert contract.robot == robot
+    assert len(contract.action_names) == len(contract.delta_mask)
+
+
+def test_three_robots_ship():
+    assert {'metaworld_sawyer', 'libero_panda', 'ros2_control_arm'} <= set(known_robots())
+
+
+def test_order_of_the_action_vector():
+    contract = delta_contract()
+    assert contract.action_names == ('x', 'y', 'z', 'grip')
+    assert contract.delta_mask.tolist() == [True, True, True, False]
+    assert contract.group_slices == {'arm': slice(0, 3), 'gripper': slice(3, 4)}
+    assert contract.period == 50_000_000
+
+
+@pytest.mark.parametrize(('old', 'new', 'words'), [
+    ('rate: 20.0', 'rate: 0.0', 'rate'),
+    ('rate: 20.0', 'rate: .nan', 'rate'),
+    ('rate: 20.0', 'rate: 20.0\nrate: 30.0', 'written twice'),
+    ('topic: static/image,', 'topc: static/image,', "did you mean 'topic'?"),
+    ('topic: static/image,', 'topic: "static image",', 'topic'),
+    ('width: 32', 'width: 8', 'width'),
+    ('max_age: 0.3', 'max_age: 0.0', 'max_age'),
+    ('type: joint_state', 'type: pose', 'a pose has the names'),
+    ('names: [a, b]', 'names: [a, a]', "repeat ['a']"),
+    ('name: static', 'name: joints', "streams repeat ['joints']"),
+    ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.05', 'must be below upper'),
+    ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.01', 'excludes 0'),
+    ('{name: x, unit: m', '{name: x, unit: rad', "is in 'm'"),
+    ('{name: x, unit: m', '{name: w, unit: m', 'a twist has the dimensions'),
+    ('name: grip,', 'name: x,', "action dimensions repeat ['x']"),
+    ('kind: delta', 'kind: absolute', "its kind is 'delta'"),
+    ('kind: absolute', 'kind: delta', "its kind is 'absolute'"),
+    ("lower: -1.0, upper: 1.0}", "lower: -1.0, upper: 1.0, max_step: 0.1}", 'needs feedback'),
+    ('robot: tester', '- robot', 'mapping'),
+    ('robot: tester', 'robot: [', 'not valid YAML'),
+])
+def test_refuses(old, new, words):
+    assert old in DELTA_TEXT
+    text = new if words == 'mapping' else DELTA_TEXT.replace(old, new, 1)
+    with pytest.raises(UserError) as caught:
+        parse_contract(text, 'mine.yaml')
+    assert words in str(caught.value)
+    assert 'mine.yaml' in str(caught.value)
+
+
+def test_refuses_feedback_that_does_not_measure():
+    with pytest.raises(UserError, match='no state'):
+        parse_contract(ABSOLUTE_TEXT.replace('feedback: joints', 'feedback: other'), 'mine.yaml')
+    with pytest.raises(UserError, match="does not measure \\['b'\\]"):
+        parse_contract(ABSOLUTE_TEXT.replace('names: [b, a]', 'names: [c, a]'), 'mine.yaml')
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r'nowhere\.yaml'):
+        load_contract(tmp_path / 'nowhere.yaml')
+
+
+def test_a_misspelt_robot_suggests_the_near_one():
+    with pytest.raises(UserError, match="did you mean 'metaworld_sawyer'"):
+        find_contract('metaworld_sawyr')
+    with pytest.raises(UserError, match='No robot contract'):
+        find_contract('')
+
+
+def test_a_path_is_taken_before_a_name(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(DELTA_TEXT)
+    contract, text = load_named_contract(str(path))
+    assert contract == delta_contract()
+    assert text == DELTA_TEXT
+
+
+def test_differences_name_the_field():
+    ours = delta_contract()
+    assert differences(ours, delta_contract()) == []
+    theirs = parse_contract(DELTA_TEXT.replace('max_step_change: 0.01', 'max_step_change: 0.02'), 'b')
+    assert differences(ours, theirs) == ['action.arm.dimensions.y.max_step_change: 0.01, not 0.02']
+
+
+def test_differences_of_whole_parts_and_of_order():
+    text = DELTA_TEXT.replace('    - {name: static', '    - {name: extra, topic: e, width: 32, height: 32, max_age: 1}\n'
+                                                     '    - {name: static')
+    assert differences(delta_contract(), parse_contract(text, 'b')) == ['observation.cameras.extra: absent, not present']
+    swapped = DELTA_TEXT.replace('name: y,', 'name: t,').replace('name: x,', 'name: y,').replace('name: t,', 'name: x,')
+    text = swapped.replace('twist,', 'twist,')
+    with pytest.raises(UserError, match='a twist has the dimensions'):
+        parse_contract(text, 'b')
+    joints = ABSOLUTE_TEXT.replace('names: [b, a]', 'names: [a, b]')
+    found = differences(absolute_contract(), parse_contract(joints, 'b'))
+    assert found == ["observation.states.joints.names: ['b', 'a'], not ['a', 'b']"]
+
+
+def test_the_order_of_named_parts_matters():
+    contract = absolute_contract()
+    group = contract.action[0]
+    turned = contract.model_copy(update={'action': (group.model_copy(update={'dimensions': group.dimensions[::-1]}),)})
+    assert differences(contract, turned) == ["action.arm.dimensions: the order ['a', 'b'], not ['b', 'a']"]

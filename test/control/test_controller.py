@@ -1,0 +1,249 @@
+"""What the robot is told, period by period, on a clock that the test turns."""
+
+import numpy as np
+import pytest
+from support.contracts import absolute_contract, delta_contract
+
+from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
+from mode_ros.control.controller import RETRY_AFTER, Controller, Phase
+
+SECOND = 1_000_000_000
+
+
+class Bench:
+    """A controller, its clock and a robot whose joints report every period."""
+
+    def __init__(self, contract, now=100 * SECOND):
+        self.contract, self.now = contract, now
+        self.controller = Controller(contract, max_chunk_age=1.0)
+        self.joints = np.zeros(2)
+        self.controller.activate(now)
+        self.alive = True
+
+    def tick(self, periods=1):
+        for _ in range(periods):
+            if self.alive:
+                self.controller.measure('joints', self.now, self.joints)
+            tick = self.controller.tick(self.now)
+            self.now += self.contract.period
+        return tick
+
+    def chunk(self, actions, stamp=None):
+        return make_chunk(self.contract, self.now if stamp is None else stamp, np.asarray(actions, float))
+
+
+def x_actions(values):
+    return [[value, 0.0, 0.0, 0.0] for value in values]
+
+
+def test_before_the_first_chunk_it_stands_still_and_asks():
+    tick = Bench(delta_contract()).tick()
+    assert tick.phase is Phase.WAITING
+    assert tick.commands['arm'].tolist() == [0.0, 0.0, 0.0]
+    assert 'gripper' not in tick.commands, 'nobody knows where the gripper is'
+    assert tick.request == 100 * SECOND
+
+
+def test_a_chunk_is_played_in_order_then_held_then_asked_for():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk(x_actions([0.01, 0.02, 0.03])), bench.now)
+    ticks = [bench.tick() for _ in range(4)]
+    assert [tick.commands['arm'][0] for tick in ticks] == [0.01, 0.02, 0.03, 0.0]
+    assert [tick.phase for tick in ticks] == [Phase.EXECUTING] * 3 + [Phase.WAITING]
+    assert [tick.request for tick in ticks[:3]] == [None] * 3
+    # The last displacement lasts until the period after it begins: only what is seen from then on is at rest.
+    assert ticks[3].request == bench.now - bench.contract.period
+    assert ticks[3].commands['gripper'].tolist() == [0.0], 'a gripper keeps its last target'
+
+
+def test_displacements_planned_before_the_last_motion_are_refused():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
+    planned_while_moving = bench.now
+    bench.tick(2)
+    with pytest.raises(ChunkRejected, match='moved since') as caught:
+        bench.controller.accept(bench.chunk(x_actions([0.02]), planned_while_moving + 1), bench.now)
+    assert caught.value.check == 'moved'
+    assert bench.tick().commands['arm'][0] == 0.0
+
+
+def test_displacements_are_never_skipped_however_late():
+    bench = Bench(delta_contract())
+    bench.tick()
+    chunk = bench.chunk(x_actions([0.01, 0.02, 0.03]))
+    bench.tick(10)
+    bench.controller.accept(chunk, bench.now)
+    bench.now += 3 * bench.contract.period  # ticks that were lost
+    assert [bench.tick().commands['arm'][0] for _ in range(3)] == [0.01, 0.02, 0.03]
+
+
+def test_targets_planned_before_motion_skip_what_has_passed():
+    contract = absolute_contract()
+    bench = Bench(contract)
+    bench.tick()
+    bench.controller.accept(bench.chunk([[0.0, 0.1 * i] for i in range(6)]), bench.now)
+    bench.tick(2)
+    stamp = bench.now  # planned now, while the arm moves, and 2.5 periods on the way
+    bench.tick(2)
+    bench.now += contract.period // 2
+    bench.controller.accept(bench.chunk([[0.0, i] for i in np.linspace(0, 0.5, 6)], stamp), bench.now)
+    assert bench.tick().commands['arm'][1] == pytest.approx(0.2), 'actions 0 and 1 were for times now past'
+
+
+def test_targets_planned_at_rest_are_played_from_the_first():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    chunk = bench.chunk([[0.0, 0.1], [0.0, 0.2]])
+    bench.tick(5)
+    bench.controller.accept(chunk, bench.now)
+    assert [bench.tick().commands['arm'][1] for _ in range(2)] == pytest.approx([0.1, 0.2])
+
+
+def test_a_request_is_made_anew_after_a_while():
+    bench = Bench(delta_contract())
+    first = bench.tick().request
+    bench.tick(RETRY_AFTER // bench.contract.period - 2)
+    assert bench.tick().request == first
+    assert bench.tick().request == first + RETRY_AFTER
+
+
+def test_stale_state_stops_the_robot_and_drops_the_chunk():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk(x_actions([0.01] * 20)), bench.now)
+    bench.tick(2)
+    bench.alive = False
+    tick = bench.tick(6)
+    assert tick.phase is Phase.HOLDING
+    assert tick.reason.startswith('joints: last message 0.')
+    assert tick.commands['arm'][0] == 0.0
+    assert tick.request is None
+    bench.alive = True
+    tick = bench.tick()
+    assert tick.phase is Phase.WAITING, 'old actions must not resume'
+    assert tick.commands['arm'][0] == 0.0
+
+
+def test_emergency_stop_drops_the_chunk_and_refuses_new_ones():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk(x_actions([0.01] * 20)), bench.now)
+    bench.tick()
+    bench.controller.set_estop(True)
+    tick = bench.tick()
+    assert tick.phase is Phase.STOPPED
+    assert tick.commands['arm'][0] == 0.0
+    with pytest.raises(ChunkRejected, match='emergency stop'):
+        bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
+    bench.controller.set_estop(False)
+    assert bench.tick().commands['arm'][0] == 0.0
+    bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
+    assert bench.tick().commands['arm'][0] == 0.01
+
+
+def test_after_an_emergency_stop_targets_start_from_where_the_arm_was_moved_to():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk([[0.5, 0.0]] * 20), bench.now)
+    bench.tick(10)
+    bench.controller.set_estop(True)
+    assert 'arm' not in bench.tick(10).commands, 'an arm under an emergency stop may be moved by hand'
+    bench.joints = np.array([0.0, -1.0])  # b, a
+    bench.controller.set_estop(False)
+    assert bench.tick().commands['arm'].tolist() == [-1.0, 0.0]
+
+
+def test_reactivation_forgets_the_target_of_before():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk([[0.5, 0.7]] * 20), bench.now)
+    bench.tick(20)
+    bench.controller.activate(bench.now)
+    bench.alive = False
+    bench.now += SECOND
+    assert 'arm' not in bench.tick().commands
+    bench.alive, bench.joints = True, np.array([0.3, 0.2])
+    assert bench.tick().commands['arm'].tolist() == [0.2, 0.3]
+
+
+def test_stopping_ramps_within_the_limits():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk([[2.0, 0.0]] * 20), bench.now)
+    bench.tick(6)
+    positions = []
+    while True:
+        positions.append(bench.controller.stop(bench.now, 'test').commands['arm'][0])
+        if not bench.controller.stopping:
+            break
+    assert len(positions) == 4  # 0.1 a period less 0.03 each: 0.07, 0.04, 0.01, 0
+    assert np.diff(positions).tolist() == pytest.approx([0.04, 0.01, 0.0], abs=1e-9)
+
+
+def test_a_clock_set_back_starts_over():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk(x_actions([0.01] * 20)), bench.now)
+    bench.tick(3)
+    bench.now = SECOND
+    tick = bench.tick()
+    assert tick.phase is Phase.HOLDING, 'what was measured before the jump says nothing about now'
+    assert tick.commands['arm'][0] == 0.0
+    assert bench.tick().request == SECOND
+    bench.controller.accept(bench.chunk(x_actions([0.02])), bench.now)
+    assert bench.tick().commands['arm'][0] == 0.02
+
+
+def test_limited_dimensions_are_named():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk([[0.5, 0.0, 0.0, 0.0]]), bench.now)
+    tick = bench.tick()
+    assert tick.limited == ('x',)
+    assert tick.commands['arm'][0] == 0.04
+
+
+def test_counts():
+    bench = Bench(delta_contract())
+    bench.tick(3)
+    bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
+    bench.tick(4)
+    assert bench.controller.chunks == 1
+    assert bench.controller.underruns == 3
+
+
+def refused(bench, chunk):
+    with pytest.raises(ChunkRejected) as caught:
+        bench.controller.accept(chunk, bench.now)
+    assert bench.tick().phase is Phase.WAITING
+    return caught.value
+
+
+@pytest.mark.parametrize(('change', 'check', 'words'), [
+    ({'names': ('x', 'y', 'grip', 'z')}, 'names', "['x', 'y', 'grip', 'z']"),
+    ({'actions': np.zeros((2, 3))}, 'shape', '[2, 3]'),
+    ({'actions': np.zeros((0, 4)), 'times': ()}, 'shape', 'at least 1'),
+    ({'actions': np.array([[0, 0, 0, 0], [0, np.nan, 0, 0]])}, 'finite', 'action 1 has y = nan'),
+    ({'times': (100_000_000, 200_000_000)}, 'timing', 'at 20.0 Hz'),
+    ({'stamp': 102 * SECOND}, 'future', 'same clock'),
+    ({'stamp': 98 * SECOND}, 'age', 'limit 1.00 s'),
+])
+def test_a_chunk_is_refused_whole_and_says_which_check(change, check, words):
+    bench = Bench(delta_contract())
+    bench.tick()
+    good = {'stamp': bench.now, 'names': bench.contract.action_names, 'times': (50_000_000, 100_000_000),
+            'actions': np.zeros((2, 4))}
+    error = refused(bench, Chunk(**{**good, **change}))
+    assert error.check == check
+    assert words in str(error)
+
+
+def test_the_same_chunk_twice_is_refused():
+    bench = Bench(delta_contract())
+    bench.tick()
+    chunk = bench.chunk(x_actions([0.01]))
+    bench.controller.accept(chunk, bench.now)
+    bench.tick()
+    assert refused(bench, chunk).check == 'order'

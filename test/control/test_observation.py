@@ -1,0 +1,120 @@
+"""Alignment by stamp, freshness of each stream by itself, and lazy decoding."""
+
+import numpy as np
+import pytest
+from support.contracts import delta_contract
+
+from mode_ros.control.observation import ObservationBuffer, ObservationUnavailable, StreamHistory, Unusable
+
+MS = 1_000_000
+
+
+def image(value):
+    return np.full((32, 32, 3), value, np.uint8)
+
+
+def push(buffer, stream, milliseconds, value):
+    content = image(value) if stream == 'static' else np.array([value, -value], float)
+    buffer.push(stream, milliseconds * MS, lambda: content)
+
+
+def test_observation_is_of_the_slowest_streams_time():
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'static', 100, 1)
+    for milliseconds in range(50, 180, 10):
+        push(buffer, 'joints', milliseconds, milliseconds)
+    observation = buffer.latest(now=180 * MS)
+    assert observation.stamp == 100 * MS
+    assert observation.images['static'][0, 0, 0] == 1
+    assert observation.states['joints'].tolist() == [100, -100]
+
+
+def test_between_samples_the_earlier_one_counts():
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'static', 107, 7)
+    push(buffer, 'joints', 100, 100)
+    push(buffer, 'joints', 110, 110)
+    observation = buffer.latest(now=120 * MS)
+    assert observation.stamp == 107 * MS
+    assert observation.states['joints'][0] == 100
+
+
+def test_a_live_stream_does_not_hide_a_dead_one():
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'joints', 100, 1)
+    for milliseconds in range(100, 500, 50):
+        push(buffer, 'static', milliseconds, 1)
+    with pytest.raises(ObservationUnavailable) as caught:
+        buffer.latest(now=500 * MS)
+    assert 'joints: last message 0.40 s ago (limit 0.20 s)' in str(caught.value)
+    assert 'static' not in str(caught.value)
+
+
+def test_every_silent_stream_is_named():
+    with pytest.raises(ObservationUnavailable) as caught:
+        ObservationBuffer(delta_contract()).latest(now=0)
+    assert str(caught.value) == 'static: no message yet; joints: no message yet'
+
+
+def test_a_sample_too_old_for_the_observation_is_named():
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'static', 1000, 1)
+    push(buffer, 'joints', 790, 1)
+    with pytest.raises(ObservationUnavailable, match=r'joints: its last sample is 0\.21 s older'):
+        buffer.at(1000 * MS)
+
+
+def test_a_stamp_from_another_clock_is_said():
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'static', 100_000, 1)
+    push(buffer, 'joints', 1_000, 1)
+    with pytest.raises(ObservationUnavailable, match=r'static: last message stamped 99\.00 s ahead of the clock'):
+        buffer.latest(now=1_000 * MS)
+
+
+def test_an_unusable_message_counts_as_missing_until_the_next():
+    def broken():
+        raise Unusable('the encoding 16UC1 cannot be converted')
+
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'joints', 100, 1)
+    buffer.push('static', 100 * MS, broken)
+    with pytest.raises(ObservationUnavailable, match='static: the encoding 16UC1'):
+        buffer.latest(now=100 * MS)
+    push(buffer, 'static', 101, 3)
+    push(buffer, 'joints', 101, 1)
+    assert buffer.latest(now=101 * MS).images['static'][0, 0, 0] == 3
+
+
+def test_decodes_only_what_is_asked_for_and_once():
+    decoded = []
+    history = StreamHistory(keep=1000 * MS)
+    for stamp in (1, 2, 3):
+        history.push(stamp, lambda stamp=stamp: decoded.append(stamp) or stamp)
+    assert history.at(2) == (2, 2)
+    assert history.at(2) == (2, 2)
+    assert decoded == [2]
+
+
+def test_reordered_and_repeated_stamps():
+    history = StreamHistory(keep=1000)
+    for stamp, value in ((10, 'a'), (30, 'c'), (20, 'b'), (30, 'd')):
+        history.push(stamp, lambda value=value: value)
+    assert history.newest == 30
+    assert [history.at(stamp) for stamp in (9, 10, 25, 30)] == [None, (10, 'a'), (20, 'b'), (30, 'd')]
+
+
+def test_history_is_bounded():
+    history = StreamHistory(keep=50)
+    for stamp in range(0, 1000, 10):
+        history.push(stamp, lambda: 0)
+    assert history.at(939) is None
+    assert history.at(940) == (940, 0)
+
+
+def test_clear_forgets():
+    buffer = ObservationBuffer(delta_contract())
+    push(buffer, 'static', 100, 1)
+    push(buffer, 'joints', 100, 1)
+    buffer.clear()
+    assert buffer.latest_common_stamp() is None

@@ -1,0 +1,214 @@
+"""Messages to arrays and back, and what is said of those that cannot be used."""
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from support.contracts import absolute_contract, delta_contract
+
+from mode_ros.control.chunk import ChunkRejected, check_chunk, make_chunk
+from mode_ros.control.contract import Camera
+from mode_ros.control.observation import Unusable
+from mode_ros.messages.chunks import decode_chunk, decode_request, encode_chunk, encode_request
+from mode_ros.messages.commands import MESSAGE_TYPES, decode_command, encode_command
+from mode_ros.messages.images import COLOUR_ENCODINGS, decode_image, encode_compressed_image, encode_image
+from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
+from mode_ros.messages.states import decode_state, encode_joint_state, encode_pose
+from mode_ros.robots import load_named_contract
+
+CAMERA = Camera(name='static', topic='image', width=32, height=24, max_age=1.0)
+COMPRESSED = CAMERA.model_copy(update={'transport': 'compressed'})
+STAMP = 1_700_000_000_123_456_789
+
+
+def picture():
+    """Left half red, right half blue, the upper left corner green."""
+    rgb = np.zeros((24, 32, 3), np.uint8)
+    rgb[:, :16, 0] = 255
+    rgb[:, 16:, 2] = 255
+    rgb[:8, :8] = (0, 255, 0)
+    return rgb
+
+
+def raw(encoding, array, padding=0):
+    rows = array.reshape(array.shape[0], -1)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
+    return Image(height=array.shape[0], width=array.shape[1], encoding=encoding, step=padded.shape[1],
+                 data=padded.tobytes())
+
+
+def test_stamps_are_exact():
+    assert to_nanoseconds(to_time(STAMP)) == STAMP
+    assert to_nanoseconds(to_duration(1_500_000_000)) == 1_500_000_000
+
+
+def test_raw_round_trip():
+    message = encode_image(picture(), STAMP, 'static')
+    assert to_nanoseconds(message.header.stamp) == STAMP
+    assert (decode_image(message, CAMERA) == picture()).all()
+
+
+def test_jpeg_round_trip_keeps_colours_in_order():
+    message = encode_compressed_image(picture(), STAMP, 'static', quality=100)
+    decoded = decode_image(message, COMPRESSED)
+    assert np.abs(decoded[12:, 24:].astype(int) - (0, 0, 255)).max() < 12
+    assert np.abs(decoded[16:, :8].astype(int) - (255, 0, 0)).max() < 12
+
+
+@pytest.mark.parametrize('padding', [0, 5])
+@pytest.mark.parametrize(('encoding', 'code'), [
+    ('rgb8', None), ('bgr8', cv2.COLOR_RGB2BGR), ('8UC3', cv2.COLOR_RGB2BGR),
+    ('rgba8', cv2.COLOR_RGB2RGBA), ('bgra8', cv2.COLOR_RGB2BGRA),
+])
+def test_colour_encodings_with_and_without_padded_rows(encoding, code, padding):
+    array = picture() if code is None else cv2.cvtColor(picture(), code)
+    assert (decode_image(raw(encoding, array, padding), CAMERA) == picture()).all()
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)
+    assert (decode_image(raw('mono8', grey[..., None], 3), CAMERA) == grey[..., None]).all()
+
+
+def test_bayer_is_converted():
+    mosaic = np.zeros((24, 32, 1), np.uint8)
+    mosaic[::2, ::2] = 200  # the red places of RGGB
+    decoded = decode_image(raw('bayer_rggb8', mosaic), CAMERA)
+    assert decoded[12, 16].argmax() == 0
+    assert decoded[..., 2].max() < 60
+
+
+@pytest.mark.parametrize(('encoding', 'red_row', 'red_column'), [('bayer_grbg8', 0, 1), ('bayer_bggr8', 1, 1)])
+def test_bayer_patterns_are_not_mixed_up(encoding, red_row, red_column):
+    mosaic = np.zeros((24, 32, 1), np.uint8)
+    mosaic[red_row::2, red_column::2] = 200
+    assert decode_image(raw(encoding, mosaic), CAMERA)[12, 16].argmax() == 0
+
+
+# Red in BT.601: Y 81, U 90, V 240; two pixels share U and V.
+@pytest.mark.parametrize(('encoding', 'two_pixels'), [('yuv422', [90, 81, 240, 81]), ('yuv422_yuy2', [81, 90, 81, 240])])
+def test_yuv_is_converted(encoding, two_pixels):
+    array = np.tile(np.array(two_pixels, np.uint8).reshape(1, 2, 2), (24, 16, 1))
+    assert np.abs(decode_image(raw(encoding, array), CAMERA).astype(int) - (255, 0, 0)).max() < 8
+
+
+@pytest.mark.parametrize('encoding', COLOUR_ENCODINGS)
+def test_every_listed_encoding_does_convert(encoding):
+    channels = {'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'yuv422': 2, 'yuv422_yuy2': 2}.get(
+        encoding, 1 if encoding.startswith('bayer') else 3)
+    message = raw(encoding, np.full((24, 32, channels), 128, np.uint8))
+    assert decode_image(message, CAMERA).shape == (24, 32, 3)
+
+
+def test_another_size_is_resized_as_everywhere():
+    large = cv2.resize(picture(), (320, 240), interpolation=cv2.INTER_NEAREST)
+    assert (decode_image(raw('rgb8', large), CAMERA) == picture()).all()
+
+
+@pytest.mark.parametrize('encoding', ['16UC1', '32FC1', 'mono16', 'nonsense', ''])
+def test_an_encoding_that_cannot_be_converted_is_named(encoding):
+    with pytest.raises(Unusable, match=f'the encoding {encoding!r} cannot be converted'):
+        decode_image(Image(height=24, width=32, encoding=encoding, step=64, data=bytes(64 * 24)), CAMERA)
+
+
+def test_broken_images():
+    with pytest.raises(Unusable, match='rgb8 image of 32x24'):
+        decode_image(Image(height=24, width=32, encoding='rgb8', step=96, data=bytes(100)), CAMERA)
+    with pytest.raises(Unusable, match='no pixels'):
+        decode_image(Image(encoding='rgb8'), CAMERA)
+    with pytest.raises(Unusable, match='3 bytes cannot be decoded'):
+        decode_image(CompressedImage(format='jpeg', data=b'abc'), COMPRESSED)
+    with pytest.raises(Unusable, match='0 bytes cannot be decoded'):
+        decode_image(CompressedImage(format='jpeg'), COMPRESSED)
+    with pytest.raises(Unusable, match='depth'):
+        decode_image(CompressedImage(format='16UC1; compressedDepth', data=b'abc'), COMPRESSED)
+
+
+def test_joints_are_found_by_name():
+    state = absolute_contract().state('joints')  # b, a
+    message = JointState(name=['a', 'z', 'b'], position=[1.0, 9.0, 2.0])
+    assert decode_state(message, state).tolist() == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(('message', 'words'), [
+    (JointState(name=['a'], position=[1.0]), "joints ['b'] are missing"),
+    (JointState(name=['a', 'b'], position=[1.0]), "'position' has 1 values for 2 joints"),
+    (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'b is nan'),
+])
+def test_unusable_joint_states(message, words):
+    with pytest.raises(Unusable) as caught:
+        decode_state(message, absolute_contract().state('joints'))
+    assert words in str(caught.value)
+
+
+def test_state_round_trips():
+    names, values = ['a', 'b'], np.array([0.5, -0.5])
+    message = encode_joint_state(names, values, 2 * values, STAMP)
+    assert decode_state(message, absolute_contract().state('joints')).tolist() == [-0.5, 0.5]
+    pose_state = load_named_contract('metaworld_sawyer')[0].state('end_effector')
+    pose = encode_pose(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.6, 0.0, 0.8]), STAMP, 'world')
+    assert decode_state(pose, pose_state).tolist() == [1.0, 2.0, 3.0, 0.0, 0.6, 0.0, 0.8]
+
+
+@pytest.mark.parametrize('robot', ['metaworld_sawyer', 'libero_panda', 'ros2_control_arm'])
+def test_commands_round_trip(robot):
+    contract = load_named_contract(robot)[0]
+    for group in contract.action:
+        values = np.linspace(-0.01, 0.02, len(group.names))
+        message = encode_command(values, group, contract.period_seconds, STAMP)
+        assert isinstance(message, MESSAGE_TYPES[group.output.adapter])
+        assert decode_command(message, group, contract.period_seconds) == pytest.approx(values, abs=1e-12)
+
+
+def test_a_twist_carries_velocities():
+    group = delta_contract().action[0]
+    message = encode_command(np.array([0.01, 0.0, -0.02]), group, 0.05, STAMP)
+    assert message.twist.linear.x == pytest.approx(0.2)
+    assert message.twist.linear.z == pytest.approx(-0.4)
+    assert message.header.frame_id == 'base'
+    assert to_nanoseconds(message.header.stamp) == STAMP
+
+
+def test_a_joint_trajectory_is_reached_within_the_period():
+    group = absolute_contract().action[0]
+    message = encode_command(np.array([0.1, 0.2]), group, 0.1, STAMP)
+    assert message.joint_names == ['a', 'b']
+    assert to_nanoseconds(message.points[0].time_from_start) == 100_000_000
+    assert to_nanoseconds(message.header.stamp) == 0, 'joint_trajectory_controller starts a zero stamp at once'
+
+
+def test_commands_of_another_shape_are_refused():
+    contract = delta_contract()
+    gripper = contract.action[1]
+    with pytest.raises(Unusable, match='2 values, expected 1'):
+        decode_command(MESSAGE_TYPES['forward_command'](data=[1.0, 2.0]), gripper, 0.05)
+    with pytest.raises(Unusable, match='nan'):
+        decode_command(MESSAGE_TYPES['forward_command'](data=[float('nan')]), gripper, 0.05)
+    with pytest.raises(Unusable, match='0 points'):
+        decode_command(MESSAGE_TYPES['joint_trajectory'](joint_names=['a', 'b']), absolute_contract().action[0], 0.1)
+
+
+def test_chunk_round_trip():
+    contract = delta_contract()
+    chunk = make_chunk(contract, STAMP, np.arange(12.0).reshape(3, 4))
+    message = encode_chunk(chunk)
+    assert message.joint_names == ['x', 'y', 'z', 'grip']
+    assert [to_nanoseconds(point.time_from_start) for point in message.points] == [50_000_000, 100_000_000, 150_000_000]
+    decoded = decode_chunk(message)
+    check_chunk(decoded, contract)
+    assert decoded.stamp == STAMP
+    assert (decoded.actions == chunk.actions).all()
+
+
+def test_a_ragged_or_empty_chunk_is_refused():
+    message = encode_chunk(make_chunk(delta_contract(), STAMP, np.zeros((2, 4))))
+    message.points[1].positions = [1.0]
+    with pytest.raises(ChunkRejected, match='differ in length'):
+        decode_chunk(message)
+    message.points = []
+    with pytest.raises(ChunkRejected, match='at least 1'):
+        check_chunk(decode_chunk(message), delta_contract())
+
+
+def test_request_round_trip():
+    assert decode_request(encode_request(STAMP, ('x',))) == STAMP

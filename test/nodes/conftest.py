@@ -1,0 +1,31 @@
+"""Fixtures: a bench with real nodes, a contract file and an untrained checkpoint for it."""
+
+import pytest
+import rclpy
+from support.bench import Bench
+from support.contracts import DELTA_TEXT, delta_contract
+
+from mode_ros.pairing import make_untrained
+
+
+@pytest.fixture
+def bench():
+    rclpy.init()
+    made = Bench()
+    yield made
+    made.close()
+    rclpy.shutdown()
+
+
+@pytest.fixture(scope='session')
+def contract_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp('contract') / 'tester.yaml'
+    path.write_text(DELTA_TEXT)
+    return str(path)
+
+
+@pytest.fixture(scope='session')
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('checkpoint') / 'untrained'
+    make_untrained(delta_contract(), DELTA_TEXT, seed=1, chunk_length=4).save(folder)
+    return str(folder)

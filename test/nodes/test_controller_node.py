@@ -1,0 +1,120 @@
+"""controller_node among real messages: the rate, the order, and every way to a stop."""
+
+import time
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
+from std_msgs.msg import Bool, Float64MultiArray
+from support.bench import wait_for
+from trajectory_msgs.msg import JointTrajectory
+
+from mode_ros.control.chunk import make_chunk
+from mode_ros.messages.chunks import decode_request, encode_chunk
+from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.nodes.controller_node import ControllerNode
+
+SECOND = 1_000_000_000
+PERIOD = 0.05
+
+
+@pytest.fixture
+def controller(bench, contract_file):
+    node = bench.start(ControllerNode, contract=contract_file)
+    bench.joints()
+    bench.alive = True
+    bench.node.create_timer(0.02, lambda: bench.alive and bench.joints())
+    return node
+
+
+def send_chunk(bench, x_values, stamp=None):
+    actions = np.zeros((len(x_values), 4))
+    actions[:, 0], actions[:, 3] = x_values, 0.5
+    bench.publish(encode_chunk(make_chunk(bench.contract, stamp or bench.now(), actions)), 'action_chunk')
+
+
+def velocities(twists):
+    return [round(twist.twist.linear.x * PERIOD, 6) for twist in twists]
+
+
+def test_a_chunk_becomes_commands_at_control_rate(bench, controller):
+    requests = bench.listen(JointTrajectory, 'chunk_request')
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    grips = bench.listen(Float64MultiArray, 'gripper/command')
+    wait_for(lambda: requests, 'a request')
+    assert set(velocities(twists)) <= {0.0}
+    assert not grips, 'the gripper is left alone until the policy wants something of it'
+    send_chunk(bench, [0.01, 0.02, 0.03, 0.04])
+    wait_for(lambda: 0.04 in velocities(twists), 'the last action')
+    before = len(requests)
+    wait_for(lambda: len(requests) > before + 1, 'the next request')
+    moved = [value for value in velocities(twists) if value]
+    assert moved == [0.01, 0.02, 0.03, 0.04]
+    assert velocities(twists)[-1] == 0.0
+    assert grips[-1].data.tolist() == [0.5]
+    # Stamps tell the rate without the test's own delays.
+    stamps = np.array([to_nanoseconds(twist.header.stamp) for twist in twists])
+    assert np.median(np.diff(stamps)) / SECOND == pytest.approx(PERIOD, rel=0.1)
+    last_motion = stamps[velocities(twists).index(0.04)]
+    assert decode_request(requests[-1]) >= last_motion + 0.9 * PERIOD * SECOND
+
+
+def test_dead_state_stops_and_says_so(bench, controller):
+    diagnostics = bench.listen(DiagnosticArray, '/diagnostics')
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    bench.alive = False
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
+    wait_for(lambda: any('holding: joints: last message' in status.message
+                         for array in diagnostics for status in array.status), 'the reason')
+    bench.alive = True
+    heard = len(twists)
+    wait_for(lambda: len(twists) > heard + 10, 'further commands')
+    assert set(velocities(twists[heard:])) == {0.0}, 'old actions must not resume'
+
+
+def test_emergency_stop(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    bench.publish(Bool(data=True), 'estop')
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
+    send_chunk(bench, [0.02] * 60)
+    heard = len(twists)
+    wait_for(lambda: len(twists) > heard + 5, 'further commands')
+    assert set(velocities(twists[heard:])) == {0.0}
+
+
+def test_deactivation_ends_with_a_safe_command_and_then_silence(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    assert controller.trigger_deactivate().name == 'SUCCESS'
+    time.sleep(0.3)
+    assert velocities(twists)[-1] == 0.0
+    heard = len(twists)
+    send_chunk(bench, [0.02] * 60)
+    time.sleep(0.5)
+    assert len(twists) == heard, 'an inactive controller commands nothing'
+    assert controller.trigger_activate().name == 'SUCCESS'
+    wait_for(lambda: len(twists) > heard, 'commands again')
+    assert set(velocities(twists[heard:])) == {0.0}
+
+
+def test_a_bad_chunk_is_refused_whole(bench, controller, capfd):
+    diagnostics = bench.listen(DiagnosticArray, '/diagnostics')
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01, float('nan')])
+    wait_for(lambda: any(item.key == 'chunks refused' and item.value == '1'
+                         for array in diagnostics for status in array.status for item in status.values), 'the count')
+    assert set(velocities(twists)) <= {0.0}
+    assert 'chunk refused (finite): action 1 has x = nan' in capfd.readouterr().err
+
+
+def test_a_simulated_clock_that_stands_still_does_not_keep_it_from_stopping(bench, contract_file):
+    node = bench.start(ControllerNode, contract=contract_file, use_sim_time=True)
+    begin = time.monotonic()
+    assert node.trigger_deactivate().name == 'SUCCESS'
+    assert time.monotonic() - begin < 3.0

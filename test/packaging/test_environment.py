@@ -1,0 +1,198 @@
+"""scripts/environment.py decides well what to install, goes on where it stopped and says what is wrong."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def script(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location('environment_script', ROOT / 'scripts' / 'environment.py')
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, 'environment_script', module)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+@pytest.fixture
+def wheels(script):
+    return script.Ros(sourced=False, name='ROS from wheels')
+
+
+class Steps:
+    """An environment whose steps only note that they ran."""
+
+    def __init__(self, script, monkeypatch, folder, ros):
+        self.ran = []
+        self.broken = set()
+        self.keys = {'venv': '1', 'torch': '1', 'project': '1'}
+        self.environment = script.Environment(folder, ros)
+        monkeypatch.setattr(self.environment, 'steps', self._steps)
+        self._script = script
+
+    def _steps(self):
+        return [
+            self._script.Step(name, name, '1 s', key, lambda name=name: self._run(name))
+            for name, key in self.keys.items()
+        ]
+
+    def _run(self, name):
+        self.ran.append(name)
+        if name in self.broken:
+            raise self._script.EnvironmentProblem(f'{name} is broken')
+        self.environment.python.parent.mkdir(exist_ok=True)
+        self.environment.python.touch()
+
+    def make(self):
+        self.ran.clear()
+        self._script.make(self.environment, rendering=False)
+        return list(self.ran)
+
+
+@pytest.fixture
+def steps(script, monkeypatch, tmp_path, wheels):
+    return Steps(script, monkeypatch, tmp_path / 'venv', wheels)
+
+
+def test_the_second_time_there_is_nothing_to_do(steps, capsys):
+    assert steps.make() == ['venv', 'torch', 'project']
+    capsys.readouterr()
+
+    assert steps.make() == []
+    assert capsys.readouterr().out == ''
+
+
+def test_it_goes_on_at_the_step_that_failed(steps, script):
+    steps.broken = {'project'}
+    with pytest.raises(script.EnvironmentProblem, match='project is broken'):
+        steps.make()
+    steps.broken = set()
+
+    assert steps.make() == ['project']
+
+
+def test_a_changed_step_is_done_again_and_no_other(steps):
+    steps.make()
+    steps.keys['torch'] = '2'
+
+    assert steps.make() == ['torch']
+
+
+@pytest.mark.parametrize('what', ['venv', 'python'])
+def test_another_python_or_a_removed_one_starts_afresh(steps, what):
+    steps.make()
+    if what == 'venv':
+        steps.keys['venv'] = '2'
+    else:
+        steps.environment.python.unlink()
+
+    assert steps.make() == ['venv', 'torch', 'project']
+
+
+def test_an_environment_made_for_another_ros_is_refused(steps, script, tmp_path):
+    steps.make()
+    sourced = script.Environment(tmp_path / 'venv', script.Ros(sourced=True, name='ROS 2 jazzy as sourced'))
+
+    with pytest.raises(
+        script.EnvironmentProblem, match='was made for ROS from wheels; this terminal offers ROS 2 jazzy'
+    ):
+        sourced.due()
+
+
+def test_libero_once_asked_for_stays(script, tmp_path, wheels):
+    folder = tmp_path / 'venv'
+    folder.mkdir()
+    first = script.Environment(folder, wheels, libero=True)
+    for step in first.steps():
+        first.done(step)
+
+    names = [step.name for step in script.Environment(folder, wheels).steps()]
+
+    assert 'libero' in names
+    assert 'libero' not in [step.name for step in script.Environment(tmp_path / 'other', wheels).steps()]
+
+
+def test_a_failing_command_shows_the_end_of_its_output_and_keeps_it_all(script, tmp_path, wheels):
+    environment = script.Environment(tmp_path, wheels)
+
+    with pytest.raises(script.EnvironmentProblem) as caught:
+        environment._run([sys.executable, '-c', "[print('line', n) for n in range(50)]; raise SystemExit(3)"])
+
+    assert 'line 49' in str(caught.value)
+    assert 'line 10' not in str(caught.value)
+    assert 'line 10' in environment.log.read_text()
+
+
+def prefix_with_rclpy(folder, python='python3.12'):
+    (folder / 'lib' / python / 'site-packages' / 'rclpy').mkdir(parents=True)
+    return {'AMENT_PREFIX_PATH': str(folder), 'ROS_DISTRO': 'jazzy'}
+
+
+def test_without_a_sourced_ros_the_wheels_are_used(script, tmp_path):
+    assert not script.Ros.find({}, lambda name: False).sourced
+    # a workspace alone is no ROS
+    assert not script.Ros.find({'AMENT_PREFIX_PATH': str(tmp_path)}, lambda name: False).sourced
+
+
+def test_a_sourced_ros_is_used_and_its_wheels_are_not_installed(script, tmp_path):
+    ros = script.Ros.find(prefix_with_rclpy(tmp_path), lambda name: True)
+
+    assert ros == script.Ros(sourced=True, name='ROS 2 jazzy as sourced')
+    assert 'ros' not in [step.name for step in script.Environment(tmp_path / 'venv', ros).steps()]
+
+
+def test_a_sourced_ros_for_another_python_names_the_one_to_use(script, tmp_path):
+    with pytest.raises(script.EnvironmentProblem, match=r'make PYTHON=/usr/bin/python3\.12'):
+        script.Ros.find(prefix_with_rclpy(tmp_path), lambda name: False)
+
+
+def test_a_sourced_ros_without_cv_bridge_names_the_package(script, tmp_path):
+    with pytest.raises(script.EnvironmentProblem, match=r'sudo apt install ros-jazzy-cv-bridge$'):
+        script.Ros.find(prefix_with_rclpy(tmp_path), lambda name: name != 'cv_bridge')
+
+
+@pytest.mark.parametrize('version', [(3, 9), (3, 13)])
+def test_a_python_that_does_not_fit_is_replaced_or_refused(script, monkeypatch, tmp_path, version):
+    other = tmp_path / 'python3.12'
+    other.write_text('#!/bin/sh\nexit 0\n')
+    other.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert script.fitting_python(version) == str(other)
+
+    other.write_text('#!/bin/sh\nexit 127\n')
+    with pytest.raises(script.EnvironmentProblem, match='needs Python'):
+        script.fitting_python(version)
+
+
+def test_a_machine_without_rendering_is_told_what_to_type(script, monkeypatch, tmp_path, wheels, capsys):
+    environment = script.Environment(tmp_path, wheels)
+    monkeypatch.setattr(environment, '_draws', lambda: False)
+    monkeypatch.setattr(script.os, 'geteuid', lambda: 1000)
+
+    assert environment._render() is False
+    assert 'sudo apt-get install -y libosmesa6' in capsys.readouterr().out
+
+
+def test_root_gets_the_rendering_library_installed(script, monkeypatch, tmp_path, wheels):
+    environment = script.Environment(tmp_path, wheels)
+    ran = []
+    monkeypatch.setattr(environment, '_draws', lambda: bool(ran))
+    monkeypatch.setattr(environment, '_run', lambda command, **_: ran.append(command[-1]))
+    monkeypatch.setattr(script.os, 'geteuid', lambda: 0)
+    monkeypatch.setattr(script.shutil, 'which', lambda name: f'/usr/bin/{name}')
+
+    assert environment._render() is True
+    assert ran == ['apt-get update && apt-get install -y --no-install-recommends libosmesa6']
+
+
+def test_make_lists_its_targets():
+    result = subprocess.run(['make', '-C', ROOT, '--no-print-directory'], capture_output=True, text=True, check=True)
+
+    for target in ('env', 'demo', 'test', 'test-slow', 'lint', 'clean'):
+        assert f'  {target} ' in result.stdout

@@ -1,0 +1,96 @@
+"""Real nodes on real DDS, in this process: a bench node beside them publishes, listens and waits."""
+
+import threading
+import time
+
+import numpy as np
+import rclpy
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from std_msgs.msg import String
+from support.contracts import delta_contract
+
+from mode_ros.messages.chunks import encode_request
+from mode_ros.messages.images import encode_image
+from mode_ros.messages.states import encode_joint_state
+from mode_ros.nodes.qos import COMMAND, LATCHED
+
+TIMEOUT = 20.0
+
+
+class Bench:
+    """A node that plays robot, operator and observer."""
+
+    def __init__(self):
+        self.node = rclpy.create_node('bench')
+        self.executor = MultiThreadedExecutor(4)
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+        self.contract = delta_contract()
+        self.publishers = {}
+        self.under_test = []
+
+    def start(self, node_class, activate=True, **parameters):
+        """A node with these parameters, configured and activated."""
+        node = node_class(parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()])
+        self.under_test.append(node)
+        self.executor.add_node(node)
+        if activate:
+            assert node.trigger_configure().name == 'SUCCESS'
+            assert node.trigger_activate().name == 'SUCCESS'
+        return node
+
+    def publish(self, message, topic, qos=COMMAND):
+        key = (topic, type(message))
+        if key not in self.publishers:
+            self.publishers[key] = self.node.create_publisher(type(message), topic, qos)
+            wait_for(lambda: self.publishers[key].get_subscription_count() > 0, f'a subscriber of {topic}')
+        self.publishers[key].publish(message)
+
+    def listen(self, message_type, topic, qos=None):
+        """A list that fills with what is published."""
+        heard = []
+        self.node.create_subscription(message_type, topic, heard.append, qos or QoSProfile(depth=100))
+        wait_for(lambda: self.node.count_publishers(topic) > 0, f'a publisher of {topic}')
+        time.sleep(0.1)  # matched on the other side, too
+        return heard
+
+    def now(self):
+        return self.node.get_clock().now().nanoseconds
+
+    def image(self, stamp=None, value=128, size=(32, 32)):
+        self.publish(encode_image(np.full((*size, 3), value, np.uint8), stamp or self.now(), 'static'), 'static/image')
+
+    def joints(self, stamp=None, values=(0.1, 0.2)):
+        positions = np.array(values, float)
+        self.publish(encode_joint_state(['a', 'b'], positions, positions, stamp or self.now()), 'joint_states')
+
+    def observe(self, **image):
+        """One image and one joint state of the same instant."""
+        stamp = self.now()
+        self.joints(stamp)
+        self.image(stamp, **image)
+
+    def goal(self, text):
+        self.publish(String(data=text), 'goal', LATCHED)
+
+    def request(self, stamp=0):
+        self.publish(encode_request(stamp, self.contract.action_names), 'chunk_request')
+
+    def close(self):
+        self.executor.shutdown(timeout_sec=2.0)
+        self.thread.join(2.0)
+        for node in self.under_test:
+            node.close()
+            node.destroy_node()
+        self.node.destroy_node()
+
+
+def wait_for(condition, what, timeout=TIMEOUT):
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f'waited {timeout} s for {what}'
+        time.sleep(0.01)
+    return found

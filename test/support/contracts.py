@@ -1,0 +1,52 @@
+"""Small contracts for tests: one arm of displacements, one of joint targets."""
+
+from mode_ros.control.contract import Contract, parse_contract
+
+DELTA_TEXT = """
+robot: tester
+rate: 20.0
+observation:
+  cameras:
+    - {name: static, topic: static/image, width: 32, height: 32, max_age: 0.3}
+  states:
+    - {name: joints, topic: joint_states, type: joint_state, names: [a, b], unit: rad, max_age: 0.2}
+action:
+  - name: arm
+    kind: delta
+    dimensions:
+      - {name: x, unit: m, lower: -0.04, upper: 0.04}
+      - {name: y, unit: m, lower: -0.04, upper: 0.04, max_step_change: 0.01}
+      - {name: z, unit: m, lower: -0.04, upper: 0.04, max_step: 0.02}
+    output: {adapter: twist, topic: arm/twist, frame_id: base}
+  - name: gripper
+    kind: absolute
+    dimensions:
+      - {name: grip, unit: '1', lower: -1.0, upper: 1.0}
+    output: {adapter: forward_command, topic: gripper/command}
+"""
+
+ABSOLUTE_TEXT = """
+robot: jointed
+rate: 10.0
+observation:
+  states:
+    - {name: joints, topic: joint_states, type: joint_state, names: [b, a], unit: rad, max_age: 0.2}
+action:
+  - name: arm
+    kind: absolute
+    feedback: joints
+    dimensions:
+      - {name: a, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.1, max_step_change: 0.03}
+      - {name: b, unit: rad, lower: -2.0, upper: 2.0}
+    output: {adapter: joint_trajectory, topic: arm/trajectory}
+"""
+
+
+def delta_contract() -> Contract:
+    """20 Hz; x free, y with a limited change of step, z with a limited step, and a gripper."""
+    return parse_contract(DELTA_TEXT, 'delta.yaml')
+
+
+def absolute_contract() -> Contract:
+    """10 Hz; joint a limited, joint b not; the state lists them the other way round."""
+    return parse_contract(ABSOLUTE_TEXT, 'absolute.yaml')
