@@ -1,7 +1,8 @@
 """The policy and the controller beside a robot's own drivers.
 
-    ros2 launch mode_ros policy.launch.py contract:=ros2_control_arm checkpoint:=/path/to/checkpoint
+ros2 launch mode_ros policy.launch.py contract:=ros2_control_arm checkpoint:=/path/to/checkpoint
 """
+
 from mode_ros.bringup.launching import argument, launch_description
 from mode_ros.bringup.nodes import robot_nodes
 

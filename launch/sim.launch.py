@@ -1,7 +1,8 @@
 """A simulated robot with the policy and the controller.
 
-    ros2 launch mode_ros sim.launch.py checkpoint:=/path/to/checkpoint task:=drawer-open
+ros2 launch mode_ros sim.launch.py checkpoint:=/path/to/checkpoint task:=drawer-open
 """
+
 from mode_ros.bringup.launching import argument, launch_description
 from mode_ros.bringup.nodes import simulation_nodes
 
@@ -10,9 +11,10 @@ def generate_launch_description():
     return launch_description(
         simulation_nodes,
         argument('checkpoint', 'checkpoint folder of the policy'),
-        argument('contract', 'contract of the simulated robot: metaworld_sawyer or libero_panda',
-                 default='metaworld_sawyer'),
+        argument(
+            'contract', 'contract of the simulated robot: metaworld_sawyer or libero_panda', default='metaworld_sawyer'
+        ),
         argument('simulator', 'metaworld or libero', default=''),
-        argument('task', "task, such as drawer-open or libero_spatial/0", default=''),
+        argument('task', 'task, such as drawer-open or libero_spatial/0', default=''),
         argument('device', 'auto, cpu or cuda', default=''),
     )

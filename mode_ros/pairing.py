@@ -1,4 +1,5 @@
 """A policy and the robot it was made for: built from one contract, and loaded only for the same one."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -37,8 +38,9 @@ def limit_statistics(contract: Contract) -> Statistics:
     )
 
 
-def make_untrained(contract: Contract, text: str, seed: int, chunk_length: int = 10,
-                   with_state: bool = False) -> Policy:
+def make_untrained(
+    contract: Contract, text: str, seed: int, chunk_length: int = 10, with_state: bool = False
+) -> Policy:
     """A laptop-sized policy with random weights; text: the contract's own text, for its checkpoint."""
     config = small_config(contract, chunk_length, with_state)
     return Policy.untrained(config, limit_statistics(contract), text, seed)
@@ -50,21 +52,29 @@ def load_paired(folder: str, contract: Contract, device: str) -> Policy:
     device: 'auto', 'cpu' or 'cuda'.
     """
     if not folder:
-        raise UserError('No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an '
-                        'untrained one).')
+        raise UserError(
+            'No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an untrained one).'
+        )
     policy = Policy.load(folder, device=device)
     theirs = parse_contract(policy.contract_text, f'{folder}/contract.yaml')
     found = differences(contract, theirs)
     if found:
         listed = '\n'.join(f'  {line}' for line in found)
-        raise UserError(f'The checkpoint {folder} was made for another robot contract. Here, and in the checkpoint:\n'
-                        f'{listed}\nUse the contract it was trained with, or train for this one.')
+        raise UserError(
+            f'The checkpoint {folder} was made for another robot contract. Here, and in the checkpoint:\n'
+            f'{listed}\nUse the contract it was trained with, or train for this one.'
+        )
     return policy
 
 
-def predict(policy: Policy, observation: Observation, goal: str, generator: torch.Generator,
-            should_stop: Callable[[], bool] | None = None,
-            on_stage: Callable[[str], None] | None = None) -> NDArray[np.float64]:
+def predict(
+    policy: Policy,
+    observation: Observation,
+    goal: str,
+    generator: torch.Generator,
+    should_stop: Callable[[], bool] | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> NDArray[np.float64]:
     """Actions [A, d] in the contract's order and units; see Policy.predict."""
     streams = policy.config.state_streams
     state = np.concatenate([observation.states[name] for name in streams]) if streams else None

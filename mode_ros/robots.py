@@ -1,4 +1,5 @@
 """Finding a robot contract by name or path."""
+
 from __future__ import annotations
 
 import difflib

@@ -1,4 +1,5 @@
 """What is started together: the one list that the launch files and the demo both read."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -23,8 +24,9 @@ def robot_nodes(contract: str, checkpoint: str, device: str = '', use_sim_time: 
     ]
 
 
-def simulation_nodes(contract: str, checkpoint: str, device: str = '', simulator: str = '', task: str = '',
-                     **simulation: Any) -> list[NodeSpec]:
+def simulation_nodes(
+    contract: str, checkpoint: str, device: str = '', simulator: str = '', task: str = '', **simulation: Any
+) -> list[NodeSpec]:
     """A simulated robot and the nodes of a real one. simulation: further parameters of sim_node."""
     # The simulator is the clock's source, so it runs on wall time itself.
     simulated = NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task, **simulation))

@@ -1,4 +1,5 @@
 """Starting NodeSpecs as processes without `ros2 launch`, and ending them."""
+
 from __future__ import annotations
 
 import signal
@@ -21,8 +22,9 @@ END_SECONDS = 3.0
 class Processes:
     """A context in which nodes run; on leaving it, however, none is left behind."""
 
-    def __init__(self, specs: Sequence[NodeSpec], settings: Path, logs: Path,
-                 environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, specs: Sequence[NodeSpec], settings: Path, logs: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         """settings: a ROS parameter file for all; logs: folder for one log per node."""
         self._specs, self._settings, self._logs, self._environment = specs, settings, logs, environment
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -38,21 +40,35 @@ class Processes:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end()
 
     def _start(self, spec: NodeSpec) -> None:
         parameters = Path(self._folder.name) / f'{spec.executable}.yaml'
         # The same shape in which ros2 launch passes a dictionary: a wildcard file after the settings.
         parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': dict(spec.parameters)}}))
-        command = [sys.executable, '-m', f'mode_ros.nodes.{spec.executable}', '--ros-args',
-                   '--params-file', str(self._settings), '--params-file', str(parameters)]
+        command = [
+            sys.executable,
+            '-m',
+            f'mode_ros.nodes.{spec.executable}',
+            '--ros-args',
+            '--params-file',
+            str(self._settings),
+            '--params-file',
+            str(parameters),
+        ]
         with self.log(spec.executable).open('wb') as log:
             # A session of its own: Ctrl-C in the terminal reaches only us, and we end the nodes in order.
             self._running[spec.executable] = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-                env=None if self._environment is None else dict(self._environment))
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=None if self._environment is None else dict(self._environment),
+            )
 
     def log(self, executable: str) -> Path:
         """The file with everything that a node printed."""

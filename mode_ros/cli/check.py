@@ -1,4 +1,5 @@
 """Check a robot contract, and optionally that a checkpoint was made for it."""
+
 from __future__ import annotations
 
 import argparse
@@ -23,8 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
     for state in contract.observation.states:
         print(f'  feels {state.name}: {len(state.names)} numbers from {state.topic} ({state.type})')
     for group in contract.action:
-        print(f'  commands {group.name}: {", ".join(group.names)} ({group.kind}) on {group.output.topic} '
-              f'({group.output.adapter})')
+        print(
+            f'  commands {group.name}: {", ".join(group.names)} ({group.kind}) on {group.output.topic} '
+            f'({group.output.adapter})'
+        )
     if arguments.checkpoint:
         from mode_ros.pairing import load_paired
 

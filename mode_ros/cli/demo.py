@@ -2,6 +2,7 @@
 
 Ends with a table of what was measured, and a video of both cameras.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -15,7 +16,7 @@ TASKS = {'metaworld': 'drawer-open', 'libero': 'libero_spatial/0'}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument('--simulator', choices=sorted(TASKS), default='metaworld')
-    parser.add_argument('--task', help=f'the simulator\'s task (default {TASKS["metaworld"]} or {TASKS["libero"]})')
+    parser.add_argument('--task', help=f"the simulator's task (default {TASKS['metaworld']} or {TASKS['libero']})")
     parser.add_argument('--goal', default='', help="what to tell the robot (default: the task's own instruction)")
     parser.add_argument('--checkpoint', type=Path, help='checkpoint folder (default: an untrained one is made)')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
@@ -28,13 +29,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the demo."""
     from mode_ros.demo.run import DemoSettings, run_demo
 
-    return run_demo(DemoSettings(
-        simulator=arguments.simulator,
-        task=arguments.task or TASKS[arguments.simulator],
-        goal=arguments.goal.strip(),
-        checkpoint=arguments.checkpoint,
-        device=arguments.device,
-        seconds=arguments.seconds,
-        seed=arguments.seed,
-        output=arguments.output,
-    ))
+    return run_demo(
+        DemoSettings(
+            simulator=arguments.simulator,
+            task=arguments.task or TASKS[arguments.simulator],
+            goal=arguments.goal.strip(),
+            checkpoint=arguments.checkpoint,
+            device=arguments.device,
+            seconds=arguments.seconds,
+            seed=arguments.seed,
+            output=arguments.output,
+        )
+    )

@@ -1,4 +1,5 @@
 """Make an untrained checkpoint for a robot: to try the nodes before there are demonstrations."""
+
 from __future__ import annotations
 
 import argparse

@@ -4,6 +4,7 @@ One YAML file names the topics, field orders, units, image sizes, rate and limit
 converter, the trainer and the nodes all read it through this module; its text travels inside every bag, data set and
 checkpoint, and `differences` tells where two of them disagree.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -35,28 +36,30 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
 
-class Camera(_Section):
-    """One camera stream: sensor_msgs/Image or sensor_msgs/CompressedImage."""
+class Stream(_Section):
+    """What cameras and states have in common."""
 
     name: Name
     topic: Topic
+    max_age: Seconds = Field(description='Seconds after which the stream counts as dead.')
+
+
+class Camera(Stream):
+    """One camera stream: sensor_msgs/Image or sensor_msgs/CompressedImage."""
+
     transport: Literal['raw', 'compressed'] = Field('raw', description='Message type: Image or CompressedImage.')
     width: int = Field(ge=16, le=4096, description='Pixels the policy sees; messages of another size are resized.')
     height: int = Field(ge=16, le=4096)
     encoding: Literal['rgb8'] = Field('rgb8', description='Pixels the policy sees; other colour encodings convert.')
-    max_age: Seconds = Field(description='Seconds after which the stream counts as dead.')
 
 
-class State(_Section):
+class State(Stream):
     """One state stream: sensor_msgs/JointState (one field of it) or geometry_msgs/PoseStamped."""
 
-    name: Name
-    topic: Topic
     type: Literal['joint_state', 'pose']
     field: Literal['position', 'velocity', 'effort'] = 'position'
     names: tuple[str, ...] = Field(min_length=1, description='Joints in the order of the vector; messages may differ.')
     unit: str
-    max_age: Seconds
 
     @model_validator(mode='after')
     def _names_fit(self) -> State:
@@ -124,8 +127,10 @@ class ActionGroup(_Section):
                 raise ValueError(f'dimension {dimension.name!r} excludes 0, the displacement that stands still')
             limited = dimension.max_step is not None or dimension.max_step_change is not None
             if self.kind == 'absolute' and limited and self.feedback is None:
-                raise ValueError(f'dimension {dimension.name!r} limits its step, so the group needs feedback to start '
-                                 'from where the robot is')
+                raise ValueError(
+                    f'dimension {dimension.name!r} limits its step, so the group needs feedback to start '
+                    'from where the robot is'
+                )
         return self
 
 
@@ -135,9 +140,14 @@ class Observation(_Section):
     cameras: tuple[Camera, ...] = ()
     states: tuple[State, ...] = ()
 
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """Cameras, then states."""
+        return (*self.cameras, *self.states)
+
     @model_validator(mode='after')
     def _some_stream(self) -> Observation:
-        names = [stream.name for stream in (*self.cameras, *self.states)]
+        names = [stream.name for stream in self.streams]
         if not names:
             raise ValueError('name at least one camera or state')
         _refuse_repeats(names, 'streams')
@@ -162,12 +172,15 @@ class Contract(_Section):
             if group.feedback is None:
                 continue
             if group.feedback not in states:
-                raise ValueError(f'action group {group.name!r} has feedback {group.feedback!r}, which is no state '
-                                 f'(states: {sorted(states)})')
+                raise ValueError(
+                    f'action group {group.name!r} has feedback {group.feedback!r}, which is no state '
+                    f'(states: {sorted(states)})'
+                )
             missing = set(group.names) - set(states[group.feedback].names)
             if missing:
-                raise ValueError(f'feedback {group.feedback!r} of action group {group.name!r} does not measure '
-                                 f'{sorted(missing)}')
+                raise ValueError(
+                    f'feedback {group.feedback!r} of action group {group.name!r} does not measure {sorted(missing)}'
+                )
         return self
 
     @property
@@ -219,8 +232,9 @@ def read_contract_text(path: Path | str) -> str:
     try:
         return Path(path).read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'The robot contract {path} cannot be read: {error}. Give a YAML file such as those in '
-                        'config/robots.') from error
+        raise UserError(
+            f'The robot contract {path} cannot be read: {error}. Give a YAML file such as those in config/robots.'
+        ) from error
 
 
 def parse_contract(text: str, source: str) -> Contract:
@@ -230,8 +244,9 @@ def parse_contract(text: str, source: str) -> Contract:
     except yaml.YAMLError as error:
         raise UserError(f'The robot contract {source} is not valid YAML: {error}') from error
     if not isinstance(document, dict):
-        raise UserError(f'The robot contract {source} must be a YAML mapping with the keys '
-                        f'{list(Contract.model_fields)}.')
+        raise UserError(
+            f'The robot contract {source} must be a YAML mapping with the keys {list(Contract.model_fields)}.'
+        )
     try:
         return Contract.model_validate(document)
     except ValidationError as error:
@@ -300,9 +315,10 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f'the key {key!r} is written twice',
-                                                        key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f'the key {key!r} is written twice', key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)

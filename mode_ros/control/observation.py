@@ -7,6 +7,7 @@ ticks of the contract's rate: equal samples give equal observations.
 
 All times are integer nanoseconds: exact, and comparable with stamps in a bag.
 """
+
 from __future__ import annotations
 
 from collections import deque
@@ -54,7 +55,8 @@ class StreamHistory(Generic[T]):
 
     def push(self, stamp: int, decode: Callable[[], T]) -> None:
         """Adds a message. One older than the newest (a reordered packet) is put in its place; a repeated stamp
-        replaces the earlier message."""
+        replaces the earlier message.
+        """
         index = len(self._entries)
         while index > 0 and self._entries[index - 1].stamp > stamp:
             index -= 1
@@ -67,6 +69,11 @@ class StreamHistory(Generic[T]):
 
     def clear(self) -> None:
         self._entries.clear()
+
+    def forget_before(self, stamp: int) -> None:
+        """Drops what `at` cannot return for `stamp` or any later time."""
+        while len(self._entries) > 1 and self._entries[1].stamp <= stamp:
+            self._entries.popleft()
 
     @property
     def newest(self) -> int | None:
@@ -99,10 +106,7 @@ class ObservationBuffer:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._limits = {
-            stream.name: round(stream.max_age * NANOSECONDS)
-            for stream in (*contract.observation.cameras, *contract.observation.states)
-        }
+        self._limits = {stream.name: round(stream.max_age * NANOSECONDS) for stream in contract.observation.streams}
         # Twice the freshness limit: enough for a fast stream to still hold the sample that goes with the slowest.
         self._histories: dict[str, StreamHistory[Any]] = {
             name: StreamHistory(keep=2 * limit) for name, limit in self._limits.items()
@@ -116,6 +120,11 @@ class ObservationBuffer:
         """Forgets everything, as after a jump of the clock."""
         for history in self._histories.values():
             history.clear()
+
+    def forget_before(self, stamp: int) -> None:
+        """Drops the samples that no observation at `stamp` or later can hold; a converter's memory stays small so."""
+        for history in self._histories.values():
+            history.forget_before(stamp)
 
     def ages(self, now: int) -> list[StreamAge]:
         """How old each stream's newest message is at `now`, in the contract's order."""
@@ -154,8 +163,10 @@ class ObservationBuffer:
             if found is None:
                 problems.append(f'{name}: nothing at or before the time of the observation')
             elif stamp - found[0] > self._limits[name]:
-                problems.append(f'{name}: its last sample is {(stamp - found[0]) / NANOSECONDS:.2f} s older than the '
-                                f'observation (limit {self._limits[name] / NANOSECONDS:.2f} s)')
+                problems.append(
+                    f'{name}: its last sample is {(stamp - found[0]) / NANOSECONDS:.2f} s older than the '
+                    f'observation (limit {self._limits[name] / NANOSECONDS:.2f} s)'
+                )
             else:
                 samples[name] = found[1]
         if problems:

@@ -1,4 +1,5 @@
 """A node that only listens: what the demo shows comes from topics, as any other observer would see it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

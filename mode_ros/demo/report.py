@@ -1,4 +1,5 @@
 """The demo's table, video and picture strip."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -45,8 +46,9 @@ def write_video(path: Path, frames: Sequence[dict[str, Image]], caption: str, ra
     """An H.264 film of the frames at `rate` per second."""
     with av.open(str(path), 'w') as container:
         height, width = compose(frames[0], caption).shape[:2]
-        stream = container.add_stream('libx264', rate=Fraction(rate).limit_denominator(1000),
-                                      options={'crf': '20', 'preset': 'veryfast'})
+        stream = container.add_stream(
+            'libx264', rate=Fraction(rate).limit_denominator(1000), options={'crf': '20', 'preset': 'veryfast'}
+        )
         stream.height, stream.width, stream.pix_fmt = height, width, 'yuv420p'
         for picture in (compose(frame, caption) for frame in frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
@@ -56,8 +58,10 @@ def write_video(path: Path, frames: Sequence[dict[str, Image]], caption: str, ra
 def write_picture(path: Path, frames: Sequence[dict[str, Image]], caption: str, count: int = 4) -> None:
     """`count` frames from first to last, one beneath the other's right, as one PNG."""
     chosen = [frames[round(index)] for index in np.linspace(0, len(frames) - 1, count)]
-    columns = [np.vstack([cv2.resize(view, (192, 192), interpolation=cv2.INTER_CUBIC) for view in frame.values()])
-               for frame in chosen]
+    columns = [
+        np.vstack([cv2.resize(view, (192, 192), interpolation=cv2.INTER_CUBIC) for view in frame.values()])
+        for frame in chosen
+    ]
     pictures = np.hstack(columns)
     strip = np.full((40, pictures.shape[1], 3), 24, np.uint8)
     cv2.putText(strip, caption, (10, 26), _FONT, 0.6, (240, 240, 240), 1, cv2.LINE_AA)

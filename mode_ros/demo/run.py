@@ -1,4 +1,5 @@
 """Starts the three processes, sets a goal, watches one episode and reports it."""
+
 from __future__ import annotations
 
 import os
@@ -45,14 +46,24 @@ def run_demo(settings: DemoSettings) -> int:
     contract, text = load_named_contract(ROBOTS[settings.simulator])
     checkpoint, trained = _checkpoint(settings, contract, text)
     environment = _isolated(os.environ)
-    print(f'mode_ros demo: {settings.simulator}, task {settings.task}, {settings.seconds:g} s '
-          f'(ROS_DOMAIN_ID {environment["ROS_DOMAIN_ID"]})')
+    print(
+        f'mode_ros demo: {settings.simulator}, task {settings.task}, {settings.seconds:g} s '
+        f'(ROS_DOMAIN_ID {environment["ROS_DOMAIN_ID"]})'
+    )
     if not trained:
-        print('The policy is UNTRAINED: its weights are random, so the arm moves without purpose. What this shows is '
-              'the path\nfrom images and a sentence to commands at control rate, not skill.')
-    specs = simulation_nodes(contract=ROBOTS[settings.simulator], checkpoint=str(checkpoint), device=settings.device,
-                             simulator=settings.simulator, task=settings.task, seed=settings.seed,
-                             publish_goal=not settings.goal)
+        print(
+            'The policy is UNTRAINED: its weights are random, so the arm moves without purpose. What this shows is '
+            'the path\nfrom images and a sentence to commands at control rate, not skill.'
+        )
+    specs = simulation_nodes(
+        contract=ROBOTS[settings.simulator],
+        checkpoint=str(checkpoint),
+        device=settings.device,
+        simulator=settings.simulator,
+        task=settings.task,
+        seed=settings.seed,
+        publish_goal=not settings.goal,
+    )
     os.environ.update(environment)
     rclpy.init(args=[])
     monitor = Monitor(contract)
@@ -88,8 +99,9 @@ def _isolated(environment: os._Environ[str]) -> dict[str, str]:
     return {'ROS_DOMAIN_ID': domain, **local}
 
 
-def _watch(settings: DemoSettings, contract: Contract, monitor: Monitor, executor: SingleThreadedExecutor,
-           processes: Processes) -> None:
+def _watch(
+    settings: DemoSettings, contract: Contract, monitor: Monitor, executor: SingleThreadedExecutor, processes: Processes
+) -> None:
     started = shown = time.monotonic()
     status = _StatusLine()
     while monitor.episode_seconds < settings.seconds and not monitor.seen.success:
@@ -100,8 +112,10 @@ def _watch(settings: DemoSettings, contract: Contract, monitor: Monitor, executo
             raise UserError(f'{name} ended with status {code}:\n{_tail(processes.log(name))}')
         if monitor.seen.first_chunk is None and now - started > START_SECONDS:
             waiting = '; '.join(f'{name}: {message}' for name, message in monitor.seen.messages.items())
-            raise UserError(f'No action came within {START_SECONDS:.0f} s ({waiting or "no node has reported"}); the '
-                            f'logs are in {settings.output / "logs"}.')
+            raise UserError(
+                f'No action came within {START_SECONDS:.0f} s ({waiting or "no node has reported"}); the '
+                f'logs are in {settings.output / "logs"}.'
+            )
         if now - shown >= status.interval:
             shown = now
             status.show(_status(settings, contract, monitor, now - started))
@@ -119,11 +133,13 @@ def _status(settings: DemoSettings, contract: Contract, monitor: Monitor, elapse
         return f'starting, {elapsed:.0f} s: {waiting}'
     value = monitor.value
     step = min(monitor.episode_seconds, settings.seconds) * contract.rate
-    return (f'control {value("controller_node", "control rate (Hz)")} Hz | '
-            f'chunk {value("policy_node", "inference latency p50 (ms)")} ms | '
-            f'observation {value("policy_node", "observation age (ms)")} ms old | '
-            f'step {step:.0f}/{settings.seconds * contract.rate:.0f} | '
-            f'{monitor.seen.messages.get("controller_node", "")}')
+    return (
+        f'control {value("controller_node", "control rate (Hz)")} Hz | '
+        f'chunk {value("policy_node", "inference latency p50 (ms)")} ms | '
+        f'observation {value("policy_node", "observation age (ms)")} ms old | '
+        f'step {step:.0f}/{settings.seconds * contract.rate:.0f} | '
+        f'{monitor.seen.messages.get("controller_node", "")}'
+    )
 
 
 class _StatusLine:
@@ -150,21 +166,31 @@ def _report(settings: DemoSettings, contract: Contract, monitor: Monitor, traine
         ('goal', seen.goal),
         ('policy', 'trained' if trained else 'untrained, random weights'),
         ('success', 'yes' if seen.success else 'no' if trained else 'no (as expected of an untrained policy)'),
-        ('episode', f'{len(seen.frames) / contract.rate:.1f} s of simulated time, real-time factor '
-                    f'{value("sim_node", "real-time factor")}'),
-        ('control rate', f'{value("controller_node", "control rate (Hz)")} Hz of {contract.rate:g} Hz, '
-                         'on the simulated clock'),
-        ('control period', f'p50 {value("controller_node", "wall period p50 (ms)")} ms, '
-                           f'p99 {value("controller_node", "wall period p99 (ms)")} ms, on the wall clock'),
-        ('inference latency', f'p50 {value("policy_node", "inference latency p50 (ms)")} ms, '
-                              f'p99 {value("policy_node", "inference latency p99 (ms)")} ms'),
+        (
+            'episode',
+            f'{len(seen.frames) / contract.rate:.1f} s of simulated time, real-time factor '
+            f'{value("sim_node", "real-time factor")}',
+        ),
+        (
+            'control rate',
+            f'{value("controller_node", "control rate (Hz)")} Hz of {contract.rate:g} Hz, on the simulated clock',
+        ),
+        (
+            'control period',
+            f'p50 {value("controller_node", "wall period p50 (ms)")} ms, '
+            f'p99 {value("controller_node", "wall period p99 (ms)")} ms, on the wall clock',
+        ),
+        (
+            'inference latency',
+            f'p50 {value("policy_node", "inference latency p50 (ms)")} ms, '
+            f'p99 {value("policy_node", "inference latency p99 (ms)")} ms',
+        ),
         ('chunks', f'{value("controller_node", "chunks")} ({value("controller_node", "chunks refused")} refused)'),
         ('underruns', f'{value("controller_node", "underruns")} periods held between chunks'),
     ]
     print(f'\n{table(rows)}\n')
     if not seen.frames:
-        raise UserError('No camera image arrived, so there is no video; see the logs in '
-                        f'{settings.output / "logs"}.')
+        raise UserError(f'No camera image arrived, so there is no video; see the logs in {settings.output / "logs"}.')
     caption = f'goal: {seen.goal}' + ('' if trained else '   (untrained policy)')
     write_video(settings.output / 'demo.mp4', seen.frames, caption, contract.rate)
     write_picture(settings.output / 'demo.png', seen.frames, caption)

@@ -1,4 +1,5 @@
 """Action chunks and requests for them as trajectory_msgs/JointTrajectory."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,7 +13,8 @@ from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
 
 def encode_chunk(chunk: Chunk) -> JointTrajectory:
     """joint_names: the action names; stamp: the time of the observation; positions and time_from_start of action i:
-    the action and (i + 1) periods."""
+    the action and (i + 1) periods.
+    """
     message = JointTrajectory(joint_names=list(chunk.names))
     message.header.stamp = to_time(chunk.stamp)
     message.points = [

@@ -1,4 +1,5 @@
 """The contract's output adapters: action groups to command messages, and back for simulators and recordings."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -19,7 +20,14 @@ MESSAGE_TYPES = {
     'twist': TwistStamped,
 }
 
-_TWIST_FIELDS = (('linear', 'x'), ('linear', 'y'), ('linear', 'z'), ('angular', 'x'), ('angular', 'y'), ('angular', 'z'))
+_TWIST_FIELDS = (
+    ('linear', 'x'),
+    ('linear', 'y'),
+    ('linear', 'z'),
+    ('angular', 'x'),
+    ('angular', 'y'),
+    ('angular', 'z'),
+)
 
 
 def encode_command(values: NDArray[np.float64], group: ActionGroup, period: float, stamp: int) -> Any:
@@ -47,12 +55,13 @@ def decode_command(message: Any, group: ActionGroup, period: float) -> NDArray[n
     adapter = group.output.adapter
     if adapter == 'twist':
         velocities = [getattr(getattr(message.twist, part), axis) for part, axis in _TWIST_FIELDS]
-        values = np.array(velocities[:len(group.names)], dtype=np.float64) * period
+        values = np.array(velocities[: len(group.names)], dtype=np.float64) * period
     elif adapter == 'joint_trajectory':
         names = list(message.joint_names)
         if sorted(names) != sorted(group.names) or not message.points:
-            raise Unusable(f'a command for {names} with {len(message.points)} points, expected one for '
-                           f'{list(group.names)}')
+            raise Unusable(
+                f'a command for {names} with {len(message.points)} points, expected one for {list(group.names)}'
+            )
         positions = np.asarray(message.points[-1].positions, dtype=np.float64)
         values = positions[[names.index(name) for name in group.names]]
     else:

@@ -1,4 +1,5 @@
 """sensor_msgs/Image and CompressedImage to the pixels that the policy sees, and back."""
+
 from __future__ import annotations
 
 from array import array
@@ -16,8 +17,20 @@ from mode_ros.control.observation import Unusable
 from mode_ros.messages.stamps import to_time
 
 # Depth and label images have colours only by mistake: converting them would feed the policy noise.
-COLOUR_ENCODINGS = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', '8UC3', 'yuv422', 'yuv422_yuy2', 'bayer_rggb8',
-                    'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8')
+COLOUR_ENCODINGS = (
+    'rgb8',
+    'bgr8',
+    'rgba8',
+    'bgra8',
+    'mono8',
+    '8UC3',
+    'yuv422',
+    'yuv422_yuy2',
+    'bayer_rggb8',
+    'bayer_bggr8',
+    'bayer_gbrg8',
+    'bayer_grbg8',
+)
 
 # What not every release of cv_bridge knows; OpenCV names a Bayer pattern by its second row.
 _BY_OPENCV = {
@@ -42,8 +55,9 @@ def decode_image(message: Any, camera: Camera) -> NDArray[np.uint8]:
 
 def _decode_raw(message: Any) -> NDArray[np.uint8]:
     if message.encoding not in COLOUR_ENCODINGS:
-        raise Unusable(f'the encoding {message.encoding!r} cannot be converted to rgb8 '
-                       f'(known: {", ".join(COLOUR_ENCODINGS)})')
+        raise Unusable(
+            f'the encoding {message.encoding!r} cannot be converted to rgb8 (known: {", ".join(COLOUR_ENCODINGS)})'
+        )
     if message.width == 0 or message.height == 0:
         raise Unusable('its image has no pixels')
     try:
@@ -56,8 +70,9 @@ def _decode_raw(message: Any) -> NDArray[np.uint8]:
         packed.encoding = source
         return np.asarray(_BRIDGE.imgmsg_to_cv2(packed, 'rgb8'), dtype=np.uint8)
     except (CvBridgeError, cv2.error, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise Unusable(f'its {message.encoding} image of {message.width}x{message.height} cannot be converted to '
-                       f'rgb8: {error}') from error
+        raise Unusable(
+            f'its {message.encoding} image of {message.width}x{message.height} cannot be converted to rgb8: {error}'
+        ) from error
 
 
 class _Packed:

@@ -1,4 +1,5 @@
 """builtin_interfaces/Time and Duration as integer nanoseconds."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """sensor_msgs/JointState and geometry_msgs/PoseStamped to state vectors, and back."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -43,20 +44,24 @@ def _joint_values(message: Any, state: State) -> NDArray[np.float64]:
 
 def _pose_values(message: Any) -> NDArray[np.float64]:
     position, orientation = message.pose.position, message.pose.orientation
-    return np.array([position.x, position.y, position.z,
-                     orientation.x, orientation.y, orientation.z, orientation.w], dtype=np.float64)
+    return np.array(
+        [position.x, position.y, position.z, orientation.x, orientation.y, orientation.z, orientation.w],
+        dtype=np.float64,
+    )
 
 
-def encode_joint_state(names: Sequence[str], positions: NDArray[np.float64], velocities: NDArray[np.float64],
-                       stamp: int) -> JointState:
+def encode_joint_state(
+    names: Sequence[str], positions: NDArray[np.float64], velocities: NDArray[np.float64], stamp: int
+) -> JointState:
     """A JointState stamped in nanoseconds; positions and velocities [n] in the order of names."""
     message = JointState(name=list(names), position=positions.tolist(), velocity=velocities.tolist())
     message.header.stamp = to_time(stamp)
     return message
 
 
-def encode_pose(position: NDArray[np.float64], orientation: NDArray[np.float64], stamp: int,
-                frame_id: str) -> PoseStamped:
+def encode_pose(
+    position: NDArray[np.float64], orientation: NDArray[np.float64], stamp: int, frame_id: str
+) -> PoseStamped:
     """A PoseStamped; position [3] in metres, orientation [4] as quaternion x, y, z, w."""
     message = PoseStamped()
     message.header.stamp, message.header.frame_id = to_time(stamp), frame_id

@@ -2,13 +2,15 @@
 
 A process of its own, so that a slow forward pass cannot delay a command.
 """
+
 from __future__ import annotations
 
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -41,8 +43,9 @@ PERIOD_WINDOW_SECONDS = 10.0
 @dataclass(frozen=True)
 class ControllerParameters:
     contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
-    max_chunk_age: float = parameter(10.0, 'A chunk whose observation is older is refused.', unit='s', minimum=0.05,
-                                     maximum=60.0)
+    max_chunk_age: float = parameter(
+        10.0, 'A chunk whose observation is older is refused.', unit='s', minimum=0.05, maximum=60.0
+    )
     autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
 
 
@@ -74,9 +77,8 @@ class ControllerNode(ManagedNode):
         for state in self._contract.observation.states:
             by_topic[state.topic, state.type].append(state)
         for (topic, kind), streams in by_topic.items():
-            self._entities.append(self.create_subscription(
-                states.MESSAGE_TYPES[kind], topic,
-                lambda message, streams=tuple(streams): self._on_state(message, streams), SENSOR))
+            callback = partial(self._on_state, streams)
+            self._entities.append(self.create_subscription(states.MESSAGE_TYPES[kind], topic, callback, SENSOR))
         self._last = Tick({}, Phase.STOPPED, 'inactive')
         self._said = ''
         window = round(PERIOD_WINDOW_SECONDS * self._contract.rate)
@@ -86,9 +88,11 @@ class ControllerNode(ManagedNode):
         self._ticks = self._limited = self._rejected = 0
         self._estop = False
         self._diagnostics = Diagnostics(self, self._report)
-        self.get_logger().info(f'{self._contract.robot}: {", ".join(self._contract.action_names)} at '
-                               f'{self._contract.rate:g} Hz on '
-                               f'{", ".join(group.output.topic for group in self._contract.action)}')
+        self.get_logger().info(
+            f'{self._contract.robot}: {", ".join(self._contract.action_names)} at '
+            f'{self._contract.rate:g} Hz on '
+            f'{", ".join(group.output.topic for group in self._contract.action)}'
+        )
 
     def activate(self) -> None:
         self._controller.activate(self._now())
@@ -123,14 +127,15 @@ class ControllerNode(ManagedNode):
     def _now(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _on_state(self, message: Any, streams: tuple[State, ...]) -> None:
+    def _on_state(self, streams: Sequence[State], message: Any) -> None:
         stamp = to_nanoseconds(message.header.stamp)
         for state in streams:
             try:
                 self._controller.measure(state.name, stamp, decode_state(message, state))
             except Unusable as error:
-                self.get_logger().warning(f'{state.topic}: {error}; the stream {state.name!r} counts as missing',
-                                          throttle_duration_sec=5.0)
+                self.get_logger().warning(
+                    f'{state.topic}: {error}; the stream {state.name!r} counts as missing', throttle_duration_sec=5.0
+                )
 
     def _on_estop(self, message: Bool) -> None:
         if message.data != self._estop:
@@ -167,8 +172,7 @@ class ControllerNode(ManagedNode):
     def _send(self, tick: Tick) -> None:
         now = self._now()
         for name, values in tick.commands.items():
-            self._outputs[name].publish(
-                encode_command(values, self._groups[name], self._contract.period_seconds, now))
+            self._outputs[name].publish(encode_command(values, self._groups[name], self._contract.period_seconds, now))
 
     def _say_changes(self, tick: Tick) -> None:
         # Ages change from tick to tick; what is wrong is told by the streams' names.

@@ -1,4 +1,5 @@
 """Lifecycle nodes that say why: what rclpy swallows is logged, and every stop carries its reason."""
+
 from __future__ import annotations
 
 import traceback
@@ -80,14 +81,15 @@ class ManagedNode(LifecycleNode):
         super().on_deactivate(state)
         return result
 
-    def _attempt(self, what: str, action: Callable[[], None],
-                 undo: Callable[[], None] | None = None) -> TransitionCallbackReturn:
+    def _attempt(
+        self, what: str, action: Callable[[], None], undo: Callable[[], None] | None = None
+    ) -> TransitionCallbackReturn:
         try:
             action()
             return TransitionCallbackReturn.SUCCESS
         except UserError as error:
             self.get_logger().error(f'Cannot {what}: {error}')
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged whole
             # rclpy would turn this into a bare failure without a word.
             self.get_logger().error(f'Cannot {what}, because of a defect:\n{traceback.format_exc()}')
         if undo is not None:
@@ -98,8 +100,9 @@ class ManagedNode(LifecycleNode):
 class Diagnostics:
     """Publishes one status on /diagnostics, periodically and on wall time, so that a stopped clock is seen too."""
 
-    def __init__(self, node: Node, report: Callable[[], tuple[bytes, str, Mapping[str, Any]]],
-                 period: float = 0.5) -> None:
+    def __init__(
+        self, node: Node, report: Callable[[], tuple[bytes, str, Mapping[str, Any]]], period: float = 0.5
+    ) -> None:
         """report() gives level, message and values; period in seconds."""
         from rclpy.clock import Clock, ClockType
 

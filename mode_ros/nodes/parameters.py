@@ -7,6 +7,7 @@
 `read_parameters(node, Parameters)` declares them with type, description and range, refuses any override that is not
 declared (ROS itself ignores a misspelt one in silence) and returns the values.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -32,13 +33,27 @@ _TYPES = {
 }
 
 
-def parameter(default: Any, description: str, *, unit: str = '', minimum: float | None = None,
-              maximum: float | None = None, choices: tuple[str, ...] = (), read_only: bool = True) -> Any:
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    unit: str = '',
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    read_only: bool = True,
+) -> Any:
     """A dataclass field that is a ROS parameter. minimum and maximum are inclusive and in `unit`."""
-    return dataclasses.field(default=default, metadata={
-        'description': f'{description} ({unit})' if unit else description,
-        'minimum': minimum, 'maximum': maximum, 'choices': choices, 'read_only': read_only,
-    })
+    return dataclasses.field(
+        default=default,
+        metadata={
+            'description': f'{description} ({unit})' if unit else description,
+            'minimum': minimum,
+            'maximum': maximum,
+            'choices': choices,
+            'read_only': read_only,
+        },
+    )
 
 
 def read_parameters(node: Node, declaration: type[T]) -> T:
@@ -72,11 +87,17 @@ def _declare(node: Node, field: dataclasses.Field[Any], given: Any) -> Any:
     if choices and value not in choices:
         raise UserError(f'The parameter {field.name!r} of {node.get_name()} is {value!r}; it can be {list(choices)}.')
     if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        raise UserError(f'The parameter {field.name!r} of {node.get_name()} is {value!r}; it goes from {minimum} to '
-                        f'{"any number" if maximum is None else maximum}.')
-    descriptor = ParameterDescriptor(name=field.name, type=ros_type, description=field.metadata['description'],
-                                     read_only=field.metadata['read_only'],
-                                     additional_constraints=f'one of {list(choices)}' if choices else '')
+        raise UserError(
+            f'The parameter {field.name!r} of {node.get_name()} is {value!r}; it goes from {minimum} to '
+            f'{"any number" if maximum is None else maximum}.'
+        )
+    descriptor = ParameterDescriptor(
+        name=field.name,
+        type=ros_type,
+        description=field.metadata['description'],
+        read_only=field.metadata['read_only'],
+        additional_constraints=f'one of {list(choices)}' if choices else '',
+    )
     if minimum is not None or maximum is not None:
         _set_range(descriptor, kind, minimum, maximum)
     try:
@@ -88,8 +109,10 @@ def _declare(node: Node, field: dataclasses.Field[Any], given: Any) -> Any:
 
 def _set_range(descriptor: ParameterDescriptor, kind: type, minimum: float | None, maximum: float | None) -> None:
     if kind is int:
-        descriptor.integer_range = [IntegerRange(from_value=int(minimum or 0),
-                                                 to_value=2**31 - 1 if maximum is None else int(maximum))]
+        descriptor.integer_range = [
+            IntegerRange(from_value=int(minimum or 0), to_value=2**31 - 1 if maximum is None else int(maximum))
+        ]
     else:
-        descriptor.floating_point_range = [FloatingPointRange(from_value=float(minimum or 0.0),
-                                                              to_value=1e9 if maximum is None else float(maximum))]
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=float(minimum or 0.0), to_value=1e9 if maximum is None else float(maximum))
+        ]

@@ -4,6 +4,7 @@ The node answers requests: the controller asks for a chunk planned from an obser
 the node publishes one on `action_chunk`. Inference runs in a thread of its own, so that messages keep arriving while
 the policy thinks.
 """
+
 from __future__ import annotations
 
 import math
@@ -23,22 +24,20 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import make_chunk
-from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.contract import NANOSECONDS, Camera, Contract, State
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable
 from mode_ros.messages import states
 from mode_ros.messages.chunks import decode_request, encode_chunk
-from mode_ros.messages.images import decode_image
-from mode_ros.messages.stamps import to_nanoseconds
-from mode_ros.messages.states import decode_state
+from mode_ros.messages.ingest import ingest
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, SENSOR, subscribe_latched
 from mode_ros.nodes.statistics import Percentiles
 from mode_ros.pairing import load_paired, predict
-from mode_ros.robots import load_named_contract
 from mode_ros.policy.inference import Interrupted
 from mode_ros.policy.policy import Policy, StageTimer
+from mode_ros.robots import load_named_contract
 
 # How long deactivation waits for the worker, which looks up between two denoising steps (seconds).
 STOP_SECONDS = 1.5
@@ -75,7 +74,9 @@ class PolicyNode(ManagedNode):
             torch.set_num_threads(self.parameters.threads)
         policy = load_paired(self.parameters.checkpoint, contract, self.parameters.device)
         if not policy.is_trained:
-            self.get_logger().warning(f'the checkpoint {self.parameters.checkpoint} is untrained: its actions are random')
+            self.get_logger().warning(
+                f'the checkpoint {self.parameters.checkpoint} is untrained: its actions are random'
+            )
         policy.warm_up()
         self._contract: Contract = contract
         self._policy: Policy = policy
@@ -100,8 +101,9 @@ class PolicyNode(ManagedNode):
         # Under /clock a restarted simulation sets time back: stamps from before then mean nothing.
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
         self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._time_set_back)
-        self.get_logger().info(f'policy for the robot {contract.robot} from {self.parameters.checkpoint}; '
-                               f'{policy.device_note}')
+        self.get_logger().info(
+            f'policy for the robot {contract.robot} from {self.parameters.checkpoint}; {policy.device_note}'
+        )
 
     def activate(self) -> None:
         self._stopping.clear()
@@ -133,19 +135,16 @@ class PolicyNode(ManagedNode):
     def _subscribe(self) -> None:
         for camera in self._contract.observation.cameras:
             kind = CompressedImage if camera.transport == 'compressed' else Image
-            self._entities.append(self.create_subscription(
-                kind, camera.topic, lambda message, camera=camera: self._push(
-                    camera.name, message, partial(decode_image, message, camera)), SENSOR))
+            self._entities.append(self.create_subscription(kind, camera.topic, partial(self._push, camera), SENSOR))
         for state in self._contract.observation.states:
-            self._entities.append(self.create_subscription(
-                states.MESSAGE_TYPES[state.type], state.topic, lambda message, state=state: self._push(
-                    state.name, message, partial(decode_state, message, state)), SENSOR))
+            kind = states.MESSAGE_TYPES[state.type]
+            self._entities.append(self.create_subscription(kind, state.topic, partial(self._push, state), SENSOR))
         self._entities += subscribe_latched(self, String, self._contract.goal_topic, self._on_goal)
         self._entities.append(self.create_subscription(JointTrajectory, 'chunk_request', self._on_request, COMMAND))
 
-    def _push(self, stream: str, message: Any, decode: Any) -> None:
+    def _push(self, stream: Camera | State, message: Any) -> None:
         with self._changed:
-            self._buffer.push(stream, to_nanoseconds(message.header.stamp), decode)
+            ingest(self._buffer, stream, message)
             self._changed.notify_all()
 
     def _on_goal(self, message: String) -> None:
@@ -183,7 +182,7 @@ class PolicyNode(ManagedNode):
                     self._answer(*work)
         except Interrupted:
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a thread that dies in silence would look like slow inference
             if not self._stopping.is_set():
                 self._waiting_for = f'a restart: inference failed ({error})'
                 self.get_logger().fatal(f'inference failed and has stopped; the robot holds: {error!r}')

@@ -1,4 +1,5 @@
 """One node, one process: start, spin, and an end within three seconds of Ctrl-C."""
+
 from __future__ import annotations
 
 import contextlib
@@ -79,7 +80,10 @@ def run_node(make_node: Callable[[], Node], threads: int = 1) -> None:
         if node is not None:
             _close(node)
         rclpy.try_shutdown()
-    sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed; taking torch and its libraries apart piece by piece would keep the user waiting a second.
+    os._exit(code)
 
 
 def _autostart(node: LifecycleNode) -> int:
@@ -100,7 +104,7 @@ def _spin_until(node: Node, asked: threading.Event, threads: int) -> None:
             executor.spin()
         except ExternalShutdownException:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             failed.append(error)
         finally:
             asked.set()

@@ -1,4 +1,5 @@
 """Qualities of service, and a subscription that hears latched and unlatched publishers alike."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

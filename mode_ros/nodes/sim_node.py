@@ -3,6 +3,7 @@
 The simulator lives in a thread of its own, where physics, rendering and the OpenGL context are; callbacks only leave
 commands and reset requests for it and are never kept waiting by it.
 """
+
 from __future__ import annotations
 
 import threading
@@ -11,6 +12,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,8 +57,9 @@ class SimParameters:
     simulator: str = parameter('metaworld', 'Simulator.', choices=('metaworld', 'libero'))
     task: str = parameter('reach', "Task: for Meta-World 'drawer-open', for LIBERO 'libero_spatial/0'.")
     seed: int = parameter(0, 'Seed of the next reset; every reset raises it by one.', minimum=0, read_only=False)
-    real_time_factor: float = parameter(1.0, 'Simulated seconds per second at most; 0.0: as fast as possible.',
-                                        minimum=0.0, maximum=100.0)
+    real_time_factor: float = parameter(
+        1.0, 'Simulated seconds per second at most; 0.0: as fast as possible.', minimum=0.0, maximum=100.0
+    )
     publish_goal: bool = parameter(True, "Publish the task's instruction as the goal at start.")
 
 
@@ -81,15 +84,20 @@ class SimNode(Node):
         self._success = False
         self._make_publishers()
         for group in self._contract.action:
-            self.create_subscription(commands.MESSAGE_TYPES[group.output.adapter], group.output.topic,
-                                     lambda message, group=group: self._on_command(message, group), COMMAND)
+            kind = commands.MESSAGE_TYPES[group.output.adapter]
+            self.create_subscription(kind, group.output.topic, partial(self._on_command, group), COMMAND)
         # Its own group: a reset takes seconds, and commands and parameters must be heard meanwhile.
         self.create_service(Trigger, '~/reset', self._on_reset, callback_group=ReentrantCallbackGroup())
         self._thread = threading.Thread(target=self._run, name='simulator', daemon=True)
         self._thread.start()
-        if not self._ready.wait(START_SECONDS) or self._failure is not None:
-            raise self._failure if isinstance(self._failure, UserError) else UserError(
-                f'The simulator {self.parameters.simulator} did not start: {self._failure or "no answer"}')
+        started = self._ready.wait(START_SECONDS)
+        if isinstance(self._failure, UserError):
+            raise self._failure
+        if not started or self._failure is not None:
+            raise UserError(
+                f'The simulator {self.parameters.simulator} did not start within {START_SECONDS:.0f} s: '
+                f'{self._failure or "no answer"}'
+            )
         self._diagnostics = Diagnostics(self, self._report)
 
     def close(self) -> None:
@@ -104,14 +112,17 @@ class SimNode(Node):
         self._images: dict[str, tuple[Camera, Any, Any]] = {}
         for camera in self._contract.observation.cameras:
             base = camera.topic.removesuffix('/compressed')
-            self._images[camera.name] = (camera, self.create_publisher(Image, base, 2),
-                                         self.create_publisher(CompressedImage, f'{base}/compressed', 2))
+            self._images[camera.name] = (
+                camera,
+                self.create_publisher(Image, base, 2),
+                self.create_publisher(CompressedImage, f'{base}/compressed', 2),
+            )
         self._joints = [self.create_publisher(JointState, topic, 10) for topic in self._state_topics['joint_state']]
         self._poses = [self.create_publisher(PoseStamped, topic, 10) for topic in self._state_topics['pose']]
         self._goal = self.create_publisher(String, self._contract.goal_topic, LATCHED)
         self._success_publisher = self.create_publisher(Bool, 'success', LATCHED)
 
-    def _on_command(self, message: Any, group: ActionGroup) -> None:
+    def _on_command(self, group: ActionGroup, message: Any) -> None:
         try:
             self._commands.take(group, decode_command(message, group, self._contract.period_seconds), self._time)
         except Unusable as error:
@@ -123,16 +134,20 @@ class SimNode(Node):
         with self._wake:
             self._wake.notify_all()
         response.success = self._reset_done.wait(RESET_SECONDS) and self._failure is None
-        response.message = (f'reset with seed {self._last_seed}' if response.success
-                            else f'no reset: {self._failure or f"the simulator was busy for {RESET_SECONDS:.0f} s"}')
+        response.message = (
+            f'reset with seed {self._last_seed}'
+            if response.success
+            else f'no reset: {self._failure or f"the simulator was busy for {RESET_SECONDS:.0f} s"}'
+        )
         return response
 
     # ---- the simulator's thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            with make_simulator(self.parameters.simulator, self.parameters.task,
-                                self._contract.period_seconds) as simulator:
+            with make_simulator(
+                self.parameters.simulator, self.parameters.task, self._contract.period_seconds
+            ) as simulator:
                 self._check_fits(simulator)
                 self._reset(simulator)
                 if self.parameters.publish_goal:
@@ -140,7 +155,7 @@ class SimNode(Node):
                 self._ready.set()
                 self.get_logger().info(f'{self.parameters.simulator}: {simulator.task}, "{simulator.instruction}"')
                 self._simulate(simulator)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told on /diagnostics, and raised by the constructor
             self._failure = error
             if self._ready.is_set() and not self._closing:
                 self.get_logger().fatal(f'the simulator has failed: {error}\n{traceback.format_exc()}')
@@ -150,16 +165,22 @@ class SimNode(Node):
 
     def _check_fits(self, simulator: Simulator) -> None:
         if self._contract.action_names != simulator.action_names:
-            raise UserError(f'The contract {self.parameters.contract} commands {list(self._contract.action_names)}, '
-                            f'but {self.parameters.simulator} takes {list(simulator.action_names)}; give the '
-                            'contract of its robot.')
+            raise UserError(
+                f'The contract {self.parameters.contract} commands {list(self._contract.action_names)}, '
+                f'but {self.parameters.simulator} takes {list(simulator.action_names)}; give the '
+                'contract of its robot.'
+            )
         unknown = [camera.name for camera in self._contract.observation.cameras if camera.name not in simulator.cameras]
         if unknown:
-            raise UserError(f'The contract {self.parameters.contract} names the cameras {unknown}, but '
-                            f'{self.parameters.simulator} has {list(simulator.cameras)}.')
+            raise UserError(
+                f'The contract {self.parameters.contract} names the cameras {unknown}, but '
+                f'{self.parameters.simulator} has {list(simulator.cameras)}.'
+            )
         if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
-            raise UserError(f'The contract {self.parameters.contract} has {self._contract.rate} Hz, which is not a '
-                            f'whole number of steps of {simulator.step_seconds} s.')
+            raise UserError(
+                f'The contract {self.parameters.contract} has {self._contract.rate} Hz, which is not a '
+                f'whole number of steps of {simulator.step_seconds} s.'
+            )
 
     def _simulate(self, simulator: Simulator) -> None:
         steps_per_period = round(simulator.steps_per_period)

@@ -1,4 +1,5 @@
 """Running percentiles for diagnostics."""
+
 from __future__ import annotations
 
 from collections import deque

@@ -9,13 +9,21 @@ from mode_ros.cli.main import VERBS, build_parser, main
 
 
 def run(*arguments, **options):
-    return subprocess.run([sys.executable, '-m', 'mode_ros', *arguments], capture_output=True, text=True, timeout=240,
-                          check=False, **options)
+    return subprocess.run(
+        [sys.executable, '-m', 'mode_ros', *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        **options,
+    )
 
 
 def test_help_names_every_verb_and_imports_nothing_heavy():
-    code = ('import sys; from mode_ros.cli.main import build_parser; build_parser().format_help(); '
-            'print([m for m in ("torch", "rclpy", "transformers", "mujoco") if m in sys.modules])')
+    code = (
+        'import sys; from mode_ros.cli.main import build_parser; build_parser().format_help(); '
+        'print([m for m in ("torch", "rclpy", "transformers", "mujoco") if m in sys.modules])'
+    )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
     for verb in VERBS:

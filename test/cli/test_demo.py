@@ -11,8 +11,9 @@ pytestmark = pytest.mark.rendering
 
 
 def demo(*arguments):
-    return subprocess.run([sys.executable, '-m', 'mode_ros', 'demo', *arguments], capture_output=True, text=True,
-                          timeout=240, check=False)
+    return subprocess.run(
+        [sys.executable, '-m', 'mode_ros', 'demo', *arguments], capture_output=True, text=True, timeout=240, check=False
+    )
 
 
 def left_behind(marker):
@@ -25,7 +26,9 @@ def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
     done = demo('--seconds', '3', '--task', 'reach', '--goal', 'touch the red ball', '--output', str(output))
     assert done.returncode == 0, done.stderr
     assert 'UNTRAINED' in done.stdout
-    table = {line.split('  ')[1]: line.split('  ')[-1].strip() for line in (output / 'demo.txt').read_text().splitlines()}
+    table = {
+        line.split('  ')[1]: line.split('  ')[-1].strip() for line in (output / 'demo.txt').read_text().splitlines()
+    }
     assert table['goal'] == 'touch the red ball'
     assert table['success'].startswith('no')
     assert int(table['chunks'].split()[0]) >= 1
@@ -40,11 +43,14 @@ def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
     assert (output / 'demo.png').stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['--checkpoint', 'nowhere'], 'nowhere'),
-    (['--task', 'drawer-opn'], "drawer-open"),
-    (['--simulator', 'libero', '--task', 'libero_spacial/0'], 'libero_spatial'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--checkpoint', 'nowhere'], 'nowhere'),
+        (['--task', 'drawer-opn'], 'drawer-open'),
+        (['--simulator', 'libero', '--task', 'libero_spacial/0'], 'libero_spatial'),
+    ],
+)
 def test_what_cannot_be_shown_is_said_and_leaves_nothing(tmp_path, arguments, words):
     if 'libero' in arguments:
         pytest.importorskip('libero')

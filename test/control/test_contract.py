@@ -27,28 +27,31 @@ def test_order_of_the_action_vector():
     assert contract.period == 50_000_000
 
 
-@pytest.mark.parametrize(('old', 'new', 'words'), [
-    ('rate: 20.0', 'rate: 0.0', 'rate'),
-    ('rate: 20.0', 'rate: .nan', 'rate'),
-    ('rate: 20.0', 'rate: 20.0\nrate: 30.0', 'written twice'),
-    ('topic: static/image,', 'topc: static/image,', "did you mean 'topic'?"),
-    ('topic: static/image,', 'topic: "static image",', 'topic'),
-    ('width: 32', 'width: 8', 'width'),
-    ('max_age: 0.3', 'max_age: 0.0', 'max_age'),
-    ('type: joint_state', 'type: pose', 'a pose has the names'),
-    ('names: [a, b]', 'names: [a, a]', "repeat ['a']"),
-    ('name: static', 'name: joints', "streams repeat ['joints']"),
-    ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.05', 'must be below upper'),
-    ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.01', 'excludes 0'),
-    ('{name: x, unit: m', '{name: x, unit: rad', "is in 'm'"),
-    ('{name: x, unit: m', '{name: w, unit: m', 'a twist has the dimensions'),
-    ('name: grip,', 'name: x,', "action dimensions repeat ['x']"),
-    ('kind: delta', 'kind: absolute', "its kind is 'delta'"),
-    ('kind: absolute', 'kind: delta', "its kind is 'absolute'"),
-    ("lower: -1.0, upper: 1.0}", "lower: -1.0, upper: 1.0, max_step: 0.1}", 'needs feedback'),
-    ('robot: tester', '- robot', 'mapping'),
-    ('robot: tester', 'robot: [', 'not valid YAML'),
-])
+@pytest.mark.parametrize(
+    ('old', 'new', 'words'),
+    [
+        ('rate: 20.0', 'rate: 0.0', 'rate'),
+        ('rate: 20.0', 'rate: .nan', 'rate'),
+        ('rate: 20.0', 'rate: 20.0\nrate: 30.0', 'written twice'),
+        ('topic: static/image,', 'topc: static/image,', "did you mean 'topic'?"),
+        ('topic: static/image,', 'topic: "static image",', 'topic'),
+        ('width: 32', 'width: 8', 'width'),
+        ('max_age: 0.3', 'max_age: 0.0', 'max_age'),
+        ('type: joint_state', 'type: pose', 'a pose has the names'),
+        ('names: [a, b]', 'names: [a, a]', "repeat ['a']"),
+        ('name: static', 'name: joints', "streams repeat ['joints']"),
+        ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.05', 'must be below upper'),
+        ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.01', 'excludes 0'),
+        ('{name: x, unit: m', '{name: x, unit: rad', "is in 'm'"),
+        ('{name: x, unit: m', '{name: w, unit: m', 'a twist has the dimensions'),
+        ('name: grip,', 'name: x,', "action dimensions repeat ['x']"),
+        ('kind: delta', 'kind: absolute', "its kind is 'delta'"),
+        ('kind: absolute', 'kind: delta', "its kind is 'absolute'"),
+        ('lower: -1.0, upper: 1.0}', 'lower: -1.0, upper: 1.0, max_step: 0.1}', 'needs feedback'),
+        ('robot: tester', '- robot', 'mapping'),
+        ('robot: tester', 'robot: [', 'not valid YAML'),
+    ],
+)
 def test_refuses(old, new, words):
     assert old in DELTA_TEXT
     text = new if words == 'mapping' else DELTA_TEXT.replace(old, new, 1)
@@ -93,9 +96,12 @@ def test_differences_name_the_field():
 
 
 def test_differences_of_whole_parts_and_of_order():
-    text = DELTA_TEXT.replace('    - {name: static', '    - {name: extra, topic: e, width: 32, height: 32, max_age: 1}\n'
-                                                     '    - {name: static')
-    assert differences(delta_contract(), parse_contract(text, 'b')) == ['observation.cameras.extra: absent, not present']
+    text = DELTA_TEXT.replace(
+        '    - {name: static', '    - {name: extra, topic: e, width: 32, height: 32, max_age: 1}\n    - {name: static'
+    )
+    assert differences(delta_contract(), parse_contract(text, 'b')) == [
+        'observation.cameras.extra: absent, not present'
+    ]
     swapped = DELTA_TEXT.replace('name: y,', 'name: t,').replace('name: x,', 'name: y,').replace('name: t,', 'name: x,')
     text = swapped.replace('twist,', 'twist,')
     with pytest.raises(UserError, match='a twist has the dimensions'):

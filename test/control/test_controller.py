@@ -221,20 +221,27 @@ def refused(bench, chunk):
     return caught.value
 
 
-@pytest.mark.parametrize(('change', 'check', 'words'), [
-    ({'names': ('x', 'y', 'grip', 'z')}, 'names', "['x', 'y', 'grip', 'z']"),
-    ({'actions': np.zeros((2, 3))}, 'shape', '[2, 3]'),
-    ({'actions': np.zeros((0, 4)), 'times': ()}, 'shape', 'at least 1'),
-    ({'actions': np.array([[0, 0, 0, 0], [0, np.nan, 0, 0]])}, 'finite', 'action 1 has y = nan'),
-    ({'times': (100_000_000, 200_000_000)}, 'timing', 'at 20.0 Hz'),
-    ({'stamp': 102 * SECOND}, 'future', 'same clock'),
-    ({'stamp': 98 * SECOND}, 'age', 'limit 1.00 s'),
-])
+@pytest.mark.parametrize(
+    ('change', 'check', 'words'),
+    [
+        ({'names': ('x', 'y', 'grip', 'z')}, 'names', "['x', 'y', 'grip', 'z']"),
+        ({'actions': np.zeros((2, 3))}, 'shape', '[2, 3]'),
+        ({'actions': np.zeros((0, 4)), 'times': ()}, 'shape', 'at least 1'),
+        ({'actions': np.array([[0, 0, 0, 0], [0, np.nan, 0, 0]])}, 'finite', 'action 1 has y = nan'),
+        ({'times': (100_000_000, 200_000_000)}, 'timing', 'at 20.0 Hz'),
+        ({'stamp': 102 * SECOND}, 'future', 'same clock'),
+        ({'stamp': 98 * SECOND}, 'age', 'limit 1.00 s'),
+    ],
+)
 def test_a_chunk_is_refused_whole_and_says_which_check(change, check, words):
     bench = Bench(delta_contract())
     bench.tick()
-    good = {'stamp': bench.now, 'names': bench.contract.action_names, 'times': (50_000_000, 100_000_000),
-            'actions': np.zeros((2, 4))}
+    good = {
+        'stamp': bench.now,
+        'names': bench.contract.action_names,
+        'times': (50_000_000, 100_000_000),
+        'actions': np.zeros((2, 4)),
+    }
     error = refused(bench, Chunk(**{**good, **change}))
     assert error.check == check
     assert words in str(error)

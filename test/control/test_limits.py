@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from support.contracts import absolute_contract, delta_contract
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.contracts import absolute_contract, delta_contract
 
 from mode_ros.control.limits import ActionLimiter
 

@@ -33,8 +33,9 @@ def picture():
 def raw(encoding, array, padding=0):
     rows = array.reshape(array.shape[0], -1)
     padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
-    return Image(height=array.shape[0], width=array.shape[1], encoding=encoding, step=padded.shape[1],
-                 data=padded.tobytes())
+    return Image(
+        height=array.shape[0], width=array.shape[1], encoding=encoding, step=padded.shape[1], data=padded.tobytes()
+    )
 
 
 def test_stamps_are_exact():
@@ -56,10 +57,16 @@ def test_jpeg_round_trip_keeps_colours_in_order():
 
 
 @pytest.mark.parametrize('padding', [0, 5])
-@pytest.mark.parametrize(('encoding', 'code'), [
-    ('rgb8', None), ('bgr8', cv2.COLOR_RGB2BGR), ('8UC3', cv2.COLOR_RGB2BGR),
-    ('rgba8', cv2.COLOR_RGB2RGBA), ('bgra8', cv2.COLOR_RGB2BGRA),
-])
+@pytest.mark.parametrize(
+    ('encoding', 'code'),
+    [
+        ('rgb8', None),
+        ('bgr8', cv2.COLOR_RGB2BGR),
+        ('8UC3', cv2.COLOR_RGB2BGR),
+        ('rgba8', cv2.COLOR_RGB2RGBA),
+        ('bgra8', cv2.COLOR_RGB2BGRA),
+    ],
+)
 def test_colour_encodings_with_and_without_padded_rows(encoding, code, padding):
     array = picture() if code is None else cv2.cvtColor(picture(), code)
     assert (decode_image(raw(encoding, array, padding), CAMERA) == picture()).all()
@@ -86,7 +93,9 @@ def test_bayer_patterns_are_not_mixed_up(encoding, red_row, red_column):
 
 
 # Red in BT.601: Y 81, U 90, V 240; two pixels share U and V.
-@pytest.mark.parametrize(('encoding', 'two_pixels'), [('yuv422', [90, 81, 240, 81]), ('yuv422_yuy2', [81, 90, 81, 240])])
+@pytest.mark.parametrize(
+    ('encoding', 'two_pixels'), [('yuv422', [90, 81, 240, 81]), ('yuv422_yuy2', [81, 90, 81, 240])]
+)
 def test_yuv_is_converted(encoding, two_pixels):
     array = np.tile(np.array(two_pixels, np.uint8).reshape(1, 2, 2), (24, 16, 1))
     assert np.abs(decode_image(raw(encoding, array), CAMERA).astype(int) - (255, 0, 0)).max() < 8
@@ -95,7 +104,8 @@ def test_yuv_is_converted(encoding, two_pixels):
 @pytest.mark.parametrize('encoding', COLOUR_ENCODINGS)
 def test_every_listed_encoding_does_convert(encoding):
     channels = {'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'yuv422': 2, 'yuv422_yuy2': 2}.get(
-        encoding, 1 if encoding.startswith('bayer') else 3)
+        encoding, 1 if encoding.startswith('bayer') else 3
+    )
     message = raw(encoding, np.full((24, 32, channels), 128, np.uint8))
     assert decode_image(message, CAMERA).shape == (24, 32, 3)
 
@@ -130,11 +140,14 @@ def test_joints_are_found_by_name():
     assert decode_state(message, state).tolist() == [2.0, 1.0]
 
 
-@pytest.mark.parametrize(('message', 'words'), [
-    (JointState(name=['a'], position=[1.0]), "joints ['b'] are missing"),
-    (JointState(name=['a', 'b'], position=[1.0]), "'position' has 1 values for 2 joints"),
-    (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'b is nan'),
-])
+@pytest.mark.parametrize(
+    ('message', 'words'),
+    [
+        (JointState(name=['a'], position=[1.0]), "joints ['b'] are missing"),
+        (JointState(name=['a', 'b'], position=[1.0]), "'position' has 1 values for 2 joints"),
+        (JointState(name=['a', 'b'], position=[1.0, float('nan')]), 'b is nan'),
+    ],
+)
 def test_unusable_joint_states(message, words):
     with pytest.raises(Unusable) as caught:
         decode_state(message, absolute_contract().state('joints'))

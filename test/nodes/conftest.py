@@ -3,7 +3,7 @@
 import pytest
 import rclpy
 from support.bench import Bench
-from support.contracts import DELTA_TEXT, delta_contract
+from support.contracts import PATIENT_TEXT, patient_contract
 
 from mode_ros.pairing import make_untrained
 
@@ -20,12 +20,12 @@ def bench():
 @pytest.fixture(scope='session')
 def contract_file(tmp_path_factory):
     path = tmp_path_factory.mktemp('contract') / 'tester.yaml'
-    path.write_text(DELTA_TEXT)
+    path.write_text(PATIENT_TEXT)
     return str(path)
 
 
 @pytest.fixture(scope='session')
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp('checkpoint') / 'untrained'
-    make_untrained(delta_contract(), DELTA_TEXT, seed=1, chunk_length=4).save(folder)
+    make_untrained(patient_contract(), PATIENT_TEXT, seed=1, chunk_length=4).save(folder)
     return str(folder)

@@ -67,8 +67,12 @@ def test_dead_state_stops_and_says_so(bench, controller):
     wait_for(lambda: 0.01 in velocities(twists), 'motion')
     bench.alive = False
     wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
-    wait_for(lambda: any('holding: joints: last message' in status.message
-                         for array in diagnostics for status in array.status), 'the reason')
+    wait_for(
+        lambda: any(
+            'holding: joints: last message' in status.message for array in diagnostics for status in array.status
+        ),
+        'the reason',
+    )
     bench.alive = True
     heard = len(twists)
     wait_for(lambda: len(twists) > heard + 10, 'further commands')
@@ -91,14 +95,14 @@ def test_deactivation_ends_with_a_safe_command_and_then_silence(bench, controlle
     twists = bench.listen(TwistStamped, 'arm/twist')
     send_chunk(bench, [0.01] * 60)
     wait_for(lambda: 0.01 in velocities(twists), 'motion')
-    assert controller.trigger_deactivate().name == 'SUCCESS'
+    assert bench.transition(controller, 'deactivate')
     time.sleep(0.3)
     assert velocities(twists)[-1] == 0.0
     heard = len(twists)
     send_chunk(bench, [0.02] * 60)
     time.sleep(0.5)
     assert len(twists) == heard, 'an inactive controller commands nothing'
-    assert controller.trigger_activate().name == 'SUCCESS'
+    assert bench.transition(controller, 'activate')
     wait_for(lambda: len(twists) > heard, 'commands again')
     assert set(velocities(twists[heard:])) == {0.0}
 
@@ -107,8 +111,15 @@ def test_a_bad_chunk_is_refused_whole(bench, controller, capfd):
     diagnostics = bench.listen(DiagnosticArray, '/diagnostics')
     twists = bench.listen(TwistStamped, 'arm/twist')
     send_chunk(bench, [0.01, float('nan')])
-    wait_for(lambda: any(item.key == 'chunks refused' and item.value == '1'
-                         for array in diagnostics for status in array.status for item in status.values), 'the count')
+    wait_for(
+        lambda: any(
+            item.key == 'chunks refused' and item.value == '1'
+            for array in diagnostics
+            for status in array.status
+            for item in status.values
+        ),
+        'the count',
+    )
     assert set(velocities(twists)) <= {0.0}
     assert 'chunk refused (finite): action 1 has x = nan' in capfd.readouterr().err
 
@@ -116,5 +127,5 @@ def test_a_bad_chunk_is_refused_whole(bench, controller, capfd):
 def test_a_simulated_clock_that_stands_still_does_not_keep_it_from_stopping(bench, contract_file):
     node = bench.start(ControllerNode, contract=contract_file, use_sim_time=True)
     begin = time.monotonic()
-    assert node.trigger_deactivate().name == 'SUCCESS'
+    assert bench.transition(node, 'deactivate')
     assert time.monotonic() - begin < 3.0

@@ -110,8 +110,12 @@ def test_an_ordinary_publisher_of_goals_is_heard(bench, policy):
 
     bench.publish(String(data='close the box'), 'goal')  # volatile, as `ros2 topic pub` is
     diagnostics = bench.listen(DiagnosticArray, '/diagnostics')
-    wait_for(lambda: any(item.value == 'close the box' for array in diagnostics for status in array.status
-                         for item in status.values), 'the goal in the diagnostics')
+    wait_for(
+        lambda: any(
+            item.value == 'close the box' for array in diagnostics for status in array.status for item in status.values
+        ),
+        'the goal in the diagnostics',
+    )
 
 
 def test_an_unusable_encoding_counts_as_missing(bench, policy):
@@ -123,8 +127,9 @@ def test_an_unusable_encoding_counts_as_missing(bench, policy):
     bench.publish(depth, 'static/image')
     bench.joints()
     bench.request(1)
-    wait_for(lambda: any("the encoding '16UC1' cannot be converted" in text for text in said(bench, diagnostics)),
-             'the word')
+    wait_for(
+        lambda: any("the encoding '16UC1' cannot be converted" in text for text in said(bench, diagnostics)), 'the word'
+    )
     assert not chunks
     bench.observe()
     wait_for(lambda: chunks, 'a chunk once the camera is right')
@@ -140,23 +145,23 @@ def test_another_image_size_is_resized(bench, policy):
 
 def test_an_inactive_node_answers_nothing(bench, policy):
     chunks = bench.listen(JointTrajectory, 'action_chunk')
-    assert policy.trigger_deactivate().name == 'SUCCESS'
+    assert bench.transition(policy, 'deactivate')
     bench.goal('push the button')
     bench.observe()
     bench.request(1)
     time.sleep(0.5)
     assert not chunks
     assert not any(thread.name == 'inference' for thread in threading.enumerate())
-    assert policy.trigger_activate().name == 'SUCCESS'
+    assert bench.transition(policy, 'activate')
     bench.observe()
     bench.request(2)
     wait_for(lambda: chunks, 'a chunk after the reactivation')
 
 
 def test_it_can_be_configured_again(bench, policy):
-    policy.trigger_deactivate()
-    assert policy.trigger_cleanup().name == 'SUCCESS'
-    assert policy.trigger_configure().name == 'SUCCESS'
+    assert bench.transition(policy, 'deactivate')
+    assert bench.transition(policy, 'cleanup')
+    assert bench.transition(policy, 'configure')
 
 
 def refuses(bench, capfd, **parameters):
@@ -183,12 +188,15 @@ def test_cuda_without_cuda(bench, capfd, contract_file, checkpoint):
     assert 'CUDA is not available' in error
 
 
-@pytest.mark.parametrize(('parameters', 'words'), [
-    ({'chekpoint': 'x'}, "no parameter 'chekpoint'; did you mean 'checkpoint'?"),
-    ({'threads': 2.0}, "'threads' of policy_node is 2.0, which is not a whole number"),
-    ({'threads': -1}, "'threads' of policy_node is -1; it goes from 0 to 256"),
-    ({'device': 'gpu'}, "'device' of policy_node is 'gpu'; it can be ['auto', 'cpu', 'cuda']"),
-])
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'chekpoint': 'x'}, "no parameter 'chekpoint'; did you mean 'checkpoint'?"),
+        ({'threads': 2.0}, "'threads' of policy_node is 2.0, which is not a whole number"),
+        ({'threads': -1}, "'threads' of policy_node is -1; it goes from 0 to 256"),
+        ({'device': 'gpu'}, "'device' of policy_node is 'gpu'; it can be ['auto', 'cpu', 'cuda']"),
+    ],
+)
 def test_parameters_that_do_not_fit(bench, parameters, words):
     with pytest.raises(UserError) as caught:
         bench.start(PolicyNode, activate=False, **parameters)

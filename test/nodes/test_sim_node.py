@@ -73,8 +73,9 @@ def test_cameras_state_and_clock_agree_in_time(world):
     joints = world.listen(JointState, 'joint_states')
     poses = world.listen(PoseStamped, 'end_effector_pose')
     wait_for(lambda: min(map(len, [*images.values(), joints, poses])) > 10, 'ten of each')
-    times = [[to_nanoseconds(message.header.stamp) for message in stream]
-             for stream in (joints, poses, *images.values())]
+    times = [
+        [to_nanoseconds(message.header.stamp) for message in stream] for stream in (joints, poses, *images.values())
+    ]
     begin, end = max(stamps[0] for stamps in times), min(stamps[-1] for stamps in times)
     common = [[stamp for stamp in stamps if begin <= stamp <= end] for stamps in times]
     assert common[1:] == common[:1] * 3, 'every stream at the same instants'
@@ -143,8 +144,16 @@ def test_success_and_the_real_time_factor_are_told(world):
     diagnostics = world.listen(DiagnosticArray, '/diagnostics')
     wait_for(lambda: success, 'success')
     assert success[0].data is False
-    wait_for(lambda: [float(item.value) for array in diagnostics for status in array.status
-                      for item in status.values if item.key == 'real-time factor' and item.value != 'nan'], 'the factor')
+    wait_for(
+        lambda: [
+            float(item.value)
+            for array in diagnostics
+            for status in array.status
+            for item in status.values
+            if item.key == 'real-time factor' and item.value != 'nan'
+        ],
+        'the factor',
+    )
 
 
 def test_time_does_not_go_back_at_a_reset(world):
@@ -153,13 +162,16 @@ def test_time_does_not_go_back_at_a_reset(world):
     assert (np.diff(stamps) > 0).all()
 
 
-@pytest.mark.parametrize(('parameters', 'words'), [
-    ({'task': 'drawer-opn'}, 'drawer-open'),
-    ({'contract': 'libero_panda'}, 'give the contract of its robot'),
-    ({'taks': 'reach'}, "no parameter 'taks'; did you mean 'task'?"),
-    ({'simulator': 'gazebo'}, "it can be ['metaworld', 'libero']"),
-    ({'real_time_factor': -1.0}, 'goes from 0.0 to 100.0'),
-])
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'task': 'drawer-opn'}, 'drawer-open'),
+        ({'contract': 'libero_panda'}, 'give the contract of its robot'),
+        ({'taks': 'reach'}, "no parameter 'taks'; did you mean 'task'?"),
+        ({'simulator': 'gazebo'}, "it can be ['metaworld', 'libero']"),
+        ({'real_time_factor': -1.0}, 'goes from 0.0 to 100.0'),
+    ],
+)
 def test_what_it_cannot_simulate_is_one_sentence(tmp_path, parameters, words):
     with Processes([NodeSpec('sim_node', parameters)], SETTINGS, tmp_path) as processes:
         wait_for(processes.ended, 'the end', timeout=60)

@@ -1,4 +1,5 @@
 """Helper modules importable (pytest's importlib mode does not do it), and torch on one thread."""
+
 from __future__ import annotations
 
 import sys

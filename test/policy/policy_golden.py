@@ -1,4 +1,5 @@
 """The golden files: the published implementation's outputs on weights made from names (test/data/golden)."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Small policies and a text encoder that needs no weights."""
+
 from __future__ import annotations
 
 import zlib
@@ -21,15 +22,26 @@ class FakeTextEncoder:
 
     def encode(self, texts):
         self.asked += texts
-        return torch.stack([
-            torch.randn(self.dim, generator=torch.Generator().manual_seed(zlib.crc32(text.encode()))) for text in texts
-        ])
+        return torch.stack(
+            [
+                torch.randn(self.dim, generator=torch.Generator().manual_seed(zlib.crc32(text.encode())))
+                for text in texts
+            ]
+        )
 
 
 def denoiser_config(**changes):
     sizes = {
-        'action_dim': 3, 'image_dim': 12, 'goal_dim': 10, 'cameras': 2, 'embed_dim': 32, 'layers': 3, 'heads': 4,
-        'experts': 4, 'top_k': 2, 'chunk_length': 5,
+        'action_dim': 3,
+        'image_dim': 12,
+        'goal_dim': 10,
+        'cameras': 2,
+        'embed_dim': 32,
+        'layers': 3,
+        'heads': 4,
+        'experts': 4,
+        'top_k': 2,
+        'chunk_length': 5,
     }
     return DenoiserConfig(**(sizes | changes))
 
@@ -56,7 +68,9 @@ def state_policy_config(**changes):
 def camera_policy_config():
     network = denoiser_config(cameras=1, image_dim=512, goal_dim=384, embed_dim=16, layers=2)
     return PolicyConfig(
-        denoiser=network, image_encoder=ImageEncoderConfig(), text_encoder=TextEncoderConfig(),
+        denoiser=network,
+        image_encoder=ImageEncoderConfig(),
+        text_encoder=TextEncoderConfig(),
         cameras=({'name': 'static', 'height': 40, 'width': 48},),
     )
 

@@ -1,4 +1,5 @@
 """Checkpoints: what was saved comes back, and whatever is wrong with a folder is named."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Settings: what fits together is accepted, what does not is named."""
+
 from __future__ import annotations
 
 import json
@@ -79,7 +80,7 @@ def test_noise_levels_in_the_wrong_order():
         ({'image_encoder': {'architecture': 'resnet50'}}, 'resnet50 gives 2048'),
         ({'text_encoder': {'kind': 'clip', 'source': 'x', 'dim': 512}}, 'gives 512 numbers'),
         ({'state_streams': ('joints',)}, 'give both or neither'),
-        ({'action_normalization': 'minmax'}, 'action_normalization: .*not \'minmax\''),
+        ({'action_normalization': 'minmax'}, "action_normalization: .*not 'minmax'"),
         ({'steps': 10}, 'steps: unknown key'),
         ({'diffusion': {'steps': 0}}, 'diffusion.steps: .*not 0'),
     ],

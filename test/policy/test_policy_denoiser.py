@@ -1,4 +1,5 @@
 """Layers, routing, mixture and the whole network."""
+
 from __future__ import annotations
 
 import pytest
@@ -155,8 +156,11 @@ def test_training_reaches_every_parameter_and_repeats_by_its_seeds():
 
 @pytest.mark.parametrize(
     ('wrong', 'words'),
-    [({'images': torch.zeros(2, 1, 12)}, 'image features'), ({'images': None}, 'got none'),
-     ({'state': torch.zeros(2, 4)}, 'takes no state')],
+    [
+        ({'images': torch.zeros(2, 1, 12)}, 'image features'),
+        ({'images': None}, 'got none'),
+        ({'state': torch.zeros(2, 4)}, 'takes no state'),
+    ],
 )
 def test_an_observation_of_another_shape_is_refused(wrong, words):
     denoiser = random_denoiser()

@@ -1,4 +1,5 @@
 """Scalings, schedule and sampler."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """The image encoders beyond what the golden files show."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """The network and the sampler against the published implementation's outputs."""
+
 from __future__ import annotations
 
 import policy_golden as golden

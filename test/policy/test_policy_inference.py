@@ -1,4 +1,5 @@
 """The fast path gives what the plain path gives, and does no work twice."""
+
 from __future__ import annotations
 
 import time

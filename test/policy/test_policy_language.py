@@ -1,4 +1,5 @@
 """Text encoders and the goal cache."""
+
 from __future__ import annotations
 
 import json
@@ -66,8 +67,15 @@ def clip_folder(tmp_path_factory):
     CLIPTokenizer(str(folder / 'vocab.json'), str(folder / 'merges.txt')).save_pretrained(folder)
     torch.manual_seed(0)
     config = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=16, intermediate_size=32, projection_dim=24, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=12, bos_token_id=len(words) - 2, eos_token_id=len(words) - 1,
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        projection_dim=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=12,
+        bos_token_id=len(words) - 2,
+        eos_token_id=len(words) - 1,
     )
     CLIPTextModelWithProjection(config).save_pretrained(folder)
     return folder

@@ -1,4 +1,5 @@
 """Units of the robot and of the network; images."""
+
 from __future__ import annotations
 
 import json
@@ -119,8 +120,12 @@ def test_a_batch_of_images_is_normalised_like_one():
 
 @pytest.mark.parametrize(
     'image',
-    [np.zeros((48, 40, 3), np.uint8), np.zeros((40, 48), np.uint8), np.zeros((40, 48, 4), np.uint8),
-     np.zeros((40, 48, 3), np.float32)],
+    [
+        np.zeros((48, 40, 3), np.uint8),
+        np.zeros((40, 48), np.uint8),
+        np.zeros((40, 48, 4), np.uint8),
+        np.zeros((40, 48, 3), np.float32),
+    ],
 )
 def test_another_image_is_refused_by_camera_and_size(image):
     with pytest.raises(UserError, match=r'\'wrist\'.*\(40, 48, 3\)') as caught:

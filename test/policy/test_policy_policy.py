@@ -1,4 +1,5 @@
 """The policy as a node uses it."""
+
 from __future__ import annotations
 
 import logging
@@ -166,8 +167,10 @@ def test_another_text_encoder_is_refused():
         Policy.untrained(state_policy_config(), statistics(), CONTRACT, 0, text_encoder=FakeTextEncoder(7))
 
 
-@pytest.mark.parametrize(('device', 'words'), [('cuda', 'CUDA is not available'), ('tpu', 'no device \'tpu\''),
-                                               ('mps', '\'mps\' is not supported')])
+@pytest.mark.parametrize(
+    ('device', 'words'),
+    [('cuda', 'CUDA is not available'), ('tpu', "no device 'tpu'"), ('mps', "'mps' is not supported")],
+)
 def test_a_device_that_is_not_there(device, words, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match=words):

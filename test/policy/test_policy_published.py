@@ -1,4 +1,5 @@
 """Published names: every prefix variant, nothing passed over in silence."""
+
 from __future__ import annotations
 
 import policy_golden as golden
@@ -58,8 +59,13 @@ def test_a_missing_tensor_is_named(name, gap):
 
 @pytest.mark.parametrize(
     'name',
-    ['optimizer.step', 'model.inner_model.blocks.7.ln_1.g', 'model.inner_model.blocks.0.attn.rope.freqs',
-     'static_resnet.conv1.weight', 'model.inner_model.tok_emb.bias'],
+    [
+        'optimizer.step',
+        'model.inner_model.blocks.7.ln_1.g',
+        'model.inner_model.blocks.0.attn.rope.freqs',
+        'static_resnet.conv1.weight',
+        'model.inner_model.tok_emb.bias',
+    ],
 )
 def test_an_unknown_tensor_is_reported(name):
     assert plan_import([*NAMES, name], wanted()).unknown == (name,)
@@ -97,11 +103,18 @@ def test_sizes_of_something_else():
 
 def test_both_cameras_encoders_have_a_place():
     about = golden.description('film_resnet18')
-    names = [camera + name.removeprefix('static_resnet') for name in about['shapes'] for camera in (
-        'static_resnet', 'gripper_resnet')]
-    plan = plan_import(names, {
-        f'image_encoders.{camera}.{part}': torch.Size() for camera in (0, 1)
-        for part in ('backbone.conv1.weight', 'film.0.weight', 'film.3.bias', 'output.weight')
-    })
+    names = [
+        camera + name.removeprefix('static_resnet')
+        for name in about['shapes']
+        for camera in ('static_resnet', 'gripper_resnet')
+    ]
+    plan = plan_import(
+        names,
+        {
+            f'image_encoders.{camera}.{part}': torch.Size()
+            for camera in (0, 1)
+            for part in ('backbone.conv1.weight', 'film.0.weight', 'film.3.bias', 'output.weight')
+        },
+    )
     assert plan.missing == ()
     assert plan.sources['image_encoders.1.film.3.bias'] == ('gripper_resnet.film_module4.modulation.1.bias',)

@@ -5,11 +5,13 @@ import time
 
 import numpy as np
 import rclpy
-from rclpy.executors import MultiThreadedExecutor
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
-from support.contracts import delta_contract
+from support.contracts import patient_contract
 
 from mode_ros.messages.chunks import encode_request
 from mode_ros.messages.images import encode_image
@@ -24,12 +26,12 @@ class Bench:
 
     def __init__(self):
         self.node = rclpy.create_node('bench')
-        self.executor = MultiThreadedExecutor(4)
+        self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.thread.start()
-        self.contract = delta_contract()
-        self.publishers = {}
+        self.contract = patient_contract()
+        self.publishers, self.clients = {}, {}
         self.under_test = []
 
     def start(self, node_class, activate=True, **parameters):
@@ -41,6 +43,16 @@ class Bench:
             assert node.trigger_configure().name == 'SUCCESS'
             assert node.trigger_activate().name == 'SUCCESS'
         return node
+
+    def transition(self, node, label):
+        """Asks the node for a lifecycle transition as any manager would; returns whether it succeeded."""
+        name = f'{node.get_name()}/change_state'
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(ChangeState, name)
+            wait_for(self.clients[name].service_is_ready, name)
+        future = self.clients[name].call_async(ChangeState.Request(transition=Transition(label=label)))
+        wait_for(future.done, label)
+        return future.result().success
 
     def publish(self, message, topic, qos=COMMAND):
         key = (topic, type(message))

@@ -25,6 +25,9 @@ action:
     output: {adapter: forward_command, topic: gripper/command}
 """
 
+# For nodes in real time: a busy machine may keep a publisher waiting, and that is not what is tested there.
+PATIENT_TEXT = DELTA_TEXT.replace('max_age: 0.3', 'max_age: 1.0').replace('max_age: 0.2', 'max_age: 1.0')
+
 ABSOLUTE_TEXT = """
 robot: jointed
 rate: 10.0
@@ -45,6 +48,11 @@ action:
 def delta_contract() -> Contract:
     """20 Hz; x free, y with a limited change of step, z with a limited step, and a gripper."""
     return parse_contract(DELTA_TEXT, 'delta.yaml')
+
+
+def patient_contract() -> Contract:
+    """The same with a second's patience for every stream."""
+    return parse_contract(PATIENT_TEXT, 'patient.yaml')
 
 
 def absolute_contract() -> Contract:
