@@ -3,12 +3,15 @@
 A verb is a module in this package with HELP (one line), add_arguments(parser) and run(arguments) -> exit status. It
 imports what is heavy inside run, so that `mode_ros --help` answers at once.
 """
+
 from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from mode_ros.errors import UserError
 
@@ -22,16 +25,22 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar='VERB', required=True)
     for name, module_name in VERBS.items():
         module = importlib.import_module(f'mode_ros.cli.{module_name}')
-        verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+        verb = verbs.add_parser(
+            name, help=module.HELP, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         module.add_arguments(verb)
         verb.set_defaults(run=module.run)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the command; exits 0 when done, 1 after an error, 2 for a wrong command line, 130 on Ctrl-C."""
+    """Entry point of the command; exits 0 when done, 1 after an error, 2 for a wrong command line, 128 + the signal's
+    number when interrupted.
+    """
     parsed = build_parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As on Ctrl-C, what was started is ended and what was written is closed.
+        signal.signal(number, _end)
     try:
         sys.exit(parsed.run(parsed))
     except UserError as error:
@@ -39,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """Action chunks: what makes one acceptable, and which of its actions is due."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -41,15 +42,20 @@ def make_chunk(contract: Contract, stamp: int, actions: NDArray[np.float64]) -> 
 def check_chunk(chunk: Chunk, contract: Contract) -> None:
     """Refuses a chunk that is not made for this contract or holds something that is not a number."""
     if chunk.names != contract.action_names:
-        raise ChunkRejected('names', f'its names are {list(chunk.names)}, the contract has {list(contract.action_names)}')
+        raise ChunkRejected(
+            'names', f'its names are {list(chunk.names)}, the contract has {list(contract.action_names)}'
+        )
     if chunk.actions.ndim != 2 or chunk.actions.shape != (len(chunk.times), len(chunk.names)) or not chunk.times:
-        raise ChunkRejected('shape', f'its actions have the shape {list(chunk.actions.shape)}, expected '
-                                     f'[at least 1, {len(chunk.names)}]')
+        raise ChunkRejected(
+            'shape',
+            f'its actions have the shape {list(chunk.actions.shape)}, expected [at least 1, {len(chunk.names)}]',
+        )
     expected = [(index + 1) * contract.period for index in range(len(chunk.times))]
     # A tenth of a period: far beyond rounding, far below a chunk made for another rate.
     if any(abs(time - due) > contract.period // 10 for time, due in zip(chunk.times, expected, strict=True)):
-        raise ChunkRejected('timing', f'its times are {_seconds(chunk.times)} s, expected {_seconds(expected)} s at '
-                                      f'{contract.rate} Hz')
+        raise ChunkRejected(
+            'timing', f'its times are {_seconds(chunk.times)} s, expected {_seconds(expected)} s at {contract.rate} Hz'
+        )
     if not np.isfinite(chunk.actions).all():
         row, column = np.argwhere(~np.isfinite(chunk.actions))[0]
         raise ChunkRejected('finite', f'action {row} has {chunk.names[column]} = {chunk.actions[row, column]}')
@@ -67,7 +73,8 @@ class ChunkPlayer:
 
     def start(self, chunk: Chunk, anchor: int | None) -> None:
         """Plays `chunk` next. anchor: the time from which its actions count; None: from the first tick on, for a
-        robot that has stood still since the observation."""
+        robot that has stood still since the observation.
+        """
         self._chunk, self._anchor, self._index = chunk, anchor, 0
 
     def clear(self) -> None:

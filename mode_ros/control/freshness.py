@@ -1,4 +1,5 @@
 """The watchdog: a pure function of ages that says what is wrong, in words."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -30,5 +31,6 @@ class StreamAge:
 
 def describe_stale(ages: Iterable[StreamAge]) -> str:
     """'' when every stream is fresh; otherwise each stale one with its own age, since one live sensor must not hide
-    a dead one."""
+    a dead one.
+    """
     return '; '.join(item.problem for item in ages if item.problem)

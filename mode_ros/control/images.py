@@ -1,4 +1,5 @@
 """The one way in which images are brought to the policy's size: recorded, converted and live ones alike."""
+
 from __future__ import annotations
 
 import cv2

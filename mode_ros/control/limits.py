@@ -3,6 +3,7 @@
 Absolute dimensions are targets: their step is the difference between two commands. Delta dimensions are steps
 themselves. NaN in a command means 'nothing to send': an absolute dimension whose position nobody knows yet.
 """
+
 from __future__ import annotations
 
 import numpy as np

@@ -9,6 +9,11 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
 # Best effort hears reliable and best-effort publishers; a late frame is worth nothing, the next one is on its way.
 SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -22,4 +27,9 @@ def subscribe_latched(node: Node, message_type: Any, topic: str, callback: Calla
     arrives twice: callbacks must not mind.
     """
     volatile = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-    return [node.create_subscription(message_type, topic, callback, qos) for qos in (LATCHED, volatile)]
+    # rclpy would warn that the latched reader does not hear an ordinary publisher; the other one does.
+    silent = SubscriptionEventCallbacks(use_default_callbacks=False)
+    return [
+        node.create_subscription(message_type, topic, callback, LATCHED, event_callbacks=silent),
+        node.create_subscription(message_type, topic, callback, volatile),
+    ]

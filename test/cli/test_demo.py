@@ -1,7 +1,10 @@
 """`mode_ros demo` as a user types it: three processes, one episode, a table and a film."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import av
 import pytest
@@ -10,20 +13,27 @@ pytest.importorskip('metaworld')
 pytestmark = pytest.mark.rendering
 
 
-def demo(*arguments):
-    return subprocess.run(
-        [sys.executable, '-m', 'mode_ros', 'demo', *arguments], capture_output=True, text=True, timeout=240, check=False
-    )
+COMMAND = [sys.executable, '-m', 'mode_ros', 'demo']
 
 
-def left_behind(marker):
-    listing = subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True, check=True).stdout
-    return [line for line in listing.splitlines() if 'mode_ros.nodes' in line and marker in line]
+def mark(folder):
+    """An environment in which every node that the demo starts has `folder` in its command line."""
+    return {**os.environ, 'TMPDIR': str(folder)}
+
+
+def left_behind(folder):
+    listing = subprocess.run(['ps', '-eww', '-o', 'args'], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.splitlines() if 'mode_ros.nodes' in line and str(folder) in line]
+
+
+def demo(folder, *arguments):
+    command = [*COMMAND, *arguments, '--output', str(folder / 'out')]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=mark(folder))
 
 
 def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
     output = tmp_path / 'out'
-    done = demo('--seconds', '3', '--task', 'reach', '--goal', 'touch the red ball', '--output', str(output))
+    done = demo(tmp_path, '--seconds', '3', '--task', 'reach', '--goal', 'touch the red ball')
     assert done.returncode == 0, done.stderr
     assert 'UNTRAINED' in done.stdout
     table = {
@@ -43,6 +53,26 @@ def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
     assert (output / 'demo.png').stat().st_size > 10_000
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_ends_all_it_started(tmp_path, number):
+    command = [*COMMAND, '--output', str(tmp_path / 'out')]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=mark(tmp_path)
+    ) as process:
+        for line in process.stdout:
+            if line.startswith('starting'):
+                break
+        nodes = left_behind(tmp_path)
+        begin = time.monotonic()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 5.0
+    assert process.returncode == 128 + number
+    assert len(nodes) == 3
+    assert not left_behind(tmp_path)
+    assert 'Traceback' not in errors
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
@@ -54,8 +84,8 @@ def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
 def test_what_cannot_be_shown_is_said_and_leaves_nothing(tmp_path, arguments, words):
     if 'libero' in arguments:
         pytest.importorskip('libero')
-    done = demo(*arguments, '--output', str(tmp_path))
+    done = demo(tmp_path, *arguments)
     assert done.returncode == 1
     assert words in done.stderr
     assert 'Traceback' not in done.stderr
-    assert not left_behind(str(tmp_path))
+    assert not left_behind(tmp_path)

@@ -56,13 +56,11 @@ def test_a_chunk_follows_from_images_state_and_goal(bench, policy, checkpoint):
 def test_one_request_one_chunk(bench, policy):
     chunks = bench.listen(JointTrajectory, 'action_chunk')
     bench.goal('push the button')
-    bench.observe()
     bench.request(5)
-    wait_for(lambda: chunks, 'a chunk')
+    bench.observe_until(lambda: chunks, 'a chunk')
     bench.request(5)  # the controller repeats itself until the chunk has reached it
-    bench.observe()
     bench.request(6)
-    wait_for(lambda: len(chunks) > 1, 'the sentinel')
+    bench.observe_until(lambda: len(chunks) > 1, 'the sentinel')
     time.sleep(0.3)
     assert len(chunks) == 2
 
@@ -75,8 +73,8 @@ def test_an_observation_from_before_the_request_will_not_do(bench, policy):
     bench.request(standing_since)
     time.sleep(0.3)
     assert not chunks
-    bench.observe()
-    [chunk] = wait_for(lambda: chunks, 'a chunk')
+    bench.observe_until(lambda: chunks, 'a chunk')
+    [chunk] = chunks
     assert to_nanoseconds(chunk.header.stamp) >= standing_since
 
 
@@ -88,8 +86,7 @@ def test_it_says_what_it_waits_for(bench, policy):
     bench.request(1)
     wait_for(lambda: any('waiting for static: no message yet' in text for text in said(bench, diagnostics)), 'the word')
     assert not chunks
-    bench.observe()
-    wait_for(lambda: chunks, 'a chunk')
+    bench.observe_until(lambda: chunks, 'a chunk')
 
 
 def test_without_a_goal_nothing_moves_and_an_empty_one_is_none(bench, policy):
@@ -131,8 +128,7 @@ def test_an_unusable_encoding_counts_as_missing(bench, policy):
         lambda: any("the encoding '16UC1' cannot be converted" in text for text in said(bench, diagnostics)), 'the word'
     )
     assert not chunks
-    bench.observe()
-    wait_for(lambda: chunks, 'a chunk once the camera is right')
+    bench.observe_until(lambda: chunks, 'a chunk once the camera is right')
 
 
 def test_another_image_size_is_resized(bench, policy):
@@ -153,9 +149,8 @@ def test_an_inactive_node_answers_nothing(bench, policy):
     assert not chunks
     assert not any(thread.name == 'inference' for thread in threading.enumerate())
     assert bench.transition(policy, 'activate')
-    bench.observe()
     bench.request(2)
-    wait_for(lambda: chunks, 'a chunk after the reactivation')
+    bench.observe_until(lambda: chunks, 'a chunk after the reactivation')
 
 
 def test_it_can_be_configured_again(bench, policy):

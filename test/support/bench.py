@@ -85,6 +85,16 @@ class Bench:
         self.joints(stamp)
         self.image(stamp, **image)
 
+    def observe_until(self, condition, what, timeout=TIMEOUT):
+        """Streams observations, as a robot does, until the condition holds."""
+
+        def look():
+            self.observe()
+            time.sleep(0.04)
+            return condition()
+
+        return wait_for(look, what, timeout)
+
     def goal(self, text):
         self.publish(String(data=text), 'goal', LATCHED)
 
