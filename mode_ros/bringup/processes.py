@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,14 @@ from mode_ros.bringup.nodes import NodeSpec
 
 # A node ends within 3 s of a signal by itself; what does not is killed.
 END_SECONDS = 3.0
+
+
+def isolated(environment: Mapping[str, str]) -> dict[str, str]:
+    """A ROS domain of its own on this machine alone: no robot in the network may hear what is started in it."""
+    domain = environment.get('ROS_DOMAIN_ID') or str(1 + os.getpid() % 100)
+    humble = environment.get('ROS_DISTRO') == 'humble'
+    local = {'ROS_LOCALHOST_ONLY': '1'} if humble else {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    return {'ROS_DOMAIN_ID': domain, **local}
 
 
 class Processes:
@@ -73,6 +82,10 @@ class Processes:
     def log(self, executable: str) -> Path:
         """The file with everything that a node printed."""
         return self._logs / f'{executable}.log'
+
+    def pid(self, executable: str) -> int:
+        """The process that runs a node."""
+        return self._running[executable].pid
 
     def ended(self) -> dict[str, int]:
         """Nodes that have ended by themselves, with their exit status."""

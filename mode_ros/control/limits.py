@@ -32,18 +32,25 @@ class ActionLimiter:
         """Whether the last command moved the robot."""
         return bool(np.any(self._step != 0.0))
 
+    @property
+    def rest(self) -> Vector:
+        """The action [d] that changes nothing: no displacement, the last target (NaN where there was none)."""
+        return np.where(self._delta, 0.0, self._command)
+
     def start_from(self, positions: Vector | float) -> None:
         """Forgets the past: the robot stands at `positions` [d] (NaN where unknown; ignored for deltas)."""
         self._command = np.where(self._delta, 0.0, positions)
         self._step = np.zeros_like(self._step)
 
-    def apply(self, action: Vector) -> tuple[Vector, Vector]:
+    def apply(self, action: Vector, pull_in: bool = True) -> tuple[Vector, Vector]:
         """The command [d] nearest to `action` [d] that the limits allow, and the amount taken off each dimension.
 
         Bounds win over steps, steps over changes of step. A target that is far away is approached with a step that
         can still be braked in time, so that limiting the change of step never overshoots.
+
+        pull_in: bring a robot that is found beyond a bound back to it; else it stays until `action` moves it inwards.
         """
-        wished = np.clip(action, self._lower, self._upper)
+        wished = np.clip(action, self._lower, self._upper) if pull_in else self._bounded(self._command, action)
         known = ~np.isnan(self._command)
         before = np.where(self._delta | ~known, 0.0, self._command)
         step = wished - before

@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 
 from mode_ros.bringup.nodes import simulation_nodes
-from mode_ros.bringup.processes import Processes
+from mode_ros.bringup.processes import Processes, isolated
 from mode_ros.control.contract import Contract
 from mode_ros.demo.monitor import Monitor
 from mode_ros.demo.report import table, write_picture, write_video
@@ -45,7 +45,7 @@ def run_demo(settings: DemoSettings) -> int:
     """Runs one episode; returns the exit status. Needs nothing running and leaves nothing behind."""
     contract, text = load_named_contract(ROBOTS[settings.simulator])
     checkpoint, trained = _checkpoint(settings, contract, text)
-    environment = _isolated(os.environ)
+    environment = isolated(os.environ)
     print(
         f'mode_ros demo: {settings.simulator}, task {settings.task}, {settings.seconds:g} s '
         f'(ROS_DOMAIN_ID {environment["ROS_DOMAIN_ID"]})'
@@ -89,14 +89,6 @@ def _checkpoint(settings: DemoSettings, contract: Contract, text: str) -> tuple[
     if not (folder / 'weights.safetensors').exists():
         make_untrained(contract, text, seed=0).save(folder)
     return folder, False
-
-
-def _isolated(environment: os._Environ[str]) -> dict[str, str]:
-    """A ROS domain of the demo's own on this machine alone: no robot in the network may hear its commands."""
-    domain = environment.get('ROS_DOMAIN_ID') or str(1 + os.getpid() % 100)
-    humble = environment.get('ROS_DISTRO') == 'humble'
-    local = {'ROS_LOCALHOST_ONLY': '1'} if humble else {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-    return {'ROS_DOMAIN_ID': domain, **local}
 
 
 def _watch(

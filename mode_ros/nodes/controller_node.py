@@ -1,4 +1,4 @@
-"""Action chunks in, commands out at control rate, within the contract's limits.
+"""Action chunks or a person's commands in, commands out at control rate, within the contract's limits.
 
 A process of its own, so that a slow forward pass cannot delay a command.
 """
@@ -21,16 +21,19 @@ from mode_ros.control.chunk import ChunkRejected
 from mode_ros.control.contract import NANOSECONDS, Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.observation import Unusable
+from mode_ros.control.takeover import TeleopRefused
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import decode_chunk, encode_request
 from mode_ros.messages.commands import encode_command
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.messages.states import decode_state
+from mode_ros.messages.teleop import decode_teleop
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
-from mode_ros.nodes.qos import COMMAND, SENSOR, subscribe_latched
+from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.statistics import Percentiles
+from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 
 # A safe stop may take this long, then the last command stands (seconds).
@@ -58,6 +61,7 @@ class ControllerNode(ManagedNode):
         self.autostart = self.parameters.autostart
         self._entities: list[Any] = []
         self._outputs: dict[str, Any] = {}
+        self._interventions: Any = None
         self._timer: Any = None
         self._diagnostics: Diagnostics | None = None
 
@@ -71,7 +75,10 @@ class ControllerNode(ManagedNode):
         }
         self._requests = self.create_publisher(JointTrajectory, 'chunk_request', COMMAND)
         self._entities = [self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND)]
+        self._entities.append(self.create_subscription(JointTrajectory, 'teleop_command', self._on_teleop, COMMAND))
         self._entities += subscribe_latched(self, Bool, 'estop', self._on_estop)
+        self._interventions = self.create_publisher(Bool, INTERVENTION_TOPIC, LATCHED)
+        self._driven: bool | None = None
         # Streams that share a topic share a subscription.
         by_topic: dict[tuple[str, str], list[State]] = defaultdict(list)
         for state in self._contract.observation.states:
@@ -96,6 +103,7 @@ class ControllerNode(ManagedNode):
 
     def activate(self) -> None:
         self._controller.activate(self._now())
+        self._tell_intervention(Phase.STOPPED)
         self._wall_period.clear()
         self._ros_period.clear()
         self._last_tick = None
@@ -109,6 +117,7 @@ class ControllerNode(ManagedNode):
         while True:
             self._last = self._controller.stop(self._now(), reason)
             self._send(self._last)
+            self._tell_intervention(self._last.phase)
             if not self._controller.stopping or time.monotonic() > deadline:
                 break
             time.sleep(self._contract.period_seconds)
@@ -120,6 +129,9 @@ class ControllerNode(ManagedNode):
         for publisher in self._outputs.values():
             self.destroy_publisher(publisher)
         self._outputs.clear()
+        if self._interventions is not None:
+            self.destroy_publisher(self._interventions)
+            self._interventions = None
         if self._diagnostics is not None:
             self._diagnostics.close()
             self._diagnostics = None
@@ -152,6 +164,26 @@ class ControllerNode(ManagedNode):
             self._rejected += 1
             self.get_logger().warning(f'chunk refused ({error.check}): {error}')
 
+    def _on_teleop(self, message: JointTrajectory) -> None:
+        if not self.active:
+            return
+        try:
+            self._controller.drive(decode_teleop(message), self._now())
+        except TeleopRefused as error:
+            self.get_logger().warning(
+                f'teleoperation command refused ({error.check}): {error}', throttle_duration_sec=2.0
+            )
+
+    def _tell_intervention(self, phase: Phase) -> None:
+        driven = phase is Phase.TELEOP
+        if driven != self._driven:
+            if driven:
+                self.get_logger().info('a person drives the robot')
+            elif self._driven:
+                self.get_logger().info('the person has let go')
+            self._interventions.publish(Bool(data=driven))
+            self._driven = driven
+
     def _tick(self) -> None:
         if not self.active:
             return
@@ -161,6 +193,8 @@ class ControllerNode(ManagedNode):
             self._ros_period.add((now - self._last_tick[1]) / NANOSECONDS)
         self._last_tick = wall, now
         tick = self._controller.tick(now)
+        # Told before it is done, so that a recording has the first command inside the span.
+        self._tell_intervention(tick.phase)
         self._send(tick)
         if tick.request is not None:
             self._requests.publish(encode_request(tick.request, self._contract.action_names))

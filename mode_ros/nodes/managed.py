@@ -98,17 +98,21 @@ class ManagedNode(LifecycleNode):
 
 
 class Diagnostics:
-    """Publishes one status on /diagnostics, periodically and on wall time, so that a stopped clock is seen too."""
+    """Publishes one status, periodically and on wall time, so that a stopped clock is seen too."""
 
     def __init__(
-        self, node: Node, report: Callable[[], tuple[bytes, str, Mapping[str, Any]]], period: float = 0.5
+        self,
+        node: Node,
+        report: Callable[[], tuple[bytes, str, Mapping[str, Any]]],
+        period: float = 0.5,
+        topic: str = '/diagnostics',
     ) -> None:
         """report() gives level, message and values; period in seconds."""
         from rclpy.clock import Clock, ClockType
 
         self._node = node
         self._report = report
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._publisher = node.create_publisher(DiagnosticArray, topic, 10)
         self._timer = node.create_timer(period, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self) -> None:

@@ -5,13 +5,21 @@ import importlib.util
 import pytest
 import yaml
 
-from mode_ros.bringup.nodes import robot_nodes, simulation_nodes
+from mode_ros.bringup.nodes import recording_nodes, robot_nodes, simulation_nodes
 from mode_ros.nodes.controller_node import ControllerParameters
 from mode_ros.nodes.policy_node import PolicyParameters
+from mode_ros.nodes.recorder_node import RecorderParameters
 from mode_ros.nodes.sim_node import SimParameters
+from mode_ros.nodes.teleop_node import TeleopParameters
 from mode_ros.paths import share_folder
 
-DECLARED = {'policy_node': PolicyParameters, 'controller_node': ControllerParameters, 'sim_node': SimParameters}
+DECLARED = {
+    'policy_node': PolicyParameters,
+    'controller_node': ControllerParameters,
+    'sim_node': SimParameters,
+    'teleop_node': TeleopParameters,
+    'recorder_node': RecorderParameters,
+}
 
 
 def fields(executable):
@@ -28,6 +36,20 @@ def test_a_simulation_is_a_robot_and_its_nodes():
 def test_what_is_not_given_is_left_to_the_settings_file():
     for spec in simulation_nodes('metaworld_sawyer', '/policy'):
         assert not {'device', 'task', 'simulator'} & set(spec.parameters)
+
+
+def test_recording_adds_what_is_not_running_yet():
+    def started(**arguments):
+        return [spec.executable for spec in recording_nodes('metaworld_sawyer', **arguments)]
+
+    assert started() == ['controller_node', 'teleop_node', 'recorder_node']
+    assert started(controller=False, teleop=False) == ['recorder_node']
+    assert started(simulator='metaworld') == ['sim_node', 'controller_node', 'teleop_node', 'recorder_node']
+    simulated = recording_nodes('metaworld_sawyer', simulator='metaworld', task='reach', folder='x')
+    assert [spec.parameters.get('use_sim_time') for spec in simulated] == [None, True, True, True]
+    assert simulated[-1].parameters['folder'] == 'x'
+    for spec in simulated:
+        assert set(spec.parameters) <= fields(spec.executable)
 
 
 def test_every_parameter_that_is_passed_or_set_is_declared():
@@ -52,6 +74,11 @@ def test_every_parameter_that_is_passed_or_set_is_declared():
             'policy.launch.py',
             {'checkpoint': '/p', 'contract': 'ros2_control_arm', 'device': 'cpu'},
             robot_nodes('ros2_control_arm', '/p', device='cpu'),
+        ),
+        (
+            'record.launch.py',
+            {'contract': 'ros2_control_arm', 'teleop': 'false'},
+            recording_nodes('ros2_control_arm', teleop=False),
         ),
     ],
 )

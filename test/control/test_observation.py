@@ -118,3 +118,17 @@ def test_clear_forgets():
     push(buffer, 'joints', 100, 1)
     buffer.clear()
     assert buffer.latest_common_stamp() is None
+
+
+def test_what_is_forgotten_changes_no_later_observation():
+    kept, pruned = ObservationBuffer(delta_contract()), ObservationBuffer(delta_contract())
+    for buffer in (kept, pruned):
+        for milliseconds in range(0, 300, 20):
+            push(buffer, 'static', milliseconds, milliseconds // 4)
+            push(buffer, 'joints', milliseconds, milliseconds)
+    pruned.forget_before(150 * MS)
+    for at in (150, 160, 199, 280):
+        assert pruned.at(at * MS).states['joints'].tolist() == kept.at(at * MS).states['joints'].tolist()
+        assert (pruned.at(at * MS).images['static'] == kept.at(at * MS).images['static']).all()
+    with pytest.raises(ObservationUnavailable, match='nothing at or before'):
+        pruned.at(139 * MS)

@@ -11,9 +11,12 @@ from support.bench import wait_for
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import make_chunk
+from mode_ros.control.takeover import TeleopCommand
 from mode_ros.messages.chunks import decode_request, encode_chunk
 from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.controller_node import ControllerNode
+from mode_ros.nodes.qos import LATCHED
 
 SECOND = 1_000_000_000
 PERIOD = 0.05
@@ -129,3 +132,54 @@ def test_a_simulated_clock_that_stands_still_does_not_keep_it_from_stopping(benc
     begin = time.monotonic()
     assert bench.transition(node, 'deactivate')
     assert time.monotonic() - begin < 3.0
+
+
+def teleop(bench, action):
+    command = TeleopCommand(bench.now(), bench.contract.action_names, None if action is None else np.array(action))
+    bench.publish(encode_teleop(command), 'teleop_command')
+
+
+def test_a_person_drives_marks_the_span_and_gives_back(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    interventions = bench.listen(Bool, 'intervention', LATCHED)
+    requests = bench.listen(JointTrajectory, 'chunk_request')
+    wait_for(lambda: interventions, 'the latched state')
+    assert [message.data for message in interventions] == [False]
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'the policy')
+    driving = bench.node.create_timer(0.04, lambda: teleop(bench, [-0.02, 0.0, 0.0, 1.0]))
+    wait_for(lambda: -0.02 in velocities(twists), 'the person')
+    heard, asked = len(twists), len(requests)
+    send_chunk(bench, [0.03] * 60)
+    time.sleep(0.4)
+    assert set(velocities(twists[heard:])) == {-0.02}, 'a chunk does not come between'
+    assert len(requests) == asked
+    driving.cancel()
+    teleop(bench, None)
+    released = bench.now()
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
+    stopped = next(twist for twist in twists if to_nanoseconds(twist.header.stamp) > released - 0.06 * SECOND
+                   and twist.twist.linear.x == 0.0)  # fmt: skip
+    assert to_nanoseconds(stopped.header.stamp) - released < 2.5 * PERIOD * SECOND
+    wait_for(lambda: len(requests) > asked, 'a request')
+    assert set(velocities(twists[heard:])) <= {-0.02, 0.0}
+    assert [message.data for message in interventions] == [False, True, False]
+
+
+def test_a_teleoperation_command_for_another_robot_is_refused(bench, controller, capfd):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    bench.publish(encode_teleop(TeleopCommand(bench.now(), ('q',), np.array([0.01]))), 'teleop_command')
+    wait_for(lambda: "teleoperation command refused (names): its names are ['q']" in capfd.readouterr().err, 'a word')
+    assert set(velocities(twists)) <= {0.0}
+
+
+def test_deactivated_it_takes_no_commands_of_a_person(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    interventions = bench.listen(Bool, 'intervention', LATCHED)
+    driving = bench.node.create_timer(0.04, lambda: teleop(bench, [0.02, 0.0, 0.0, 1.0]))
+    wait_for(lambda: 0.02 in velocities(twists), 'the person')
+    assert controller.trigger_deactivate().name == 'SUCCESS'
+    time.sleep(0.3)
+    driving.cancel()
+    assert velocities(twists)[-1] == 0.0
+    assert not interventions[-1].data

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CORE = {'control', 'policy', 'messages', 'sim', 'errors', 'paths', 'robots', 'pairing'}
+CORE = {'control', 'policy', 'messages', 'recording', 'sim', 'errors', 'paths', 'robots', 'pairing'}
 # What each part of mode_ros may import from mode_ros, besides itself. A new part must be given its line here.
 MAY_IMPORT = {
     '__init__': set(),
@@ -22,13 +22,16 @@ MAY_IMPORT = {
     'policy': {'errors'},
     'sim': {'errors'},
     'messages': {'control', 'errors'},
+    'recording': {'control', 'errors'},
     'robots': {'control', 'errors', 'paths'},
     'pairing': {'control', 'policy', 'errors'},
+    'bench': {'policy', 'errors'},
     'bringup': CORE,
     'nodes': CORE | {'bringup'},
     'demo': CORE | {'bringup', 'nodes'},
+    'bench_data': CORE | {'bringup', 'nodes', 'training'},
     'training': CORE,
-    'cli': CORE | {'bringup', 'demo', 'nodes', 'training'},
+    'cli': CORE | {'bench', 'bench_data', 'bringup', 'demo', 'nodes', 'training'},
 }
 ROS = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'ament_index_python', 'std_srvs', 'builtin_interfaces'}
 MAY_NOT_IMPORT = {
@@ -36,8 +39,10 @@ MAY_NOT_IMPORT = {
     'policy': ROS,
     'sim': ROS | {'torch'},
     'messages': {'rclpy', 'torch'},
+    'recording': ROS | {'torch'},
     'robots': ROS | {'torch'},
     'pairing': ROS,
+    'bench': ROS,
 }
 
 

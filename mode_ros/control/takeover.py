@@ -1,0 +1,61 @@
+"""A person's command, and what makes it good for one control period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.control.contract import NANOSECONDS, Contract
+
+# A command drives the robot for this many periods after its stamp: one that comes a little late leaves no gap, and
+# after one that does not come the robot is stopped.
+FRESH_PERIODS = 1.5
+
+
+@dataclass(frozen=True)
+class TeleopCommand:
+    """What a person wants in one control period.
+
+    stamp: nanoseconds; names: the contract's action names; action: float64 [d], NaN in a dimension that is to be left
+    as it is, None when the person has let go.
+    """
+
+    stamp: int
+    names: tuple[str, ...]
+    action: NDArray[np.float64] | None
+
+
+class TeleopRefused(Exception):
+    """A command is refused whole. check: the failed check's name; the message says what was found."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(message)
+        self.check = check
+
+
+def check_command(command: TeleopCommand, contract: Contract, now: int) -> None:
+    """Refuses a command that is not made for this contract, is not finite, or is not of now."""
+    if command.names != contract.action_names:
+        raise TeleopRefused(
+            'names', f'its names are {list(command.names)}, the contract has {list(contract.action_names)}'
+        )
+    if command.action is not None and command.action.shape != (len(contract.action_names),):
+        raise TeleopRefused(
+            'shape', f'its action has the shape {list(command.action.shape)}, expected [{len(contract.action_names)}]'
+        )
+    if command.action is not None and np.isinf(command.action).any():
+        name = command.names[int(np.flatnonzero(np.isinf(command.action))[0])]
+        raise TeleopRefused('finite', f'{name} is infinite')
+    if command.action is not None and not is_fresh(command, contract, now):
+        raise TeleopRefused(
+            'age',
+            f'it is stamped {(now - command.stamp) / NANOSECONDS:.3f} s before now (limit '
+            f'{FRESH_PERIODS * contract.period_seconds:.3f} s); do both nodes use the same clock?',
+        )
+
+
+def is_fresh(command: TeleopCommand, contract: Contract, now: int) -> bool:
+    """Whether the command counts at `now`; one from the future does not either."""
+    return abs(now - command.stamp) <= FRESH_PERIODS * contract.period

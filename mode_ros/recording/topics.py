@@ -1,0 +1,58 @@
+"""What of a contract goes into a bag: topics, message types, and which of them must be alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mode_ros.control.contract import Contract
+from mode_ros.recording.episode import CHUNK_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC
+
+_STATE_TYPES = {'joint_state': 'sensor_msgs/msg/JointState', 'pose': 'geometry_msgs/msg/PoseStamped'}
+_IMAGE_TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+_COMMAND_TYPES = {
+    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
+    'forward_command': 'std_msgs/msg/Float64MultiArray',
+    'twist': 'geometry_msgs/msg/TwistStamped',
+}
+
+
+@dataclass(frozen=True)
+class RecordedTopic:
+    """One topic of a recording.
+
+    name: as in the contract; type: such as 'sensor_msgs/msg/Image'; max_age: seconds after which it counts as dead,
+    None where silence is no fault; streams: the contract's streams that it carries; latched: its last message is still
+    true when a recording begins.
+    """
+
+    name: str
+    type: str
+    max_age: float | None = None
+    streams: tuple[str, ...] = ()
+    latched: bool = False
+
+
+def recorded_topics(contract: Contract) -> tuple[RecordedTopic, ...]:
+    """Streams first, then commands, then what tells the episode's story. Streams that share a topic share an entry."""
+    topics: dict[tuple[str, str], RecordedTopic] = {}
+
+    def add(name: str, kind: str, max_age: float, stream: str) -> None:
+        before = topics.get((name, kind))
+        ages = [max_age] if before is None or before.max_age is None else [max_age, before.max_age]
+        streams = (stream,) if before is None else (*before.streams, stream)
+        topics[name, kind] = RecordedTopic(name, kind, min(ages), streams)
+
+    for camera in contract.observation.cameras:
+        add(camera.topic, _IMAGE_TYPES[camera.transport], camera.max_age, camera.name)
+    for state in contract.observation.states:
+        add(state.topic, _STATE_TYPES[state.type], state.max_age, state.name)
+    others = [
+        *(RecordedTopic(group.output.topic, _COMMAND_TYPES[group.output.adapter]) for group in contract.action),
+        RecordedTopic(contract.goal_topic, 'std_msgs/msg/String', latched=True),
+        RecordedTopic(INTERVENTION_TOPIC, 'std_msgs/msg/Bool', latched=True),
+        RecordedTopic(SUCCESS_TOPIC, 'std_msgs/msg/Bool', latched=True),
+        RecordedTopic(CHUNK_TOPIC, 'trajectory_msgs/msg/JointTrajectory'),
+    ]
+    for topic in others:
+        topics.setdefault((topic.name, topic.type), topic)
+    return tuple(topics.values())

@@ -1,0 +1,227 @@
+"""A person and the policy at one robot: who drives, when, and that nothing jumps. The test turns the clock."""
+
+import numpy as np
+import pytest
+from support.contracts import absolute_contract, delta_contract
+
+from mode_ros.control.chunk import ChunkRejected, make_chunk
+from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused
+
+SECOND = 1_000_000_000
+
+
+class Bench:
+    """A controller, its clock, a robot whose joints report every period, and a person."""
+
+    def __init__(self, contract, now=100 * SECOND):
+        self.contract, self.now = contract, now
+        self.controller = Controller(contract, max_chunk_age=1.0)
+        self.joints = np.zeros(2)
+        self.controller.activate(now)
+        self.alive = True
+
+    def tick(self, periods=1):
+        for _ in range(periods):
+            if self.alive:
+                self.controller.measure('joints', self.now, self.joints)
+            tick = self.controller.tick(self.now)
+            self.now += self.contract.period
+        return tick
+
+    def drive(self, action, stamp=None):
+        action = None if action is None else np.asarray(action, float)
+        command = TeleopCommand(self.now if stamp is None else stamp, self.contract.action_names, action)
+        self.controller.drive(command, self.now)
+
+    def driven(self, action, periods=1):
+        for _ in range(periods):
+            self.drive(action)
+            tick = self.tick()
+        return tick
+
+    def accept(self, actions, stamp=None):
+        chunk = make_chunk(self.contract, self.now if stamp is None else stamp, np.asarray(actions, float))
+        self.controller.accept(chunk, self.now)
+
+
+NAN = np.nan
+X = [0.01, 0.0, 0.0, NAN]
+
+
+def test_a_person_overrides_the_policy_and_its_chunk_is_gone():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.accept([[0.02, 0.0, 0.0, 0.5]] * 20)
+    assert bench.tick().phase is Phase.EXECUTING
+    tick = bench.driven(X)
+    assert tick.phase is Phase.TELEOP
+    assert tick.request is None
+    assert tick.commands['arm'].tolist() == [0.01, 0.0, 0.0]
+    assert tick.commands['gripper'].tolist() == [0.5], 'NaN leaves it where the policy has put it'
+    bench.drive(None)
+    tick = bench.tick()
+    assert tick.commands['arm'].tolist() == [0.0, 0.0, 0.0], 'the safe command within one period'
+    assert tick.phase is Phase.WAITING
+    bench.tick(5)
+    assert bench.tick().commands['arm'].tolist() == [0.0, 0.0, 0.0], 'the old chunk does not resume'
+
+
+def test_silence_is_letting_go():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.drive(X, stamp=bench.now)
+    assert bench.tick().phase is Phase.TELEOP
+    assert bench.tick().phase is Phase.TELEOP, 'one command that comes late leaves no gap'
+    tick = bench.tick()
+    assert tick.phase is Phase.WAITING
+    assert tick.commands['arm'][0] == 0.0
+    assert FRESH_PERIODS == 1.5
+
+
+def test_the_policy_resumes_by_a_request_from_rest():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X, 3)
+    while_driven = bench.now
+    bench.drive([0.01, 0.04, 0.0, NAN])
+    assert bench.tick().request is None
+    bench.drive(None)
+    first = bench.tick()
+    assert first.commands['arm'][1] == 0.0
+    requested = first.request
+    assert requested is not None
+    assert requested > while_driven, 'an observation from while it moved will not do'
+    with pytest.raises(ChunkRejected):
+        bench.accept([[0.02, 0, 0, 0]], stamp=while_driven)
+    bench.accept([[0.02, 0, 0, 0]], stamp=requested)
+    assert bench.tick().phase is Phase.EXECUTING
+
+
+def test_no_request_before_a_ramped_stop_has_ended():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven([0.0, 0.03, 0.0, NAN], 5)
+    bench.drive(None)
+    ticks = [bench.tick() for _ in range(4)]
+    assert [tick.commands['arm'][1] for tick in ticks] == pytest.approx([0.02, 0.01, 0.0, 0.0])
+    assert [tick.request is None for tick in ticks] == [True, True, False, False]
+
+
+@pytest.mark.parametrize('contract', [delta_contract(), absolute_contract()], ids=['delta', 'absolute'])
+def test_a_chunk_on_its_way_while_a_person_drives_is_refused(contract):
+    """For targets too, of which a late chunk would otherwise be played from where its time has come."""
+    bench = Bench(contract)
+    bench.tick()
+    planned = bench.now
+    zeros = np.zeros(len(contract.action_names))
+    bench.driven(zeros)
+    with pytest.raises(ChunkRejected, match='a person drives'):
+        bench.accept([zeros] * 5, stamp=planned)
+    bench.drive(None)
+    with pytest.raises(ChunkRejected, match='came to rest') as caught:
+        bench.accept([zeros] * 5, stamp=planned)
+    assert caught.value.check == 'teleop'
+    bench.tick()
+    bench.accept([zeros] * 5)
+
+
+def test_limits_apply_to_people():
+    bench = Bench(delta_contract())
+    bench.tick()
+    tick = bench.driven([0.5, 0.04, 0.04, 9.0])
+    assert tick.commands['arm'].tolist() == pytest.approx([0.04, 0.01, 0.02])
+    assert tick.commands['gripper'].tolist() == [1.0]
+    assert tick.limited == ('x', 'y', 'z', 'grip')
+
+
+def test_a_gripper_of_which_nobody_knows_is_not_sent():
+    bench = Bench(delta_contract())
+    bench.tick()
+    assert 'gripper' not in bench.driven(X).commands
+
+
+def test_taking_over_a_moving_arm_brakes_within_the_limits():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    bench.accept([[2.0, 0.0]] * 30)
+    bench.tick(6)
+    a = [bench.driven([NAN, NAN]).commands['arm'][0] for _ in range(10)]
+    steps = np.diff(a)
+    assert np.abs(np.diff(steps)).max() <= 0.03 + 1e-9
+    assert a[-1] == pytest.approx(a[-2]), 'and then it stands'
+    assert bench.tick(3).commands['arm'][0] == pytest.approx(a[-1]), 'let go, it stays there'
+
+
+def test_an_arm_beyond_its_bounds_stays_where_it_is_until_it_is_driven():
+    bench = Bench(absolute_contract())
+    bench.joints = np.array([2.5, 0.0])  # b, a
+    bench.tick()
+    assert bench.driven([0.0, 2.5], 3).commands['arm'].tolist() == [0.0, 2.5]
+    assert bench.driven([0.0, 2.6]).commands['arm'].tolist() == [0.0, 2.5]
+    assert bench.driven([0.0, 2.4]).commands['arm'].tolist() == [0.0, 2.4]
+
+
+def test_a_dead_state_stops_a_person_too():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.alive = False
+    tick = bench.driven(X, 6)
+    assert tick.phase is Phase.HOLDING
+    assert tick.commands['arm'][0] == 0.0
+
+
+def test_after_an_emergency_stop_the_deadman_must_be_let_go_first():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.controller.set_estop(True)
+    with pytest.raises(TeleopRefused, match='emergency stop is engaged'):
+        bench.drive(X)
+    assert bench.tick().phase is Phase.STOPPED
+    bench.controller.set_estop(False)
+    with pytest.raises(TeleopRefused, match='let go of it first'):
+        bench.drive(X)
+    assert bench.tick().commands['arm'][0] == 0.0
+    bench.drive(None)
+    assert bench.driven(X).phase is Phase.TELEOP
+
+
+def test_after_an_emergency_stop_a_silence_is_letting_go_too():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.controller.set_estop(True)
+    bench.tick(5)
+    bench.controller.set_estop(False)
+    assert bench.driven(X).phase is Phase.TELEOP
+
+
+@pytest.mark.parametrize(
+    ('change', 'check', 'words'),
+    [
+        ({'names': ('x', 'y', 'grip', 'z')}, 'names', "['x', 'y', 'grip', 'z']"),
+        ({'action': np.zeros(3)}, 'shape', '[3], expected [4]'),
+        ({'action': np.array([0, np.inf, 0, 0])}, 'finite', 'y is infinite'),
+        ({'stamp': 99 * SECOND}, 'age', 'do both nodes use the same clock'),
+        ({'stamp': 102 * SECOND}, 'age', 'do both nodes use the same clock'),
+    ],
+)
+def test_a_command_is_refused_whole_and_says_which_check(change, check, words):
+    bench = Bench(delta_contract())
+    good = {'stamp': bench.now, 'names': bench.contract.action_names, 'action': np.zeros(4)}
+    with pytest.raises(TeleopRefused) as caught:
+        bench.controller.drive(TeleopCommand(**{**good, **change}), bench.now)
+    assert caught.value.check == check
+    assert words in str(caught.value)
+    assert bench.tick().phase is Phase.WAITING
+
+
+def test_a_clock_set_back_is_letting_go():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.now = SECOND
+    assert bench.tick().phase is not Phase.TELEOP
+    bench.tick()
+    assert bench.driven(X).phase is Phase.TELEOP

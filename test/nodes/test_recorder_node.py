@@ -1,0 +1,295 @@
+"""recorder_node on real DDS: what it refuses, what it keeps, and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import CompressedImage, JointState
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+from support.bench import wait_for
+from support.contracts import DELTA_TEXT
+
+from mode_ros.errors import UserError
+from mode_ros.messages.images import encode_image
+from mode_ros.messages.states import encode_joint_state
+from mode_ros.nodes.qos import LATCHED
+from mode_ros.nodes.recorder_node import RecorderNode
+from mode_ros.recording.bag import Bag
+from mode_ros.recording.episode import Episode
+from mode_ros.recording.folder import RecordingFolder
+from mode_ros.recording.writer import EpisodeWriter
+
+
+class Robot:
+    """A camera and joints that publish at 20 Hz, and a caller of the recorder's services."""
+
+    def __init__(self, bench, reliability=ReliabilityPolicy.RELIABLE):
+        self.bench = bench
+        self.alive = {'image', 'joints'}
+        self.names, self.encoding, self.stamped = ['a', 'b'], 'rgb8', True
+        self.sent = {'image': 0, 'joints': 0}
+        qos = QoSProfile(depth=20, reliability=reliability)
+        image = encode_image(np.zeros((32, 32, 3), np.uint8), 0, 'static')
+        self.publishers = {
+            'image': bench.node.create_publisher(type(image), 'static/image', qos),
+            'joints': bench.node.create_publisher(JointState, 'joint_states', qos),
+        }
+        self.timer = bench.node.create_timer(0.05, self.speak)
+
+    def speak(self):
+        stamp = self.bench.now() if self.stamped else 0
+        if 'image' in self.alive:
+            message = encode_image(np.zeros((32, 32, 3), np.uint8), stamp, 'static')
+            message.encoding = self.encoding
+            self.publishers['image'].publish(message)
+            self.sent['image'] += 1
+        if 'joints' in self.alive:
+            self.publishers['joints'].publish(encode_joint_state(self.names, np.zeros(2), np.zeros(2), stamp))
+            self.sent['joints'] += 1
+
+    def call(self, name, kind=Trigger, **fields):
+        client = self.bench.node.create_client(kind, f'/recorder_node/{name}')
+        assert client.wait_for_service(10.0)
+        future = client.call_async(kind.Request(**fields))
+        wait_for(future.done, f'an answer of {name}')
+        return future.result()
+
+    def start(self):
+        """Starts as soon as the recorder has heard everything."""
+        return wait_for(lambda: (answer := self.call('start')).success and answer, 'a recording')
+
+
+@pytest.fixture
+def robot(bench):
+    return Robot(bench)
+
+
+@pytest.fixture
+def recorder(bench, robot, contract_file, tmp_path):
+    return start(bench, contract_file, tmp_path)
+
+
+def start(bench, contract_file, at, **parameters):
+    values = {'contract': contract_file, 'folder': str(at), 'require_goal': False, 'min_free_megabytes': 0}
+    return bench.start(RecorderNode, activate=False, **{**values, **parameters})
+
+
+def read(bag):
+    """Topic to the number of its messages, and the episode."""
+    with AnyReader([bag]) as reader:
+        counts = {}
+        stamps = []
+        for connection, stamp, _ in reader.messages():
+            counts[connection.topic] = counts.get(connection.topic, 0) + 1
+            stamps.append(stamp)
+        assert stamps == sorted(stamps)
+        return counts, Episode.from_custom_data(reader.readers[0].storage.metadata.custom, str(bag))
+
+
+def status_of(array):
+    (status,) = array.status
+    return status.message, {item.key: item.value for item in status.values}
+
+
+def test_an_episode_holds_the_streams_the_commands_and_its_story(bench, robot, recorder, tmp_path):
+    heard = bench.listen(DiagnosticArray, '/recorder_node/status')
+    bench.goal('open the drawer')
+    bench.publish(Bool(data=False), 'intervention', LATCHED)
+    time.sleep(0.3)
+    assert robot.start().message == 'Recording episode_000000, goal "open the drawer".'
+    before = dict(robot.sent)
+    time.sleep(1.5)
+    assert robot.call('success', SetBool, data=True).message == 'episode_000000 is marked as a success.'
+    sent = {name: count - before[name] for name, count in robot.sent.items()}
+    answer = robot.call('stop')
+    assert answer.success
+    assert 'nothing lost' in answer.message
+    counts, episode = read(tmp_path / 'episode_000000')
+    assert counts['/static/image'] == pytest.approx(sent['image'], abs=3)
+    assert counts['/joint_states'] == pytest.approx(sent['joints'], abs=3)
+    assert counts['/goal'] == 1, 'given before the start, and through two readers'
+    assert counts['/intervention'] == 1
+    assert (episode.goal, episode.success, episode.drops, episode.recovered) == ('open the drawer', True, {}, '')
+    assert episode.contract('bag') == bench.contract
+    message, values = next(status_of(array) for array in heard if float(status_of(array)[1].get('seconds', 0)) > 1.0)
+    assert message == 'recording'
+    assert float(values['rate /static/image (Hz)']) == pytest.approx(20.0, abs=3.0)
+    assert float(values['MB']) > 0
+    assert values['dropped'] == '0'
+    assert values['episode'] == 'episode_000000'
+
+
+def test_it_names_every_dead_stream(bench, robot, contract_file, tmp_path):
+    robot.alive = set()
+    robot.timer.cancel()
+    bench.node.destroy_publisher(robot.publishers['image'])
+    # Of another process, as it were: one process cannot give a topic two types.
+    context = rclpy.Context()
+    context.init()
+    other = rclpy.create_node('other', context=context)
+    other.create_publisher(CompressedImage, 'static/image', 5)
+    start(bench, contract_file, tmp_path, require_goal=True)
+    time.sleep(0.5)
+    answer = robot.call('start')
+    other.destroy_node()
+    context.try_shutdown()
+    assert not answer.success
+    assert 'static: /static/image carries sensor_msgs/msg/CompressedImage, the contract says' in answer.message
+    assert 'joints: no message yet on /joint_states' in answer.message
+    assert 'no goal: publish one on /goal' in answer.message
+    assert not list(tmp_path.glob('*episode*'))
+
+
+def test_silence_zero_stamps_and_messages_that_nobody_could_use_are_refused(bench, robot, recorder):
+    robot.start()
+    robot.call('discard')
+    robot.alive = {'joints'}
+    time.sleep(bench.contract.camera('static').max_age + 0.2)
+    answer = robot.call('start')
+    assert answer.message.startswith('Not started: static: last message '), answer.message
+    assert 'joints:' not in answer.message, 'one that lives is not named'
+    robot.alive, robot.stamped = {'image', 'joints'}, False
+    time.sleep(0.3)
+    assert 'the stamps on /joint_states are zero' in robot.call('start').message
+    robot.stamped, robot.names, robot.encoding = True, ['a', 'c'], '32FC1'
+    time.sleep(0.3)
+    answer = robot.call('start').message
+    assert "joints: the joints ['b'] are missing" in answer
+    assert "static: the encoding '32FC1' cannot be converted" in answer
+
+
+def test_nothing_can_be_stopped_discarded_or_marked_before_a_start(robot, recorder):
+    for name, kind in (('stop', Trigger), ('discard', Trigger), ('success', SetBool)):
+        answer = robot.call(name, kind)
+        assert (answer.success, answer.message) == (False, 'Nothing is being recorded; call ~/start first.')
+    robot.start()
+    assert 'is being recorded already' in robot.call('start').message
+
+
+def test_a_discarded_episode_is_gone(robot, recorder, tmp_path):
+    robot.start()
+    assert robot.call('discard').message == 'episode_000000 is discarded.'
+    assert not list(tmp_path.glob('*episode*'))
+
+
+@pytest.mark.parametrize('reliability', [ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT])
+def test_it_listens_as_reliably_as_the_publishers_speak(bench, contract_file, tmp_path, reliability):
+    robot = Robot(bench, reliability)
+    start(bench, contract_file, tmp_path)
+
+    def chosen():
+        infos = bench.node.get_subscriptions_info_by_topic('/static/image')
+        return infos and all(info.qos_profile.reliability == reliability for info in infos)
+
+    wait_for(chosen, f'a {reliability.name} subscription')
+    robot.start()
+    assert robot.call('stop').success
+
+
+def test_losses_are_counted_shown_and_stored(bench, robot, contract_file, tmp_path):
+    class Choosy(EpisodeWriter):
+        def put(self, topic, time_ns, data):
+            if topic == '/joint_states':
+                self.refused[topic] += 1
+                return False
+            return super().put(topic, time_ns, data)
+
+    node = RecorderNode
+    original, node.__init__.__defaults__ = node.__init__.__defaults__, (Choosy,)
+    try:
+        start(bench, contract_file, tmp_path)
+    finally:
+        node.__init__.__defaults__ = original
+    heard = bench.listen(DiagnosticArray, '/recorder_node/status')
+    robot.start()
+    message = wait_for(
+        lambda: next((m for m, _ in map(status_of, heard) if m.startswith('recording; ') and 'dropped' in m), None),
+        'a warning',
+    )
+    assert 'messages dropped' in message
+    time.sleep(0.5)
+    answer = robot.call('stop').message
+    assert 'LOST ' in answer
+    assert 'of /joint_states' in answer
+    _, episode = read(tmp_path / 'episode_000000')
+    assert episode.drops['/joint_states'] >= 5
+    assert '/static/image' not in episode.drops
+
+
+def test_a_gap_in_the_publishers_numbers_is_a_loss(bench, robot, recorder):
+    topic = next(topic for topic in recorder._topics if topic.spec.name == 'joint_states')
+    wait_for(lambda: topic.last, 'joints')
+    robot.alive = set()
+    time.sleep(0.3)
+    topic.begin()
+    number = topic._last_number
+    topic._count_gap(number + 1)
+    assert topic.lost == 0
+    topic._count_gap(number + 5)
+    assert topic.lost == 3
+    topic._count_gap(1)
+    assert topic.lost == 3, 'a publisher that starts anew has lost nothing'
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'contract': 'metaworld_sawyr'}, "did you mean 'metaworld_sawyer'"),
+        ({'folder': '/dev/null/x'}, '/dev/null/x cannot hold recordings'),
+        ({'queue_megabytes': 0}, "'queue_megabytes' of recorder_node is 0; it goes from 1"),
+        ({'foldr': 'x'}, "no parameter 'foldr'; did you mean 'folder'"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_named(bench, contract_file, tmp_path, parameters, words):
+    with pytest.raises(UserError) as caught:
+        start(bench, contract_file, tmp_path, **parameters)
+    assert words in str(caught.value)
+
+
+def test_what_a_killed_recorder_left_is_recovered_at_the_start(bench, contract_file, tmp_path, capfd):
+    folder = RecordingFolder(tmp_path)
+    partial = folder.new_episode()
+    bag = Bag(partial.bag)
+    bag.add('/goal', 'std_msgs/msg/String', latched=True)
+    bag.write('/goal', 1, serialize_message(String(data='x')))
+    bag.flush()
+    partial.describe(Episode(DELTA_TEXT))
+    bag.abort()
+    folder.close()
+    start(bench, contract_file, tmp_path)
+    assert 'episode_000000 was not closed; recovered 1 messages' in capfd.readouterr().err
+    assert read(tmp_path / 'episode_000000')[0] == {'/goal': 1}
+
+
+def test_ctrl_c_finishes_the_episode_within_three_seconds(bench, robot, contract_file, tmp_path):
+    settings = ('contract', contract_file), ('folder', str(tmp_path)), ('require_goal', 'false')
+    arguments = [part for name, value in settings for part in ('-p', f'{name}:={value}')]
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'mode_ros.nodes.recorder_node', '--ros-args', *arguments],
+        env=os.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        robot.start()
+        time.sleep(1.0)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=10.0)
+    finally:
+        process.kill()
+    assert time.monotonic() - begin < 3.0
+    assert process.returncode == 0
+    assert 'Traceback' not in log
+    counts, _ = read(tmp_path / 'episode_000000')
+    assert counts['/static/image'] >= 15
