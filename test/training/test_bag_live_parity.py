@@ -1,0 +1,135 @@
+"""A bag gives, tick by tick, exactly what the policy would have seen: pixels, numbers and refusals."""
+
+import numpy as np
+import pytest
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from support.bags import START, TYPES, compressed, demonstration, image, picture, write_bag
+
+from support.bags import changed, delta, without  # isort: skip
+
+from mode_ros.control.contract import NANOSECONDS
+from mode_ros.control.observation import ObservationBuffer, ObservationUnavailable
+from mode_ros.messages.ingest import ingest
+from mode_ros.training.bag_recording import BagRecording
+from mode_ros.training.recordings import About
+from mode_ros.training.resample import Frame, LeftOut
+
+
+def live(contract, items, ticks):
+    """What a node's buffer of rclpy messages gives when it is asked at each tick as soon as that has passed."""
+    kinds = {'Image': Image, 'CompressedImage': CompressedImage, 'JointState': JointState}
+    streams = {'/static/image': contract.observation.cameras[0], '/joint_states': contract.observation.states[0]}
+    buffer, seen, left = ObservationBuffer(contract), [], list(ticks)
+    for item in items:
+        if item.topic not in streams:
+            continue
+        kind = kinds[item.kind.rpartition('/')[2]]
+        ingest(
+            buffer, streams[item.topic], deserialize_message(bytes(TYPES.serialize_cdr(item.message, item.kind)), kind)
+        )
+        while left and (common := buffer.latest_common_stamp()) is not None and left[0] <= common:
+            try:
+                seen.append(buffer.at(left.pop(0)))
+            except ObservationUnavailable:
+                seen.append(None)
+    return seen
+
+
+def converted(path, contract):
+    found = list(BagRecording(path).read(contract, 'a goal', About(), lambda seconds: None))
+    return [item for item in found if isinstance(item, Frame)], [item for item in found if isinstance(item, LeftOut)]
+
+
+def assert_same(ours, theirs):
+    assert ours.stamp == theirs.stamp
+    assert ours.images.keys() == theirs.images.keys()
+    for name in ours.images:
+        assert (ours.images[name] == theirs.images[name]).all()
+    assert {name: values.tolist() for name, values in ours.states.items()} == {
+        name: values.tolist() for name, values in theirs.states.items()
+    }
+
+
+def shaken(items, generator):
+    """Cameras and joints as they come over a busy network: late by up to 60 ms, and so in another order."""
+    for item in items:
+        if item.topic in ('/static/image', '/joint_states'):
+            item.received += int(generator.integers(0, 60_000_000))
+    return sorted(items, key=lambda item: item.received)
+
+
+@pytest.mark.parametrize('kind', ['raw', 'larger', 'jpeg', 'odd rates', 'shaken', 'gap'])
+def test_frames_are_those_of_the_live_path(tmp_path, kind):
+    contract = delta()
+    items = demonstration(3.0, rates=(17, 93)) if kind == 'odd rates' else demonstration(3.0)
+    if kind == 'larger':
+        items = demonstration(3.0, size=(64, 48))
+    if kind == 'jpeg':
+        camera = contract.observation.cameras[0].model_copy(update={'transport': 'compressed'})
+        observation = contract.observation.model_copy(update={'cameras': (camera,)})
+        contract = contract.model_copy(update={'observation': observation})
+
+        def jpeg(k, item):
+            stamp = item.message.header.stamp
+            item.message = compressed(stamp.sec * NANOSECONDS + stamp.nanosec, picture(k, (80, 60)))
+            return item
+
+        items = changed(items, '/static/image', jpeg)
+    if kind == 'shaken':
+        items = shaken(items, np.random.default_rng(3))
+    if kind == 'gap':
+        items = without(items, '/joint_states', 1.0, 1.15)  # within the limit: no end of the segment
+    frames, _ = converted(write_bag(tmp_path / 'bag', items), contract)
+    assert len(frames) > 50
+    seen = live(contract, items, [frame.observation.stamp for frame in frames])
+    for frame, theirs in zip(frames, seen, strict=True):
+        assert_same(frame.observation, theirs)
+
+
+def test_ticks_are_one_period_apart_from_the_first_time_at_which_all_streams_have_spoken(tmp_path):
+    items = without(demonstration(2.0), '/static/image', 0.0, 0.21)
+    frames, _ = converted(write_bag(tmp_path / 'bag', items), delta())
+    stamps = [frame.observation.stamp for frame in frames]
+    assert stamps[0] == START + 250_000_000
+    assert np.diff(stamps).tolist() == [50_000_000] * (len(stamps) - 1)
+
+
+def test_what_cannot_be_seen_live_is_no_frame_either(tmp_path):
+    def break_some(k, item):
+        if k in (20, 21):
+            item.message.encoding = 'mono16'
+        return item
+
+    items = changed(demonstration(3.0), '/static/image', break_some)
+    contract = delta()
+    frames, spans = converted(write_bag(tmp_path / 'bag', items), contract)
+    ticks = [START + k * contract.period for k in range(59)]
+    seen = live(contract, items, ticks)
+    assert [frame.observation.stamp for frame in frames] == [
+        tick for tick, found in zip(ticks, seen, strict=True) if found is not None
+    ]
+    assert 'mono16' in spans[0].reason
+
+
+def test_an_action_is_what_was_commanded_in_the_period_that_begins_at_the_observation(tmp_path):
+    frames, _ = converted(write_bag(tmp_path / 'bag', demonstration(2.0)), delta())
+    assert len(frames) == 39  # of the 40th period the recording has not seen the end
+    for k, frame in enumerate(frames):
+        assert frame.action == pytest.approx([0.001 * (k % 20), 0, -0.01, 1.0 if k % 40 < 20 else -1.0])
+
+
+def test_a_bag_on_another_clock_gives_the_same_frames(tmp_path):
+    ours, _ = converted(write_bag(tmp_path / 'a', demonstration(2.0)), delta())
+    # Simulated time from one second on, recorded on the wall clock.
+    theirs, _ = converted(write_bag(tmp_path / 'b', demonstration(2.0, start=10**9, offset=START)), delta())
+    assert abs(len(ours) - len(theirs)) <= 1
+    for a, b in zip(ours, theirs, strict=False):
+        assert a.observation.stamp - START == b.observation.stamp - 10**9
+        assert a.action == pytest.approx(b.action)
+
+
+def test_the_source_image_is_not_needed_in_the_contracts_size(tmp_path):
+    frame = converted(write_bag(tmp_path / 'bag', demonstration(1.0, size=(320, 240))), delta())[0][0]
+    assert frame.observation.images['static'].shape == (32, 32, 3)
+    assert image(START, picture(0)).width == 32

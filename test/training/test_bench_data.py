@@ -1,0 +1,48 @@
+"""The benchmarks of conversion and loading, made short."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from mode_ros.bench_data import bag, load
+from mode_ros.bench_data.memory import run_watched
+from mode_ros.cli.main import main
+
+
+def test_what_a_command_takes_is_measured_with_its_children():
+    child = 'import time; block = bytearray(b"x" * 80_000_000); time.sleep(1.0)'
+    parent = f'import subprocess, sys; print("hello"); subprocess.run([sys.executable, "-c", {child!r}])'
+    usage = run_watched([sys.executable, '-c', parent])
+    assert usage.status == 0
+    assert usage.output == 'hello\n'
+    assert 80e6 < usage.peak < 160e6
+    assert usage.seconds > 1.0
+    assert usage.cpu < usage.seconds
+
+
+@pytest.mark.slow
+def test_conversion_is_measured(tmp_path, capfd):
+    with pytest.raises(SystemExit):
+        main(
+            ['bench-data', '--convert', '--seconds', '2', '--repeat', '1', '--folder', str(tmp_path / 'work')]
+            + ['--json', str(tmp_path / 'numbers.json')]
+        )
+    numbers = json.loads((tmp_path / 'numbers.json').read_text())
+    assert numbers['times real time'] > 0
+    assert 50 < numbers['memory (MB)'] < 700
+    assert 'times real time' in capfd.readouterr().out
+    assert not os.listdir(tmp_path / 'work')
+
+
+def test_loading_is_measured(tmp_path, capfd, monkeypatch):
+    for name, value in (('EPISODES', 1), ('EPISODE_SECONDS', 1.0), ('ROUNDS', 2), ('ROUND_SECONDS', 0.1)):
+        monkeypatch.setattr(load, name, value)
+    monkeypatch.setattr(bag, 'PICTURES', 10)
+    with pytest.raises(SystemExit):
+        main(['bench-data', '--load', '--json', str(tmp_path / 'numbers.json')])
+    numbers = json.loads((tmp_path / 'numbers.json').read_text())
+    assert numbers['frames'] == 29
+    assert numbers['samples/s'] > 0
+    assert 'samples/s' in capfd.readouterr().out

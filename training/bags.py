@@ -1,0 +1,190 @@
+"""Bags as a stream of messages: mcap and sqlite3, compressed or not, in one file or several.
+
+Whatever is wrong with a bag becomes a BagProblem, whose message is the reason without the bag's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+
+from mode_ros.errors import UserError
+from mode_ros.recording.episode import Episode
+from mode_ros.training.memory import give_back
+
+STORAGE_SUFFIXES = ('.mcap', '.db3')
+_COMPRESSED = '.zstd'
+# How much of each end of a file goes into its key: headers and indices, which no two recordings share.
+_KEY_BYTES = 1 << 16
+WINDOW = 10 * 1_000_000_000  # nanoseconds
+# Each one looks through the whole index; a bag of two clocks may seem to last for decades.
+MOST_WINDOWS = 1000
+
+
+class BagProblem(Exception):
+    """A bag cannot be used, or not from here on; the message says why."""
+
+
+class Bag:
+    """An open bag."""
+
+    def __init__(self, reader: Reader, path: Path) -> None:
+        self._reader = reader
+        _slim_index(reader)
+        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self.path = path
+        custom = getattr(reader.storage.metadata, 'custom', None)
+        self.episode: Episode | None = Episode.from_custom_data(custom, path.name)
+
+    @property
+    def connections(self) -> list[Connection]:
+        return list(self._reader.connections)
+
+    @property
+    def seconds(self) -> float:
+        """From the first message to the last, by the time of reception."""
+        return self._reader.duration / 1e9
+
+    @property
+    def start(self) -> int:
+        """Nanoseconds: when the first message was received."""
+        return self._reader.start_time
+
+    @property
+    def message_count(self) -> int:
+        return self._reader.message_count
+
+    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        """(connection, time of reception in nanoseconds, serialised message) in order; raises BagProblem."""
+        if not connections:
+            return
+        try:
+            for start, stop in self._windows():
+                yield from self._reader.messages(connections, start, stop)
+                give_back()
+        except BagProblem:
+            raise
+        except Exception as error:
+            raise BagProblem(f'the bag is damaged: {_words(error)}') from error
+
+    def _windows(self) -> Iterator[tuple[int | None, int | None]]:
+        """Spans of time that together are the whole bag.
+
+        rosbags prepares every chunk of an indexed MCAP file that a request could touch; asked for a little at a time,
+        its memory does not grow with the file. Other files have no such index, and are read in one go.
+        """
+        if not all(getattr(part, 'chunks', None) for part in _parts(self._reader)):
+            yield None, None
+            return
+        first, last = self._reader.start_time, self._reader.end_time
+        step = max(WINDOW, (last - first) // MOST_WINDOWS)
+        # The first and the last span are open: metadata may be wrong about where a bag begins and ends.
+        edges = [None, *range(first + step, last, step), None]
+        yield from itertools.pairwise(edges)
+
+    def decode(self, data: bytes, kind: str) -> Any:
+        """The message with the fields of its definition; raises BagProblem for bytes that are none."""
+        try:
+            return self._types.deserialize_cdr(data, kind)
+        except Exception as error:
+            raise BagProblem(f'a message is no {kind}: {_words(error)}') from error
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Bag]:
+    """The bag at `path`, a folder or a storage file; raises BagProblem where it is truncated, empty or foreign."""
+    reader = _reader(path)
+    try:
+        try:
+            bag = Bag(reader, path)
+        except UserError as error:
+            raise BagProblem(str(error)) from error
+        if not bag.message_count:
+            raise BagProblem('the bag is empty: it holds no message')
+        yield bag
+    finally:
+        reader.close()
+
+
+def _slim_index(reader: Reader) -> None:
+    """Drops what rosbags keeps of every chunk of an MCAP file and does not need for reading messages.
+
+    A raw camera fills a chunk with one or two images: after ten minutes the index is larger than the images at work.
+    """
+    alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
+    nothing: dict[int, int] = {}
+    for part in _parts(reader):
+        chunks: list[Any] = getattr(part, 'chunks', [])
+        for number, chunk in enumerate(chunks):
+            counts = alike.setdefault(tuple(chunk.channel_count.items()), chunk.channel_count)
+            chunks[number] = chunk._replace(message_index_offsets=nothing, channel_count=counts)
+
+
+def _parts(reader: Reader) -> list[Any]:
+    return list(getattr(reader.storage, 'storages', [reader.storage]))
+
+
+def _reader(path: Path) -> Reader:
+    try:
+        reader = Reader(_storage(path))
+        reader.open()
+    except BagProblem:
+        raise
+    except Exception as error:
+        raise BagProblem(
+            f'the bag cannot be opened, it is truncated or none at all ({_words(error)}); '
+            '`ros2 bag reindex` or the recorder may recover it'
+        ) from error
+    return reader
+
+
+def _storage(path: Path) -> Path:
+    if not path.is_dir() or (path / 'metadata.yaml').exists():
+        return path
+    files = storage_files(path)
+    if len(files) != 1:
+        raise BagProblem(f'the bag has no metadata.yaml for its {len(files)} files; `ros2 bag reindex` makes one')
+    return files[0]
+
+
+def storage_files(path: Path) -> list[Path]:
+    """The files that hold the messages of the bag at `path`."""
+    if path.is_file():
+        return [path]
+    return sorted(item for item in path.iterdir() if item.is_file() and _is_storage(item))
+
+
+def is_bag(path: Path) -> bool:
+    """Whether `path` is a bag: a folder with metadata or storage files, or a storage file."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file() or bool(storage_files(path))
+    return path.is_file() and _is_storage(path)
+
+
+def _is_storage(path: Path) -> bool:
+    return path.name.removesuffix(_COMPRESSED).endswith(STORAGE_SUFFIXES)
+
+
+def content_key(files: Collection[Path]) -> str:
+    """What tells one recording from another, wherever its files lie: their names, sizes and ends."""
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f'{path.name} {size}\0'.encode())
+        with path.open('rb') as file:
+            digest.update(file.read(_KEY_BYTES))
+            file.seek(max(0, size - _KEY_BYTES))
+            digest.update(file.read(_KEY_BYTES))
+    return digest.hexdigest()[:24]
+
+
+def _words(error: Exception) -> str:
+    return f'{type(error).__name__}: {error}' if str(error) else type(error).__name__

@@ -1,0 +1,285 @@
+"""Recordings to a data set: shared out to processes, kept when interrupted, swapped in when complete.
+
+Beside the data set lies `NAME.part` while a conversion runs: one folder per finished recording. A run that is
+interrupted leaves them there, and the next one goes on from them.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import errno
+import fcntl
+import json
+import multiprocessing
+import os
+import queue
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mode_ros.control.contract import differences, parse_contract
+from mode_ros.errors import UserError
+from mode_ros.training import layout as files
+from mode_ros.training.assembly import Assembly, restore, swap
+from mode_ros.training.recordings import Recording, contract_layout
+from mode_ros.training.report import write_report
+from mode_ros.training.staging import (
+    Settings,
+    faults,
+    load_result,
+    remove_unfinished,
+    stage_recording,
+    staged_folder,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a conversion did. new: episodes added; total: episodes in the data set; known: recordings that it already
+    held; left_out: 'recording: reason' for everything that should be there and is not.
+    """
+
+    new: int
+    total: int
+    known: int
+    left_out: tuple[str, ...]
+
+
+class Conversion:
+    """One conversion into `target`; use it as a context, which keeps a second one out."""
+
+    def __init__(self, target: Path, settings: Settings, robot: str) -> None:
+        self._target, self._settings, self._robot = target, settings, robot
+        self._work = target.with_name(target.name + '.part')
+        self._stage = self._work / 'recordings'
+        self._lock: Any = None
+
+    def __enter__(self) -> Conversion:
+        try:
+            self._stage.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self._work / '.lock', 'w')
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f'Another conversion into {self._target} is running; wait for it to end.') from error
+        except OSError as error:
+            raise UserError(f'The data set {self._target} cannot be written: {error}. Give another folder.') from error
+        restore(self._target, self._work)
+        remove_unfinished(self._stage)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+        # Left empty, it would look like work to go on with.
+        with contextlib.suppress(OSError):
+            if not any(self._stage.iterdir()):
+                shutil.rmtree(self._work)
+
+    def run(self, recordings: Sequence[Recording], jobs: int, strict: bool) -> Outcome:
+        """Converts what the data set does not hold yet. jobs: processes; strict: the first fault ends it (UserError).
+
+        Raises UserError where nothing can be converted, and for a data set made with other settings.
+        """
+        extras = self._existing()
+        known = {source['key'] for source in extras['sources']}
+        keyed = {recording.key(): recording for recording in reversed(recordings)}
+        keyed = {key: keyed[key] for key in dict.fromkeys(recording.key() for recording in recordings)}
+        given = list(keyed)
+        todo = {key: recording for key, recording in keyed.items() if key not in known}
+        results = self._convert(todo, jobs, strict)
+        by_key = {source['key']: source for source in extras['sources']} | results
+        left_out = tuple(f'{by_key[key]["name"]}: {reason}' for key in given for reason in faults(by_key[key]))
+        new = [results[key] for key in given if results.get(key, {}).get('episodes')]
+        bare = [results[key] for key in given if key in results and not results[key]['episodes']]
+        if not new and not known:
+            raise UserError('Nothing could be converted:\n' + '\n'.join(f'  {reason}' for reason in left_out))
+        total = self._assemble(extras, new, bare) if new or bare else extras['episodes']
+        return Outcome(
+            sum(len(result['episodes']) for result in new), total, sum(key in known for key in given), left_out
+        )
+
+    def _existing(self) -> dict[str, Any]:
+        """What the data set says of its sources; an empty one where there is none yet."""
+        wanted = {'codec': self._settings.encoding.codec, 'quality': self._settings.encoding.crf}
+        if not self._target.exists():
+            return {'sources': [], 'encoding': wanted, 'min_frames': self._settings.min_frames, 'episodes': 0}
+        try:
+            extras: dict[str, Any] = json.loads((self._target / files.EXTRAS).read_text())
+            theirs = parse_contract((self._target / files.CONTRACT).read_text(), f'{self._target / files.CONTRACT}')
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f'{self._target} exists and is no data set of mode_ros ({error}); give the name of a new folder.'
+            ) from error
+        found = differences(self._settings.contract(), theirs)
+        if found:
+            listed = '\n'.join(f'  {line}' for line in found)
+            raise UserError(
+                f'The data set {self._target} was made for another robot contract. Here, and in it:\n{listed}\n'
+                'Give the contract it was made for, or the name of a new folder.'
+            )
+        if extras['encoding'] != wanted:
+            raise UserError(
+                f'The data set {self._target} has images as {extras["encoding"]}, not as {wanted}; '
+                'give the same --codec and --quality, or the name of a new folder.'
+            )
+        return extras
+
+    def _convert(self, todo: dict[str, Recording], jobs: int, strict: bool) -> dict[str, dict[str, Any]]:
+        results: dict[str, dict[str, Any]] = {}
+        waiting = {}
+        for key, recording in todo.items():
+            result = load_result(staged_folder(self._stage, key, self._settings))
+            if result is None:
+                waiting[key] = recording
+            else:
+                results[key] = result
+        total = sum(recording.seconds() for recording in waiting.values())
+        for key, result in _run_all(waiting, self._settings, self._stage, jobs, total):
+            results[key] = result
+            if strict and faults(result):
+                break
+        if strict:
+            for result in results.values():
+                for reason in faults(result):
+                    raise UserError(f'{result["name"]}: {reason}. (Without --strict the rest is converted.)')
+        return results
+
+    def _assemble(self, extras: dict[str, Any], new: Sequence[dict[str, Any]], bare: Sequence[dict[str, Any]]) -> int:
+        contract = self._settings.contract()
+        codec = self._settings.encoding.codec
+        assembly = Assembly(
+            self._target, self._work, contract_layout(contract), codec, self._settings.contract_text, contract.robot
+        )
+        sources = list(extras['sources'])
+        for result in new:
+            folder = staged_folder(self._stage, result['key'], self._settings)
+            about = {'recording': result['name'], 'success': result['success']}
+            numbers = [
+                assembly.add(folder / f'{index:06d}', {**about, 'start': episode['start']})
+                for index, episode in enumerate(result['episodes'])
+            ]
+            sources.append({**{k: v for k, v in result.items() if k != 'path'}, 'numbers': numbers})
+        tree = assembly.finish(
+            {
+                'encoding': extras['encoding'],
+                'min_frames': extras['min_frames'],
+                'episodes': assembly.count,
+                'sources': sources,
+            }
+        )
+        # Recordings that gave nothing are in the report, and tried again by the next conversion that names them.
+        write_report(tree, self._target.name, sources, bare)
+        swap(tree, self._target)
+        shutil.rmtree(self._stage)
+        self._stage.mkdir()
+        return assembly.count
+
+
+def _run_all(
+    waiting: dict[str, Recording], settings: Settings, stage: Path, jobs: int, seconds: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    bar_format = '{l_bar}{bar}| {n:.0f}/{total:.0f} s recorded [{elapsed}<{remaining}{postfix}]'
+    workers = min(jobs, len(waiting))
+    settings = replace(settings, encoding=replace(settings.encoding, threads=max(1, jobs // max(1, workers))))
+    with tqdm(total=max(seconds, 1e-3), desc='convert', bar_format=bar_format, disable=not waiting) as bar, _disk():
+        if workers <= 1:
+            for key, recording in waiting.items():
+                yield key, stage_recording(recording, key, settings, stage, partial(_advance, bar))
+        else:
+            yield from _run_in_processes(waiting, settings, stage, workers, bar)
+
+
+def _run_in_processes(
+    waiting: dict[str, Recording], settings: Settings, stage: Path, workers: int, bar: Any
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    # A forked child would inherit the locks of the parent's threads.
+    context = multiprocessing.get_context('spawn')
+    stop, ticks = context.Event(), context.Queue()
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin_worker, (stop, ticks))
+    try:
+        futures = {pool.submit(_work, item, key, settings, stage): key for key, item in waiting.items()}
+        left = set(futures)
+        while left:
+            done, left = concurrent.futures.wait(left, 0.2, concurrent.futures.FIRST_COMPLETED)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    _advance(bar, ticks.get_nowait())
+            for future in done:
+                yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            'A converting process was killed, most likely for lack of memory. What is finished is kept: '
+            'type the same command again, with a smaller --jobs.'
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _advance(bar: Any, seconds: float) -> None:
+    # Lengths are estimates for some recordings, and tqdm forgets its total when more than that is done.
+    bar.update(min(seconds, bar.total - bar.n))
+
+
+# In a worker process: whether to stop, and where progress goes.
+_worker: dict[str, Any] = {}
+
+
+def _begin_worker(stop: Any, ticks: Any) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent decides and sets `stop`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _worker.update(stop=stop, ticks=ticks)
+
+
+def _work(recording: Recording, key: str, settings: Settings, stage: Path) -> dict[str, Any]:
+    return stage_recording(recording, key, settings, stage, _report)
+
+
+def _report(seconds: float) -> None:
+    if _worker['stop'].is_set():
+        raise concurrent.futures.CancelledError
+    _worker['ticks'].put(seconds)
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            'The disk is full. What is finished is kept: free some space and type the same command again.'
+        ) from error
+
+
+def default_jobs() -> int:
+    """Processes to use: one per core that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def choose_contract(recordings: Sequence[Recording], text: str | None) -> str:
+    """The contract's text: the given one, or that of the first recording that names one; UserError without any."""
+    if text is not None:
+        return text
+    problem = ''
+    for recording in recordings:
+        try:
+            named = recording.contract()
+        except UserError as error:
+            problem = problem or str(error)
+            continue
+        if named is not None:
+            return named[1]
+    raise UserError(
+        problem
+        or 'No recording names its robot contract, as bags of `ros2 bag record` do not; '
+        'give it with --contract (a name in config/robots, or a YAML file).'
+    )

@@ -1,0 +1,176 @@
+"""Demonstrations as a trainer takes them: any frame, with the chunk of actions that follows it.
+
+    data = open_dataset('data/drawers', chunk_length=10, size=(128, 128))
+    sample = data[1234]
+    batch = data.batch([1, 20, 300])
+
+Vectors are in memory, pictures in a memory-mapped cache (see frame_cache). Everything is in the robot's units; a
+Normalizer brings it into the network's numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mode_ros.control.contract import Contract, parse_contract
+from mode_ros.errors import UserError
+from mode_ros.policy.normalization import Statistics, StreamStatistics
+from mode_ros.training.convert import default_jobs
+from mode_ros.training.data_files import DataFiles
+from mode_ros.training.frame_cache import FrameCache
+from mode_ros.training.layout import ACTION, STATE
+
+CACHE_FOLDER = 'cache'
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One moment of a demonstration, or a batch of them with a leading dimension.
+
+    images: uint8 RGB [height, width, 3] by camera; state: float32 [n], the streams joined; actions: float32 [A, d], of
+    which action 0 belongs to this moment; padding: bool [A], True where the demonstration had ended; goal: the task in
+    words (a batch: one each).
+
+    Padded displacements are zero, and padded targets the last one.
+    """
+
+    images: Mapping[str, NDArray[np.uint8]]
+    state: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    padding: NDArray[np.bool_]
+    goal: str | Sequence[str]
+
+
+class Dataset:
+    """Random access to the frames of one data set. Safe to use from several threads and after a fork."""
+
+    def __init__(
+        self, data: DataFiles, chunk_length: int, frames: Mapping[str, NDArray[np.uint8]], contract: Contract | None
+    ) -> None:
+        """frames: [n, height, width, 3] by camera; contract: None where the data set does not carry one."""
+        self.files, self.contract, self.chunk_length = data, contract, chunk_length
+        self.frames = dict(frames)
+        parts = [self._columns(number) for number in range(len(data.episodes))]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        self.actions: NDArray[np.float32] = joined[ACTION]
+        self.state: NDArray[np.float32] = joined[STATE]
+        self.task_index: NDArray[np.int64] = joined['task_index']
+        lengths = [episode.length for episode in data.episodes]
+        ends = np.cumsum(lengths)
+        self.episode_ends = np.repeat(ends, lengths)
+        """[frames] index after the last frame of each frame's episode."""
+        self.episode_starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        self._delta = np.zeros(self.actions.shape[1], bool) if contract is None else contract.delta_mask
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @property
+    def rate(self) -> float:
+        """Frames per second."""
+        return self.files.rate
+
+    @property
+    def cameras(self) -> list[str]:
+        return list(self.frames)
+
+    @property
+    def streams(self) -> dict[str, int]:
+        """State streams and their sizes, in the order of `Sample.state`."""
+        return self.files.streams
+
+    @property
+    def goals(self) -> list[str]:
+        """Every task in words, once."""
+        return list(self.files.tasks.values())
+
+    def goal(self, index: int) -> str:
+        """The task that was done at this frame."""
+        return self.files.tasks[int(self.task_index[index])]
+
+    def __getitem__(self, index: int) -> Sample:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f'frame {index} of {len(self)}')
+        batch = self.batch([index % len(self)])
+        return Sample(
+            {name: images[0] for name, images in batch.images.items()},
+            batch.state[0],
+            batch.actions[0],
+            batch.padding[0],
+            batch.goal[0],
+        )
+
+    def batch(self, indices: ArrayLike) -> Sample:
+        """The samples at `indices` [b], stacked; indices from 0 to len - 1."""
+        at = np.asarray(indices, np.int64)
+        ahead = at[:, None] + np.arange(self.chunk_length)
+        last = self.episode_ends[at][:, None] - 1
+        padding = ahead > last
+        actions = self.actions[np.minimum(ahead, last)]
+        actions[padding[:, :, None] & self._delta] = 0.0
+        images = {name: frames[at] for name, frames in self.frames.items()}
+        return Sample(images, self.state[at], actions, padding, [self.goal(int(index)) for index in at])
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of the whole data set, in the robot's units."""
+        states, start = {}, 0
+        for name, size in self.streams.items():
+            states[name] = StreamStatistics.of(self.state[:, start : start + size])
+            start += size
+        return Statistics(action=StreamStatistics.of(self.actions), state=states)
+
+    def _columns(self, number: int) -> dict[str, NDArray[np.generic]]:
+        episode = self.files.episodes[number]
+        wanted = [name for name in (ACTION, STATE, 'task_index') if name in self.files.features]
+        found = self.files.rows(episode, wanted)
+        vectors = {name: found.get(name, np.zeros((episode.length, 0))) for name in (ACTION, STATE)}
+        for name, values in vectors.items():
+            vectors[name] = np.asarray(values, np.float32).reshape(episode.length, -1)
+            if not np.isfinite(vectors[name]).all():
+                raise UserError(
+                    f'{name} of episode {episode.index} in {self.files.root} has numbers that are not finite.'
+                )
+        return {**vectors, 'task_index': found['task_index'].astype(np.int64)}
+
+
+def open_dataset(
+    root: Path | str,
+    chunk_length: int,
+    size: tuple[int, int] | None = None,
+    cameras: Mapping[str, str] | None = None,
+    cache: Path | str | None = None,
+    jobs: int | None = None,
+) -> Dataset:
+    """The data set at `root`, a LeRobotDataset v3.0 or v2.1, made by mode_ros or not.
+
+    chunk_length: A; size: width and height of the pictures, None for the recorded ones; cameras: name to use -> name in
+    the data set, None for all under their own names; cache: folder of decoded pictures, by default inside the data
+    set; jobs: threads that decode. The first call decodes every picture, with a progress bar. Raises UserError for a
+    damaged data set, one without frames, and an unknown camera.
+    """
+    data = DataFiles(root)
+    if chunk_length < 1:
+        raise UserError(f'A chunk of {chunk_length} actions is none; give 1 or more.')
+    if not data.episodes:
+        raise UserError(f'The data set {root} has no episode; convert or record some.')
+    if ACTION not in data.features:
+        raise UserError(f'The data set {root} has no actions, so nothing can be learnt from it.')
+    wanted = dict(cameras) if cameras is not None else {name: name for name in data.cameras}
+    for name in wanted.values():
+        if name not in data.cameras:
+            raise UserError(f'The data set {root} has no camera {name!r}; it has {sorted(data.cameras)}.')
+    folder = data.root / CACHE_FOLDER if cache is None else Path(cache)
+    frames = {
+        name: FrameCache(data, theirs, size or data.size(theirs), folder).fill(jobs or default_jobs())
+        for name, theirs in wanted.items()
+    }
+    text = data.contract_text
+    contract = None if text is None else parse_contract(text, f'of the data set {root}')
+    return Dataset(data, chunk_length, frames, contract)

@@ -1,0 +1,60 @@
+"""What demonstrations of other benchmarks have in common: arrays instead of messages, one row per control period."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.control.contract import Contract, differences
+from mode_ros.control.images import fit
+from mode_ros.control.observation import Observation
+from mode_ros.training.recordings import RecordingProblem
+
+Floats = NDArray[np.float64]
+
+# A contract may ask for another image size than the benchmark's: images are resized, as everywhere.
+_SIZE = re.compile(r'^observation\.cameras\.\w+\.(width|height): ')
+
+
+def check_same_robot(contract: Contract, own: Contract) -> None:
+    """RecordingProblem unless `contract` is the benchmark's own, up to image sizes."""
+    found = [line for line in differences(contract, own) if not _SIZE.match(line)]
+    if found:
+        raise RecordingProblem(f'the contract does not fit. Given, and needed: {"; ".join(found)}')
+
+
+def make_observation(
+    contract: Contract, row: int, images: dict[str, NDArray[np.uint8]], states: dict[str, Floats]
+) -> Observation:
+    """The observation of the given row; images are brought to the contract's size. RecordingProblem for a NaN."""
+    for name, values in states.items():
+        if not np.isfinite(values).all():
+            raise RecordingProblem(f'{name}: row {row} has values that are not finite')
+    sized = {
+        camera.name: fit(images[camera.name], camera.width, camera.height) for camera in contract.observation.cameras
+    }
+    return Observation(stamp=row * contract.period, images=sized, states=states)
+
+
+def quaternion(axis_angle: Floats) -> Floats:
+    """x, y, z, w of a rotation vector [3] in rad."""
+    angle = float(np.linalg.norm(axis_angle))
+    if angle < 1e-9:
+        return np.array([0.0, 0.0, 0.0, 1.0])
+    return np.append(axis_angle / angle * np.sin(angle / 2), np.cos(angle / 2))
+
+
+def quaternion_from_euler(angles: Floats) -> Floats:
+    """x, y, z, w of rotations [3] in rad about the fixed axes x, then y, then z."""
+    sx, sy, sz = np.sin(angles / 2)
+    cx, cy, cz = np.cos(angles / 2)
+    return np.array(
+        [
+            sx * cy * cz - cx * sy * sz,
+            cx * sy * cz + sx * cy * sz,
+            cx * cy * sz - sx * sy * cz,
+            cx * cy * cz + sx * sy * sz,
+        ]
+    )

@@ -1,0 +1,156 @@
+"""Decoded pictures in memory-mapped files, so that training never waits for a video decoder.
+
+One file per camera and size, uint8 [frames, height, width, 3]; beside it an index says which episodes it holds. It is
+filled once, episode by episode, and goes on where it was interrupted. When episodes are added to the data set, the
+cache grows.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mode_ros.control.images import fit
+from mode_ros.errors import UserError
+from mode_ros.training.data_files import DataFiles, EpisodeFiles
+from mode_ros.training.video import read_video
+
+_FORMAT = 1
+# How often the index is written while the cache fills: what came since is decoded again after an interruption.
+_INDEX_SECONDS = 1.0
+
+
+class FrameCache:
+    """All pictures of one camera in one size."""
+
+    def __init__(self, data: DataFiles, camera: str, size: tuple[int, int], folder: Path) -> None:
+        """size: width, height; folder: where caches lie, made if need be."""
+        self._data, self._camera, self._size = data, camera, size
+        name = f'{camera}-{size[0]}x{size[1]}'
+        self._path, self._index = folder / f'{name}.frames', folder / f'{name}.json'
+        self._starts = np.concatenate([[0], np.cumsum([episode.length for episode in data.episodes])]).astype(int)
+
+    def fill(self, jobs: int) -> NDArray[np.uint8]:
+        """Decodes what is missing, with a progress bar, and returns the frames [n, height, width, 3], read-only."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(open(self._path.with_suffix('.lock'), 'w')) as lock:
+            # Several training processes may start at once: the first one fills, the others find it filled.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._fill(jobs)
+        return np.memmap(self._path, np.uint8, 'r', shape=self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, int, int, int]:
+        return (int(self._starts[-1]), self._size[1], self._size[0], 3)
+
+    def _fill(self, jobs: int) -> None:
+        done = self._read_index()
+        wanted = [self._mark(number, episode) for number, episode in enumerate(self._data.episodes)]
+        missing = [number for number, mark in enumerate(wanted) if done.get(str(number)) != mark]
+        size = int(np.prod(self._shape))
+        self._resize(size)
+        if not missing:
+            return
+        frames = np.memmap(self._path, np.uint8, 'r+', shape=self._shape)
+        total = sum(self._data.episodes[number].length for number in missing)
+        with (
+            tqdm(total=total, desc=f'decode {self._camera}', unit='frame') as bar,
+            concurrent.futures.ThreadPoolExecutor(jobs) as pool,
+        ):
+            written = time.monotonic()
+            futures = {pool.submit(self._decode, number, frames): number for number in missing}
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    bar.update(future.result())
+                    number = futures[future]
+                    done[str(number)] = wanted[number]
+                    if time.monotonic() - written > _INDEX_SECONDS:
+                        self._write_index(done)
+                        written = time.monotonic()
+            finally:
+                pool.shutdown(cancel_futures=True)
+                self._write_index(done)
+
+    def _decode(self, number: int, frames: NDArray[np.uint8]) -> int:
+        episode = self._data.episodes[number]
+        start, width, height = int(self._starts[number]), *self._size
+        for row, image in enumerate(_images(self._data, episode, self._camera)):
+            frames[start + row] = fit(image, width, height)
+        return episode.length
+
+    def _mark(self, number: int, episode: EpisodeFiles) -> list[Any]:
+        """Differs when the episode's pictures or its place in the cache may differ."""
+        clip = episode.clips.get(self._camera)
+        path = episode.data if clip is None else clip.path
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise UserError(f'{path} is missing from the data set: {error}. Copy the data set again.') from error
+        return [
+            int(self._starts[number]),
+            episode.length,
+            0.0 if clip is None else clip.start,
+            stat.st_size,
+            stat.st_mtime_ns,
+        ]
+
+    def _resize(self, size: int) -> None:
+        have = self._path.stat().st_size if self._path.exists() else 0
+        if have == size:
+            return
+        free = shutil.disk_usage(self._path.parent).free
+        if size - have > free:
+            raise UserError(
+                f'The cache of decoded pictures {self._path} needs {size / 1e9:.1f} GB, and the disk has '
+                f'{free / 1e9:.1f} GB free; free some, or give another folder for the cache.'
+            )
+        with open(self._path, 'ab') as file:
+            try:
+                file.truncate(size)
+                # Reserved now: writing to a mapped file on a full disk would end the process without a word.
+                os.posix_fallocate(file.fileno(), 0, max(1, size))
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+
+    def _read_index(self) -> dict[str, Any]:
+        try:
+            index = json.loads(self._index.read_text())
+        except (OSError, ValueError):
+            return {}
+        same = index.get('format') == _FORMAT and self._path.exists()
+        return dict(index['episodes']) if same else {}
+
+    def _write_index(self, done: Mapping[str, Any]) -> None:
+        part = self._index.with_suffix('.part')
+        part.write_text(json.dumps({'format': _FORMAT, 'episodes': done}))
+        part.replace(self._index)
+
+
+def _images(data: DataFiles, episode: EpisodeFiles, camera: str) -> Any:
+    if camera in episode.clips:
+        clip = episode.clips[camera]
+        return read_video(clip.path, clip.start, episode.length)
+    return _decode_all(data.image_bytes(episode, camera), episode)
+
+
+def _decode_all(encoded: Sequence[bytes], episode: EpisodeFiles) -> Any:
+    for row, data in enumerate(encoded):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError(f'Image {row} of episode {episode.index} in {episode.data} cannot be decoded.')
+        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
