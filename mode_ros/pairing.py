@@ -46,16 +46,23 @@ def make_untrained(
     return Policy.untrained(config, limit_statistics(contract), text, seed)
 
 
-def load_paired(folder: str, contract: Contract, device: str) -> Policy:
+def load_paired(
+    folder: str,
+    contract: Contract,
+    device: str,
+    number_format: str = 'float32',
+    steps: int | None = None,
+    solver: str | None = None,
+) -> Policy:
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
-    device: 'auto', 'cpu' or 'cuda'.
+    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver: as for Policy.load.
     """
     if not folder:
         raise UserError(
             'No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an untrained one).'
         )
-    policy = Policy.load(folder, device=device)
+    policy = Policy.load(folder, device=device, number_format=number_format, steps=steps, solver=solver)
     theirs = parse_contract(policy.contract_text, f'{folder}/contract.yaml')
     found = differences(contract, theirs)
     if found:

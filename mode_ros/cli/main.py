@@ -16,7 +16,15 @@ from types import FrameType
 from mode_ros.errors import UserError
 
 # Verb to module, in the order of the help text.
-VERBS = {'demo': 'demo', 'init': 'init', 'check': 'check'}
+VERBS = {
+    'demo': 'demo',
+    'init': 'init',
+    'check': 'check',
+    'convert': 'convert',
+    'bench-data': 'bench_data',
+    'import-checkpoint': 'import_checkpoint',
+    'bench': 'bench',
+}
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -50,6 +50,13 @@ class PolicyParameters:
     device: str = parameter('auto', 'Where the network runs.', choices=('auto', 'cpu', 'cuda'))
     threads: int = parameter(0, 'CPU threads of the network; 0 leaves the choice to torch.', minimum=0, maximum=256)
     seed: int = parameter(-1, 'Seed of the sampling noise; -1 draws another one at every start.', minimum=-1)
+    number_format: str = parameter(
+        'float32', 'Numbers of the large matrix products.', choices=('float32', 'bfloat16', 'int8')
+    )
+    steps: int = parameter(0, "Denoising steps per chunk; 0 takes the checkpoint's.", minimum=0, maximum=1000)
+    solver: str = parameter(
+        'checkpoint', "Solver of the denoising steps, or the checkpoint's.", choices=('checkpoint', 'ddim', 'dpmpp_2m')
+    )
     autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
 
 
@@ -72,7 +79,15 @@ class PolicyNode(ManagedNode):
         contract = load_named_contract(self.parameters.contract)[0]
         if self.parameters.threads:
             torch.set_num_threads(self.parameters.threads)
-        policy = load_paired(self.parameters.checkpoint, contract, self.parameters.device)
+        given = self.parameters
+        policy = load_paired(
+            given.checkpoint,
+            contract,
+            given.device,
+            number_format=given.number_format,
+            steps=given.steps or None,
+            solver=None if given.solver == 'checkpoint' else given.solver,
+        )
         if not policy.is_trained:
             self.get_logger().warning(
                 f'the checkpoint {self.parameters.checkpoint} is untrained: its actions are random'

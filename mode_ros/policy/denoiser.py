@@ -1,4 +1,5 @@
 """The MoDE denoiser: a causal transformer whose experts are chosen by the noise level (arXiv 2412.12953)."""
+
 from __future__ import annotations
 
 from typing import NamedTuple, cast
@@ -49,9 +50,7 @@ class Block(nn.Module):
         self.router = Router(dim, config.experts, config.top_k)
         self.mixture = Mixture(dim, config.experts, config.expert_dropout)
 
-    def forward(
-        self, x: Tensor, condition: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Routing]:
+    def forward(self, x: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Routing]:
         """x: [B, T, D], condition: [B, D] → ([B, T, D], the router's decision)."""
         x = x + self.attention(self.attention_norm(x) + condition.unsqueeze(1))
         z = self.mixture_norm(x)
@@ -120,6 +119,11 @@ class Denoiser(nn.Module):
     def stack(self) -> list[Block]:
         """The blocks in order."""
         return cast('list[Block]', list(self.blocks))
+
+    def release_routers(self) -> None:
+        """Let go of the routers' weights: once the routing is decided nothing reads them, and they are 4 % of all."""
+        for block in self.stack:
+            block.router.to('meta')
 
     def goal_token(self, goal: Tensor) -> Tensor:
         """[B, goal_dim] → [B, 1, D]."""

@@ -3,10 +3,11 @@
 The scalings exist here once and serve the training loss and inference alike. Noise levels are in units of the
 normalised actions.
 """
+
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,13 +15,15 @@ import torch
 from torch import Tensor
 
 from mode_ros.errors import UserError
-from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.config import DiffusionConfig, Solver
 from mode_ros.policy.denoiser import Denoiser
 
 # (noisy chunk, index of the noise level in the schedule) → denoised chunk. An index rather than the level itself, so
 # that a fast path can look up what it prepared for the level without comparing floats.
 Denoise = Callable[[Tensor, int], Tensor]
 OnStep = Callable[[int, Tensor], None]
+# (denoise, x, sigmas, on_step) → chunk; see ddim.
+Solve = Callable[[Denoise, Tensor, Tensor, 'OnStep | None'], Tensor]
 
 
 class Scalings(NamedTuple):
@@ -39,15 +42,28 @@ def scalings(sigma: Tensor, sigma_data: float) -> Scalings:
 
 def exponential_schedule(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
     """`steps` levels equally spaced in ln σ from sigma_max down to sigma_min, then 0: [steps + 1], on the CPU."""
-    if steps < 1:
-        raise UserError(f'The number of denoising steps is {steps}, and must be at least 1.')
+    _check_steps(steps)
     levels = torch.linspace(math.log(sigma_max), math.log(sigma_min), steps, dtype=torch.float64).exp()
+    return torch.cat([levels, levels.new_zeros(1)]).float()
+
+
+def karras_schedule(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
+    """`steps` levels equally spaced in σ^(1/rho) (EDM, equation 5), then 0: [steps + 1], on the CPU."""
+    _check_steps(steps)
+    ends = torch.tensor([sigma_max, sigma_min], dtype=torch.float64) ** (1 / rho)
+    levels = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64) ** rho
     return torch.cat([levels, levels.new_zeros(1)]).float()
 
 
 def schedule(config: DiffusionConfig) -> Tensor:
     """The configured noise levels, falling, the last one 0: [N + 1], on the CPU."""
-    return exponential_schedule(config.steps, config.sigma_min, config.sigma_max)
+    spaced = karras_schedule if config.schedule == 'karras' else exponential_schedule
+    return spaced(config.steps, config.sigma_min, config.sigma_max)
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise UserError(f'The number of denoising steps is {steps}, and must be at least 1.')
 
 
 def ddim(denoise: Denoise, x: Tensor, sigmas: Tensor, on_step: OnStep | None = None) -> Tensor:
@@ -65,9 +81,32 @@ def ddim(denoise: Denoise, x: Tensor, sigmas: Tensor, on_step: OnStep | None = N
     return x
 
 
-def initial_noise(
-    batch: int, chunk_length: int, action_dim: int, generator: torch.Generator | None = None
-) -> Tensor:
+def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, on_step: OnStep | None = None) -> Tensor:
+    """DPM-Solver++(2M), Lu et al. 2022, algorithm 2, for noise that is added to the data (α = 1). As ddim.
+
+    The denoised chunk is extrapolated from the last two levels, at no further cost. The first step has no level before
+    it, and the step to 0 is infinitely long in ln σ: both are DDIM's.
+    """
+    levels = sigmas.tolist()
+    before: Tensor | None = None
+    for step, (sigma, following) in enumerate(pairwise(levels)):
+        denoised = denoise(x, step)
+        towards = denoised
+        if before is not None and following > 0:
+            ratio = math.log(levels[step - 1] / sigma) / math.log(sigma / following)
+            towards = denoised + (denoised - before) / (2 * ratio)
+        kept = following / sigma
+        x = kept * x + (1 - kept) * towards
+        before = denoised
+        if on_step is not None:
+            on_step(step, x)
+    return x
+
+
+SOLVERS: Mapping[Solver, Solve] = {'ddim': ddim, 'dpmpp_2m': dpmpp_2m}
+
+
+def initial_noise(batch: int, chunk_length: int, action_dim: int, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal [batch, A, d] in float32. Drawn on the CPU, so that a seed means the same on every device."""
     return torch.randn(batch, chunk_length, action_dim, generator=generator)
 
@@ -106,4 +145,4 @@ def sample_plain(
         sigma = sigmas[step].to(x).expand(len(x))
         return denoise_plain(denoiser, x, sigma, goal, images, state, config.sigma_data)
 
-    return ddim(denoise, noise * sigmas[0].to(noise), sigmas, on_step)
+    return SOLVERS[config.solver](denoise, noise * sigmas[0].to(noise), sigmas, on_step)

@@ -2,6 +2,7 @@
 
 Both are built on torchvision's ResNet, whose ImageNet weights load into `backbone` by name.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
 """Camera images as the image encoders take them."""
+
 from __future__ import annotations
 
 import numpy as np

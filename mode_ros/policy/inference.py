@@ -5,12 +5,14 @@ experts run at each (step, layer) is a constant of a loaded policy. And attentio
 the keys and values of the noise, goal and observation tokens are the same whatever the actions are: they are computed
 for all N noise levels in one pass, the goal's once per goal, and each step runs the A action tokens alone.
 
-Experts are read where they lie; nothing here copies a weight. sample_plain in mode_ros.policy.diffusion is the oracle.
+Experts are read where they lie; nothing here copies a weight for a noise level. sample_plain in
+mode_ros.policy.diffusion is the oracle.
 """
+
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +20,11 @@ from torch import Tensor
 
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.denoiser import Block, Denoiser
-from mode_ros.policy.diffusion import ddim, scalings, schedule
+from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
+from mode_ros.policy.graph import LoopGraph, Prefix, record_cuda
 from mode_ros.policy.layers import gate, merge_heads, split_heads
+from mode_ros.policy.linear import LinearMakers, LinearOp, MakeLinear, view_linear
+from mode_ros.policy.products import LayerProducts, MakeProducts, products_of
 from mode_ros.policy.routing import select_experts
 
 ShouldStop = Callable[[], bool]
@@ -27,25 +32,6 @@ ShouldStop = Callable[[], bool]
 
 class Interrupted(Exception):
     """Sampling was asked to stop between two steps; there is no chunk."""
-
-
-class LinearOp(Protocol):
-    """x: [..., in] → [..., out]."""
-
-    def __call__(self, x: Tensor, /) -> Tensor:
-        """The product."""
-        ...
-
-
-# (weight [out, in], bias [out] or None) → the product. The seam where packed or 8-bit products come in.
-MakeLinear = Callable[[Tensor, 'Tensor | None'], LinearOp]
-
-
-def view_linear(weight: Tensor, bias: Tensor | None) -> LinearOp:
-    """F.linear on the weights where they lie."""
-    weight = weight.detach()
-    bias = None if bias is None else bias.detach()
-    return lambda x: F.linear(x, weight, bias)
 
 
 class RoutingTable(NamedTuple):
@@ -64,22 +50,11 @@ class _ExpertGroup(NamedTuple):
 
 
 class _LayerOps(NamedTuple):
-    """One block as the products that inference needs."""
+    """One block as inference runs it."""
 
     block: Block
-    query_key_value: LinearOp
-    key_value: LinearOp  # the lower two thirds of the above
-    output: LinearOp
-    up: tuple[LinearOp, ...]  # [E]
-    down: tuple[LinearOp, ...]  # [E]
+    products: LayerProducts
     groups: tuple[_ExpertGroup, ...]
-
-
-class Prefix(NamedTuple):
-    """Keys and values, per layer, of the tokens so far at all N noise levels; each [N, B, H, T, hd]."""
-
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
 
 
 class _StepScalings(NamedTuple):
@@ -100,10 +75,21 @@ class ChunkSampler:
     """
 
     def __init__(
-        self, denoiser: Denoiser, diffusion: DiffusionConfig, make_linear: MakeLinear = view_linear
+        self,
+        denoiser: Denoiser,
+        diffusion: DiffusionConfig,
+        make_linear: MakeLinear = view_linear,
+        make_products: MakeProducts | None = None,
     ) -> None:
-        """denoiser: on its final device; diffusion: noise levels and step count; make_linear: see MakeLinear."""
+        """denoiser: on its final device; diffusion: noise levels, step count, solver; make_linear: see MakeLinear.
+
+        make_products: gives the products, one for each layer, instead of make_linear; called when the routing has been
+        decided. Of the denoiser's own tensors those in product_names are then never touched, nor are the routers after
+        that call: they may be on the meta device.
+        """
         self.denoiser = denoiser
+        self._solve = SOLVERS[diffusion.solver]
+        self._graph: LoopGraph | None = None
         self.config = denoiser.config
         self.sigmas = schedule(diffusion)
         self._scalings = _step_scalings(self.sigmas[:-1], diffusion.sigma_data)
@@ -111,8 +97,12 @@ class ChunkSampler:
             device = denoiser.position.device
             self._noise = denoiser.noise_embedding(self.sigmas[:-1].to(device))  # [N, D]
             self.routing = _decide_routing(denoiser, self._noise)
+            if make_products is None:
+                products: Sequence[LayerProducts] = products_of(denoiser, LinearMakers(make_linear, make_linear))
+            else:
+                products = make_products()
             self._layers = tuple(
-                _layer_ops(block, make_linear, _expert_groups(self.routing, index, device))
+                _LayerOps(block, products[index], _expert_groups(self.routing, index, device))
                 for index, block in enumerate(denoiser.stack)
             )
             self._mask = _action_mask(self.config.prefix_length, self.config.chunk_length, device)
@@ -136,9 +126,17 @@ class ChunkSampler:
         tokens = self.denoiser.observation_tokens(images, state)
         return self._extend(tokens.expand(len(self._noise), *tokens.shape), goal_prefix)
 
+    def prepare(self, batch: int = 1) -> None:
+        """Record the step loop for this batch size as one CUDA graph; on a CPU there is nothing to do.
+
+        One launch then replaces some thousands. A recorded loop runs through: sample asks should_stop once, before it.
+        """
+        if self._noise.device.type == 'cuda':
+            self._graph = LoopGraph(self._loop, *self._example(batch), record_cuda)
+
     @torch.inference_mode()
     def sample(self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
-        """DDIM over the action tokens alone.
+        """The configured solver over the action tokens alone.
 
         noise: [B, A, d], standard normal, on the sampler's device → [B, A, d], normalised actions.
         should_stop is asked before every step; once it says yes, Interrupted is raised.
@@ -148,13 +146,27 @@ class ChunkSampler:
             raise ValueError(
                 f'this prefix has {tokens} of {self.config.prefix_length} tokens: give what read_observation returned'
             )
+        if self._graph is not None and self._graph.batch == len(noise):
+            if should_stop is not None and should_stop():
+                raise Interrupted('stopped before the denoising steps')
+            return self._graph(prefix, noise)
+        return self._loop(prefix, noise, should_stop)
 
+    def _loop(self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
         def denoise(x: Tensor, step: int) -> Tensor:
             if should_stop is not None and should_stop():
                 raise Interrupted(f'stopped before denoising step {step}')
             return self._denoise(prefix, x, step)
 
-        return ddim(denoise, noise * float(self.sigmas[0]), self.sigmas)
+        return self._solve(denoise, noise * float(self.sigmas[0]), self.sigmas, None)
+
+    def _example(self, batch: int) -> tuple[Prefix, Tensor]:
+        """A prefix and a noise of the right shapes, all zeros."""
+        config = self.config
+        shape = (len(self._noise), batch, config.heads, config.prefix_length, config.head_dim)
+        zeros = tuple(self._noise.new_zeros(shape) for _ in self._layers)
+        noise = self._noise.new_zeros(batch, config.chunk_length, config.action_dim)
+        return Prefix(zeros, tuple(map(torch.zeros_like, zeros))), noise
 
     def _denoise(self, prefix: Prefix, x: Tensor, step: int) -> Tensor:
         """[B, A, d] → [B, A, d] at one noise level."""
@@ -163,15 +175,16 @@ class ChunkSampler:
         hidden = self.denoiser.action_tokens(c.into * x)
         for index, layer in enumerate(self._layers):
             h = layer.block.attention_norm(hidden) + condition
-            query, key, value = self._heads(layer, layer.query_key_value(h))
+            query, key, value = self._heads(layer, layer.products.query_key_value(h))
             key = torch.cat([prefix.keys[index][step], key], dim=-2)
             value = torch.cat([prefix.values[index][step], value], dim=-2)
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self._mask)
-            z = layer.block.mixture_norm(hidden + layer.output(merge_heads(mixed)))
+            z = layer.block.mixture_norm(hidden + layer.products.output(merge_heads(mixed)))
             hidden = z
             selected = zip(self.routing.experts[step][index], self.routing.weights[step][index], strict=True)
             for expert, weight in selected:
-                hidden = torch.add(hidden, layer.down[expert](gate(layer.up[expert](z))), alpha=weight)
+                expert_out = layer.products.down[expert](gate(layer.products.up[expert](z)))
+                hidden = torch.add(hidden, expert_out, alpha=weight)
         return c.skip * x + c.out * self.denoiser.read_out(hidden)
 
     def _extend(self, x: Tensor, past: Prefix | None) -> Prefix:
@@ -182,10 +195,11 @@ class ChunkSampler:
             h = layer.block.attention_norm(x) + condition
             last = index == len(self._layers) - 1
             if last:  # Nothing reads the last layer's prefix but its keys and values.
-                key, value = (split_heads(part, self.config.heads) for part in layer.key_value(h).chunk(2, dim=-1))
+                projected = cast(LinearOp, layer.products.key_value)(h)
+                key, value = (split_heads(part, self.config.heads) for part in projected.chunk(2, dim=-1))
                 key = layer.block.attention.key_norm(key)
             else:
-                query, key, value = self._heads(layer, layer.query_key_value(h))
+                query, key, value = self._heads(layer, layer.products.query_key_value(h))
             if past is not None:
                 key = torch.cat([past.keys[index], key], dim=-2)
                 value = torch.cat([past.values[index], value], dim=-2)
@@ -206,10 +220,10 @@ class ChunkSampler:
         mask = _action_mask(key.shape[-2] - new, new, x.device)
         query, key, value = (part.flatten(0, 1) for part in (query, key, value))  # to the [batch, H, T, hd] torch takes
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view(*x.shape[:2], *query.shape[1:])
-        z = layer.block.mixture_norm(x + layer.output(merge_heads(mixed)))
+        z = layer.block.mixture_norm(x + layer.products.output(merge_heads(mixed)))
         out = z.clone()
         for expert, steps, weights in layer.groups:
-            y = layer.down[expert](gate(layer.up[expert](z.index_select(0, steps))))
+            y = layer.products.down[expert](gate(layer.products.up[expert](z.index_select(0, steps))))
             out.index_add_(0, steps, y * weights)
         return out
 
@@ -241,20 +255,6 @@ def _expert_groups(routing: RoutingTable, layer: int, device: torch.device) -> t
             torch.tensor([weight for _, weight in used], device=device).view(-1, 1, 1, 1),
         )
         for expert, used in sorted(uses.items())
-    )
-
-
-def _layer_ops(block: Block, make_linear: MakeLinear, groups: tuple[_ExpertGroup, ...]) -> _LayerOps:
-    projection, mixture = block.attention.query_key_value, block.mixture
-    dim = projection.in_features
-    return _LayerOps(
-        block=block,
-        query_key_value=make_linear(projection.weight, projection.bias),
-        key_value=make_linear(projection.weight[dim:], projection.bias[dim:]),
-        output=make_linear(block.attention.output.weight, None),
-        up=tuple(make_linear(mixture.up_weight[e], mixture.up_bias[e]) for e in range(mixture.experts)),
-        down=tuple(make_linear(mixture.down_weight[e], None) for e in range(mixture.experts)),
-        groups=groups,
     )
 
 

@@ -1,4 +1,5 @@
 """Goals in plain language as numbers: frozen text encoders behind one interface, and a cache of their answers."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -96,7 +97,7 @@ class MiniLmTextEncoder:
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise UserError(f'The MiniLM weights in {folder} do not fit transformers\' BERT: {error}') from error
+            raise UserError(f"The MiniLM weights in {folder} do not fit transformers' BERT: {error}") from error
         self._model = model.eval().requires_grad_(False)
 
     @property

@@ -1,4 +1,5 @@
 """Building blocks of the denoiser: norm, causal attention, gated expert."""
+
 from __future__ import annotations
 
 import torch
@@ -24,9 +25,7 @@ class RMSNorm(nn.Module):
         return (x / rms.clamp_min(self.eps)).to(x.dtype) * self.gain
 
 
-def gated_expert(
-    z: Tensor, up_weight: Tensor, up_bias: Tensor, down_weight: Tensor, dropout: float = 0.0
-) -> Tensor:
+def gated_expert(z: Tensor, up_weight: Tensor, up_bias: Tensor, down_weight: Tensor, dropout: float = 0.0) -> Tensor:
     """One expert: Linear(D→8D) split into (value, gate), value·SiLU(gate), Linear(4D→D).
 
     z: [..., D], up_weight: [8D, D], up_bias: [8D], down_weight: [D, 4D] → [..., D].

@@ -1,4 +1,5 @@
 """The mixture of experts, written the plain way: every faster way is tested against this one."""
+
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,5 @@
 """Everything that is trained, in one module: what a checkpoint's weights file holds."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
 """Between the robot's units and the numbers the network works in, per stream."""
+
 from __future__ import annotations
 
 import json

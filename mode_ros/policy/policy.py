@@ -1,25 +1,31 @@
 """The policy a node runs: camera images, state and a goal sentence in, a chunk of actions in the robot's units out."""
+
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
 from mode_ros.errors import UserError
-from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
-from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.checkpoint import CheckpointInfo, load_packed, save_checkpoint
+from mode_ros.policy.config import DiffusionConfig, PolicyConfig, explain
 from mode_ros.policy.diffusion import initial_noise
 from mode_ros.policy.images import image_to_tensor
 from mode_ros.policy.inference import ChunkSampler, Interrupted, Prefix, ShouldStop
 from mode_ros.policy.language import GoalCache, TextEncoder, build_text_encoder, normalize_sentence
+from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics, build_normalizer, build_state_normalizer
+from mode_ros.policy.products import MakeProducts, products_of
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +72,13 @@ class Policy:
         network: PolicyNetwork,
         text_encoder: TextEncoder,
         device_note: str = '',
+        make_products: MakeProducts | None = None,
     ) -> None:
-        """network: on its final device. Decides the routing, so that nothing is built while predicting."""
+        """network: on its final device. Decides the routing, so that nothing is built while predicting.
+
+        make_products: gives the denoiser's matrix products, as load_packed does; else they are packed copies, in
+        float32, of the network's. What is changed in the network later does not reach them.
+        """
         if text_encoder.dim != info.config.text_encoder.dim:
             raise UserError(
                 f'The text encoder gives {text_encoder.dim} numbers, but the policy takes '
@@ -77,7 +88,10 @@ class Policy:
         self.network = network.eval().requires_grad_(False)
         self.device = network.denoiser.position.device
         self.device_note = device_note
-        self.sampler = ChunkSampler(network.denoiser, info.config.diffusion)
+        if make_products is None:
+            make_products = partial(products_of, network.denoiser, linear_makers('float32', self.device))
+        self.sampler = ChunkSampler(network.denoiser, info.config.diffusion, make_products=make_products)
+        self.sampler.prepare()
         self._goals = GoalCache(text_encoder)
         self._goal_prefixes: OrderedDict[str, tuple[Tensor, Prefix]] = OrderedDict()
         self._actions = build_normalizer(info.statistics.action, info.config.action_normalization)
@@ -86,17 +100,29 @@ class Policy:
         )
 
     @classmethod
-    def load(cls, folder: Path | str, device: str = 'auto', text_encoder: TextEncoder | None = None) -> Policy:
-        """From a checkpoint folder. device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
+    def load(
+        cls,
+        folder: Path | str,
+        device: str = 'auto',
+        text_encoder: TextEncoder | None = None,
+        number_format: str = 'float32',
+        steps: int | None = None,
+        solver: str | None = None,
+    ) -> Policy:
+        """From a checkpoint folder, to run. device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
 
-        text_encoder: instead of the configured one, to share or to test. Raises UserError that names what is wrong.
+        text_encoder: instead of the configured one, to share or to test; number_format: 'float32', 'bfloat16' or
+        'int8', of the denoiser's large products; steps, solver: instead of the checkpoint's.
+
+        Raises UserError that names what is wrong.
         """
         chosen, note = choose_device(device)
-        info, network = load_checkpoint(folder, chosen)
+        info, network, make_products = load_packed(folder, chosen, number_format)
+        info = replace(info, config=_with_sampling(info.config, steps, solver))
         encoder = text_encoder or build_text_encoder(info.config.text_encoder)
         if not info.trained_steps:
             log.warning('the policy in %s is untrained: its actions are random', folder)
-        return cls(info, network, encoder, note)
+        return cls(info, network, encoder, f'{note}; weights in {number_format}', make_products)
 
     @classmethod
     def untrained(
@@ -118,7 +144,15 @@ class Policy:
         return cls(info, network.to(chosen), encoder, note)
 
     def save(self, folder: Path | str) -> None:
-        """Write the checkpoint folder, aside and then renamed."""
+        """Write the checkpoint folder, aside and then renamed.
+
+        Raises UserError for a policy that was loaded: its weights are packed for this machine.
+        """
+        if any(parameter.is_meta for parameter in self.network.parameters()):
+            raise UserError(
+                f'A policy that was loaded to run cannot be saved as {folder}, because its weights are packed: copy '
+                'the folder that it was loaded from.'
+            )
         save_checkpoint(folder, self.info, self.network)
 
     @property
@@ -222,6 +256,16 @@ class Policy:
         if not np.isfinite(state).all():
             raise UserError(f'The state from {streams} has a number that is not finite: {np.asarray(state).tolist()}.')
         return torch.from_numpy(self._state.normalize(state)).float().unsqueeze(0).to(self.device)
+
+
+def _with_sampling(config: PolicyConfig, steps: int | None, solver: str | None) -> PolicyConfig:
+    """The settings with another step count or solver, checked; None leaves the configured one."""
+    changes = {name: value for name, value in (('steps', steps), ('solver', solver)) if value is not None}
+    try:
+        diffusion = DiffusionConfig.model_validate(config.diffusion.model_dump() | changes)
+    except ValidationError as error:
+        raise UserError(f'The policy cannot sample so: {explain(error)}.') from error
+    return config.model_copy(update={'diffusion': diffusion})
 
 
 def choose_device(device: str) -> tuple[torch.device, str]:

@@ -4,19 +4,35 @@ Published files differ in prefix: `model.inner_model.X`, `inner_model.X`, and, w
 `inner_X`. Here a block's query, key and value are one matrix and its experts one stack, so several published tensors
 make one of ours.
 """
+
 from __future__ import annotations
 
+import contextlib
+import pickle
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mode_ros.errors import UserError
-from mode_ros.policy.config import DenoiserConfig, explain
+from mode_ros.policy.config import (
+    PUBLISHED_CLIP,
+    CameraConfig,
+    DenoiserConfig,
+    ImageEncoderConfig,
+    PolicyConfig,
+    ResnetArchitecture,
+    TextEncoderConfig,
+    explain,
+)
+from mode_ros.policy.network import PolicyNetwork
+from mode_ros.policy.weights import meta_device
 
 # Present in published files, and used by nothing in them.
 UNUSED = ('gripper_embed.weight',)
@@ -72,6 +88,114 @@ class Plan:
     unused: tuple[str, ...]  # known to be used by nothing, dropped
     unknown: tuple[str, ...]  # no place for them here
     missing: tuple[str, ...]  # ours that nothing was found for, or not every part: `name (part 3 of 4)`
+
+    def lines(self, brief: bool = False) -> list[str]:
+        """The plan in words, a line for each tensor; brief: those that were taken are only counted."""
+        taken = [] if brief else [f'took     {", ".join(of)} as {name}' for name, of in self.sources.items()]
+        return [
+            *taken,
+            *(f'unused   {name}, which no published network uses' for name in self.unused),
+            *(f'refused  {name}, which has no place here' for name in self.unknown),
+            *(f'missing  {name}' for name in self.missing),
+            f'{sum(map(len, self.sources.values()))} tensors taken as {len(self.sources)}, {len(self.unused)} unused, '
+            f'{len(self.unknown)} refused, {len(self.missing)} missing',
+        ]
+
+
+class PublishedFile:
+    """Tensors by name from a safetensors file, or a .pt or .ckpt file, of which no code is run (weights_only)."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError for a file that is absent, cut short, or would need code to be loaded."""
+        if not path.is_file():
+            raise UserError(f'There is no file {path}: give the published weights, a .safetensors or .pt file.')
+        self.path = path
+        self._pickled: Mapping[str, Tensor] | None = None
+        try:
+            if path.suffix == '.safetensors':
+                with safe_open(path, framework='pt') as file:
+                    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+                    self.shapes = {name: tuple(s.get_shape()) for name, s in slices.items()}
+            else:
+                self._pickled = _tensors_in(torch.load(path, map_location='cpu', weights_only=True, mmap=True), path)
+                self.shapes = {name: tuple(tensor.shape) for name, tensor in self._pickled.items()}
+        except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition('\n')[0]
+            raise UserError(
+                f'{path} is not a whole .safetensors or .pt file of tensors alone ({reason}): download it again.'
+            ) from error
+
+    def read(self, name: str) -> Tensor:
+        """A tensor; UserError that names it if it has a number that is not finite."""
+        if self._pickled is not None:
+            tensor = self._pickled[name]
+        else:
+            with safe_open(self.path, framework='pt') as file:
+                tensor = file.get_tensor(name)
+        if tensor.is_floating_point():
+            if not tensor.isfinite().all():
+                raise UserError(f'{self.path}: the tensor {name} has a NaN or an infinite number; download it again.')
+            tensor = tensor.float()
+        return tensor
+
+
+def image_encoder_config(names: Iterable[str]) -> ImageEncoderConfig | None:
+    """Which of the published encoders the tensor names belong to; None if there are none among them."""
+    inner = {name.partition('resnet.')[2] for name in names if _encoder_target(name) is not None}
+    if not inner:
+        return None
+    if any(name.startswith('film_module') for name in inner):
+        return ImageEncoderConfig(architecture='resnet18')
+    deep = any('layer1.0.conv3' in name for name in inner)
+    return ImageEncoderConfig(architecture='resnet50' if deep else 'resnet34')
+
+
+def published_config(
+    file: PublishedFile,
+    cameras: Sequence[tuple[str, int, int]],
+    top_k: int = 2,
+    clip_source: str = PUBLISHED_CLIP,
+    new_encoders: ResnetArchitecture | None = None,
+) -> PolicyConfig:
+    """The settings that fit a published file. What leaves no trace in it is given.
+
+    cameras: (name, height, width), static first, then wrist; new_encoders: for a file without image encoders. Raises
+    UserError for a file that does not hold a policy, and for one without encoders where none are given.
+    """
+    denoiser = denoiser_config(file.shapes, top_k, len(cameras))
+    encoder = image_encoder_config(file.shapes)
+    if encoder is None and new_encoders is None:
+        raise UserError(
+            f'{file.path} has no image encoders: choose untrained ones with --new-encoders, or take the published '
+            'file that has them.'
+        )
+    try:
+        return PolicyConfig(
+            denoiser=denoiser,
+            image_encoder=encoder or ImageEncoderConfig(architecture=cast(ResnetArchitecture, new_encoders)),
+            text_encoder=TextEncoderConfig(kind='clip', source=clip_source, dim=denoiser.goal_dim),
+            cameras=tuple(CameraConfig(name=name, height=height, width=width) for name, height, width in cameras),
+        )
+    except ValidationError as error:
+        raise UserError(f'{file.path} does not fit this robot: {explain(error)}.') from error
+
+
+def import_network(file: PublishedFile, config: PolicyConfig) -> tuple[PolicyNetwork, Plan]:
+    """The network, filled from a published file as far as the plan has sources; the rest is untrained.
+
+    A file without image encoders leaves those untrained, and the plan says nothing of them. The caller decides what a
+    missing tensor means. Raises UserError that names a tensor of another shape or with a number that is not finite.
+    """
+    encoders = image_encoder_config(file.shapes) is not None
+    with torch.random.fork_rng(devices=[]), contextlib.nullcontext() if not encoders else meta_device():
+        torch.manual_seed(0)
+        network = PolicyNetwork(config)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    wanted = {name: shape for name, shape in shapes.items() if encoders or name.startswith('denoiser.')}
+    plan = plan_import(file.shapes, wanted)
+    if not plan.missing:
+        network.load_state_dict(convert(plan, file.read, wanted), strict=False, assign=True)
+    return network.eval(), plan
 
 
 def target_of(published: str) -> Target | None:
@@ -158,6 +282,14 @@ def denoiser_config(shapes: Mapping[str, tuple[int, ...]], top_k: int = 2, camer
         raise UserError(f'These are not published MoDE weights: there is no tensor {error}.') from error
     except ValidationError as error:
         raise UserError(f'The published weights do not make a denoiser: {explain(error)}.') from error
+
+
+def _tensors_in(content: Any, path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a .pt file: they are its content, or in it under `state_dict`, as Lightning writes it."""
+    found = content.get('state_dict', content) if isinstance(content, Mapping) else content
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise UserError(f'{path} holds no named tensors, neither as a whole nor under state_dict.')
+    return found
 
 
 def _without_prefix(published: str) -> str | None:

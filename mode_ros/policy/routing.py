@@ -1,4 +1,5 @@
 """Which experts run: a router that looks at the noise level alone (MoDE, section 3.2)."""
+
 from __future__ import annotations
 
 from typing import NamedTuple

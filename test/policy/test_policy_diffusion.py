@@ -9,7 +9,16 @@ import torch
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DiffusionConfig
-from mode_ros.policy.diffusion import ddim, exponential_schedule, initial_noise, scalings, schedule
+from mode_ros.policy.diffusion import (
+    SOLVERS,
+    ddim,
+    dpmpp_2m,
+    exponential_schedule,
+    initial_noise,
+    karras_schedule,
+    scalings,
+    schedule,
+)
 
 
 def test_scalings_where_noise_equals_data():
@@ -84,3 +93,48 @@ def test_noise_repeats_by_its_seed():
     assert draws[0].shape == (1, 10, 4)
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
+
+
+def test_karras_levels():
+    levels = karras_schedule(5, 0.01, 80, rho=7)
+    assert levels[-1] == 0
+    roots = levels[:-1] ** (1 / 7)
+    assert levels[0].item() == pytest.approx(80)
+    torch.testing.assert_close(roots.diff(), roots.diff()[:1].expand(4), rtol=1e-4, atol=0)
+    assert karras_schedule(1, 0.01, 80).tolist() == pytest.approx([80, 0])
+    with pytest.raises(UserError, match='is 0'):
+        karras_schedule(0, 0.01, 80)
+    assert torch.equal(schedule(DiffusionConfig(schedule='karras', steps=5, sigma_min=0.01)), levels)
+
+
+def gaussian(sigmas, spread=0.5):
+    """The exact denoiser of data that are normal with deviation `spread`."""
+    return lambda x, step: x * spread**2 / (spread**2 + sigmas[step] ** 2)
+
+
+@pytest.mark.parametrize('solve', SOLVERS.values(), ids=SOLVERS)
+def test_solvers_reach_the_exact_answer_with_many_steps(solve):
+    sigmas = exponential_schedule(400, 0.001, 80).double()
+    x = torch.tensor([[[80.0]]], dtype=torch.float64)
+    exact = x * 0.5 / math.sqrt(0.5**2 + 80**2)  # the probability flow's solution for normal data
+    assert solve(gaussian(sigmas), x, sigmas, None).item() == pytest.approx(exact.item(), rel=0.02)
+
+
+def test_the_second_order_solver_is_nearer_and_gains_four_times_from_twice_the_steps():
+    x = torch.tensor([[[80.0]]], dtype=torch.float64)
+
+    def error(solve, steps, low=0.05):
+        sigmas = exponential_schedule(steps, low, 80).double()[:-1]  # down to `low`, where the exact answer is known
+        exact = 80 * math.sqrt((0.5**2 + low**2) / (0.5**2 + 80**2))
+        return abs(solve(gaussian(sigmas), x, sigmas, None).item() - exact)
+
+    assert error(dpmpp_2m, 20) < error(ddim, 20) / 3
+    assert error(dpmpp_2m, 40) / error(dpmpp_2m, 80) == pytest.approx(4, rel=0.35)
+    assert error(ddim, 40) / error(ddim, 80) == pytest.approx(2, rel=0.35)
+
+
+@pytest.mark.parametrize('steps', [1, 2])
+def test_few_steps_of_the_second_order_solver_are_ddims(steps):
+    sigmas = exponential_schedule(steps, 0.001, 80)
+    x = torch.randn(1, 2, 3)
+    torch.testing.assert_close(dpmpp_2m(gaussian(sigmas), x, sigmas), ddim(gaussian(sigmas), x, sigmas))

@@ -1,0 +1,1 @@
+"""Measuring the policy: against other ways to compute the same chunk, and in accuracy against more steps."""

@@ -1,0 +1,177 @@
+"""Results as a table, as JSON and as plots."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mode_ros.bench.baselines import active_parameters, total_parameters
+from mode_ros.bench.measure import Result
+from mode_ros.bench.scaling import Point
+from mode_ros.bench.solvers import STEPS, SolverError
+from mode_ros.bench.variants import TITLES
+from mode_ros.errors import UserError
+from mode_ros.policy.config import PolicyConfig
+
+_KIND = {'dense': 'dense', 'mixture': 'full sequence', 'fused copies': 'full sequence'}
+
+
+def machine(device: str, threads: int) -> dict[str, str]:
+    """What it ran on."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.exists():
+        models = [line for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
+        name = models[0].partition(':')[2].strip() if models else name
+    if device == 'cuda':
+        name = f'{torch.cuda.get_device_name()} with {name}'
+    return {
+        'processor': name,
+        'instructions': torch.backends.cpu.get_cpu_capability(),
+        'threads': str(threads),
+        'torch': str(torch.__version__),
+    }
+
+
+def write_comparison(
+    folder: Path,
+    config: PolicyConfig,
+    device: str,
+    threads: int,
+    results: Sequence[Result],
+    encoders: Mapping[int, Sequence[float]],
+    flops: Mapping[int, Mapping[str, int]],
+) -> None:
+    """Print the table; write it, results.json and latency.png to `folder`."""
+    rows = [_row(result, config, encoders[result.batch], flops[result.batch]) for result in results]
+    about = machine(device, threads)
+    table = '\n'.join([f'On {", ".join(about.values())}.', '', *_table(rows)])
+    print(table)
+    _write(folder, 'results', {'machine': about, 'configuration': config.model_dump(mode='json'), 'rows': rows})
+    (folder / 'table.md').write_text(table + '\n', encoding='utf-8')
+    _plot_latency(folder / 'latency.png', rows)
+
+
+def write_scaling(folder: Path, config: PolicyConfig, device: str, threads: int, points: Sequence[Point]) -> None:
+    """Write scaling.json and scaling.png to `folder`, and print the points."""
+    rows = [dataclasses.asdict(point) for point in points]
+    for row in rows:
+        print(f'{row["sweep"]} {row["value"]}, {row["variant"]}: {1000 * row["median"]:.1f} ms')
+    values = {'machine': machine(device, threads), 'configuration': config.model_dump(mode='json'), 'points': rows}
+    _write(folder, 'scaling', values)
+    _plot_scaling(folder / 'scaling.png', points)
+
+
+def write_solvers(folder: Path, checkpoint: str, trained_steps: int, errors: Sequence[SolverError]) -> None:
+    """Print the table of errors and write solvers.json to `folder`."""
+    kinds = list(dict.fromkeys((error.solver, error.schedule) for error in errors))
+    found = {(error.solver, error.schedule, error.steps): error.error for error in errors}
+    print('| N | ' + ' | '.join(f'{solver}, {schedule}' for solver, schedule in kinds) + ' |')
+    print('|---|' + '---|' * len(kinds))
+    for steps in STEPS:
+        row = ' | '.join(f'{100 * found[solver, schedule, steps]:.2f} %' for solver, schedule in kinds)
+        print(f'| {steps} | {row} |')
+    rows = [dataclasses.asdict(error) for error in errors]
+    _write(folder, 'solvers', {'checkpoint': checkpoint, 'trained_steps': trained_steps, 'errors': rows})
+
+
+def _row(result: Result, config: PolicyConfig, encoder: Sequence[float], flops: Mapping[str, int]) -> dict[str, Any]:
+    total = total_parameters(config.denoiser)
+    return {
+        'variant': TITLES[result.variant],
+        'batch': result.batch,
+        **{f'p{percent}': result.percentile(percent) for percent in (50, 90, 99)},
+        'encoder': float(np.median(encoder)) if encoder else 0.0,
+        'prefix': result.prefix,
+        'steps': result.steps,
+        'ratio': result.ratio,
+        'processor_ratio': result.processor_ratio,
+        'peak_bytes': result.peak_bytes,
+        'build_seconds': result.build_seconds,
+        'flops': flops[_KIND.get(result.variant, 'this project')],
+        'active_parameters': total if result.variant == 'dense' else active_parameters(config.denoiser),
+        'error': result.error if math.isfinite(result.error) else None,
+        'seconds': list(result.totals),
+    }
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        '| variant | batch | p50 | p90 | p99 (ms) | images | prefix | steps (ms) | ratio | processor | peak GB | '
+        'ready s | GFLOP | active M | error |',
+        '|---|' + '--:|' * 14,
+    ]
+    for row in rows:
+        times = ' | '.join(f'{1000 * row[key]:.0f}' for key in ('p50', 'p90', 'p99', 'encoder', 'prefix', 'steps'))
+        error = '' if row['error'] is None else f'{row["error"]:.1e}'
+        lines.append(
+            f'| {row["variant"]} | {row["batch"]} | {times} | {row["ratio"]:.3f} | {row["processor_ratio"]:.3f} | '
+            f'{row["peak_bytes"] / 1e9:.2f} | {row["build_seconds"]:.1f} | {row["flops"] / 1e9:.1f} | '
+            f'{row["active_parameters"] / 1e6:.1f} | {error} |'
+        )
+    return lines
+
+
+def _write(folder: Path, name: str, values: Mapping[str, Any]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f'{name}.json').write_text(json.dumps(values, indent=1, allow_nan=False) + '\n', encoding='utf-8')
+    except OSError as error:
+        raise UserError(f'The results cannot be written to {folder} ({error}): choose another --output.') from error
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError:
+        print("There is no plot, because matplotlib is missing: pip install 'mode_ros[bench]'")
+        return None
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _plot_latency(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    pyplot = _pyplot()
+    if pyplot is None:
+        return
+    batches = sorted({row['batch'] for row in rows})
+    figure, axes = pyplot.subplots(1, len(batches), figsize=(5.5 * len(batches), 3.2), squeeze=False)
+    for axis, batch in zip(axes[0], batches, strict=True):
+        here = [row for row in rows if row['batch'] == batch][::-1]
+        names = [row['variant'] for row in here]
+        prefix, steps = ([1000 * row[key] for row in here] for key in ('prefix', 'steps'))
+        axis.barh(names, prefix, label='prefix')
+        axis.barh(names, steps, left=prefix, label='steps')
+        axis.set(title=f'batch {batch}', xlabel='ms per chunk (median)')
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _plot_scaling(path: Path, points: Sequence[Point]) -> None:
+    pyplot = _pyplot()
+    if pyplot is None:
+        return
+    sweeps = list(dict.fromkeys(point.sweep for point in points))
+    figure, axes = pyplot.subplots(1, len(sweeps), figsize=(3 * len(sweeps), 3), squeeze=False)
+    for axis, sweep in zip(axes[0], sweeps, strict=True):
+        for variant in dict.fromkeys(point.variant for point in points):
+            own = [point for point in points if point.sweep == sweep and point.variant == variant]
+            axis.plot([p.value for p in own], [1000 * p.fastest for p in own], marker='o', label=variant)
+        axis.set(xlabel=sweep, ylim=(0, None))
+    axes[0][0].set_ylabel('ms per chunk')
+    axes[0][0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

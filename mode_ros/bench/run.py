@@ -1,0 +1,110 @@
+"""The command `mode_ros bench`: what is measured with which settings, and where it is written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mode_ros.bench import report
+from mode_ros.bench.encoder import encoder_seconds
+from mode_ros.bench.flops import chunk_flops
+from mode_ros.bench.measure import Result, compare
+from mode_ros.bench.scaling import SWEEPS, Point
+from mode_ros.bench.solvers import solver_errors
+from mode_ros.bench.variants import Setting
+from mode_ros.bench.weights import make_weights
+from mode_ros.errors import UserError
+from mode_ros.policy.config import DenoiserConfig, PolicyConfig
+from mode_ros.policy.linear import NUMBER_FORMATS, check_number_format
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What the command line says."""
+
+    configuration: str = 'small'
+    layers: int | None = None
+    variants: tuple[str, ...] = ('fused copies', *NUMBER_FORMATS)
+    batches: tuple[int, ...] = (1,)
+    rounds: int = 10
+    device: str = 'cpu'
+    threads: int = 2
+    output: Path = Path('bench_output')
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ('rounds', self.rounds),
+            ('threads', self.threads),
+            *(('batches', b) for b in self.batches),
+        ):
+            if value < 1:
+                raise UserError(f'--{name} is {value}, and must be at least 1.')
+        if self.layers is not None and self.layers < 1:
+            raise UserError(f'--layers is {self.layers}, and must be at least 1.')
+        if self.device == 'cuda' and not torch.cuda.is_available():
+            raise UserError("The device 'cuda' was asked for, but CUDA is not available here: use cpu.")
+        for variant in self.variants:
+            if variant in NUMBER_FORMATS:
+                check_number_format(variant, torch.device(self.device))
+
+    @property
+    def policy(self) -> PolicyConfig:
+        """The configuration, with the layers asked for."""
+        config = PolicyConfig.small(7) if self.configuration == 'small' else PolicyConfig.published_large()
+        changes = {} if self.layers is None else {'layers': self.layers}
+        return config.model_copy(update={'denoiser': config.denoiser.model_copy(update=changes)})
+
+
+def run_comparison(settings: BenchSettings) -> list[Result]:
+    """Compare the variants at each batch size; prints, and writes results.json and latency.png."""
+    config = settings.policy
+    results: list[Result] = []
+    encoders: dict[int, list[float]] = {}
+    with _setting(config.denoiser, settings) as setting:
+        for batch in settings.batches:
+            print(f'batch {batch}: {settings.rounds} rounds of {", ".join(settings.variants)}', flush=True)
+            results += compare(settings.variants, setting, batch, settings.rounds, lambda text: print(f'  {text}'))
+            encoders[batch] = encoder_seconds(config, batch, settings.rounds, settings.device, settings.threads)
+        flops = {batch: chunk_flops(setting, batch) for batch in settings.batches}
+    report.write_comparison(settings.output, config, settings.device, settings.threads, results, encoders, flops)
+    return results
+
+
+def run_scaling(settings: BenchSettings) -> list[Point]:
+    """How a chunk's time grows with each size; prints, and writes scaling.json and scaling.png."""
+    base = settings.policy.denoiser
+    points = []
+    for sweep in SWEEPS:
+        for value in sweep.values:
+            config, diffusion = sweep.apply(base, value)
+            with _setting(config, settings) as setting:
+                setting = Setting(config, diffusion, setting.weights, settings.device, settings.threads)
+                names = [name for name in settings.variants if name in ('fused copies', *NUMBER_FORMATS)]
+                for result in compare(names, setting, 1, settings.rounds, lambda _: None):
+                    points.append(Point(sweep.name, value, result.variant, result.percentile(50), min(result.totals)))
+            print(f'{sweep.name} {value} done', flush=True)
+    report.write_scaling(settings.output, settings.policy, settings.device, settings.threads, points)
+    return points
+
+
+def run_solvers(checkpoint: Path, settings: BenchSettings) -> None:
+    """Action error against 200 steps, per solver, schedule and step count; prints, and writes solvers.json."""
+    torch.set_num_threads(settings.threads)
+    found, trained_steps = solver_errors(checkpoint, settings.device)
+    if not trained_steps:
+        print(f'{checkpoint} is untrained: these errors tell nothing about a policy that has learned')
+    report.write_solvers(settings.output, str(checkpoint.name), trained_steps, found)
+
+
+@contextmanager
+def _setting(config: DenoiserConfig, settings: BenchSettings) -> Iterator[Setting]:
+    diffusion = settings.policy.diffusion
+    with tempfile.TemporaryDirectory(prefix='mode_ros_bench') as folder:
+        path = Path(folder) / 'weights.safetensors'
+        make_weights(config, path)
+        yield Setting(config, diffusion, path, settings.device, settings.threads)
