@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -53,7 +53,7 @@ class _Signals:
             self._starting = False
 
 
-def run_node(make_node: Callable[[], Node], threads: int = 1) -> None:
+def run_node(make_node: Callable[[], Node]) -> None:
     """Runs the node until a signal; exits the process with 0, or 1 when it could not start.
 
     A lifecycle node whose parameter `autostart` is true configures and activates itself. On a signal it is
@@ -70,7 +70,7 @@ def run_node(make_node: Callable[[], Node], threads: int = 1) -> None:
             if isinstance(node, LifecycleNode) and getattr(node, 'autostart', False):
                 code = _autostart(node)
         if code == 0:
-            _spin_until(node, signals.asked, threads)
+            _spin_until(node, signals.asked)
     except UserError as error:
         print(f'[{node.get_name() if node else "mode_ros"}] {error}', file=sys.stderr, flush=True)
         code = 1
@@ -93,9 +93,10 @@ def _autostart(node: LifecycleNode) -> int:
     return 0
 
 
-def _spin_until(node: Node, asked: threading.Event, threads: int) -> None:
+def _spin_until(node: Node, asked: threading.Event) -> None:
     # Python runs signal handlers in the main thread, and only between bytecodes: it must not sit in a DDS wait.
-    executor = MultiThreadedExecutor(threads) if threads > 1 else SingleThreadedExecutor()
+    # One thread: rclpy's MultiThreadedExecutor spins while a callback runs, and starves a node's own threads.
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     failed: list[BaseException] = []
 

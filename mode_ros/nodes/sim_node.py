@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, String
@@ -47,7 +48,6 @@ FRAME = 'world'
 
 # Like a servo driver: displacements end when no command has come for this many control periods.
 COMMAND_TIMEOUT_PERIODS = 2.5
-RESET_SECONDS = 60.0
 START_SECONDS = 60.0
 
 
@@ -74,8 +74,7 @@ class SimNode(Node):
         self._commands = _Commands(self._contract)
         self._wake = threading.Condition()
         self._closing = False
-        self._reset_wanted = threading.Event()
-        self._reset_done = threading.Event()
+        self._resets: list[Future] = []
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._time = 0
@@ -86,7 +85,7 @@ class SimNode(Node):
         for group in self._contract.action:
             kind = commands.MESSAGE_TYPES[group.output.adapter]
             self.create_subscription(kind, group.output.topic, partial(self._on_command, group), COMMAND)
-        # Its own group: a reset takes seconds, and commands and parameters must be heard meanwhile.
+        # A group of its own: a callback that awaits something keeps its group busy all the while.
         self.create_service(Trigger, '~/reset', self._on_reset, callback_group=ReentrantCallbackGroup())
         self._thread = threading.Thread(target=self._run, name='simulator', daemon=True)
         self._thread.start()
@@ -128,17 +127,15 @@ class SimNode(Node):
         except Unusable as error:
             self.get_logger().warning(f'{group.output.topic}: {error} is ignored', throttle_duration_sec=5.0)
 
-    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._reset_done.clear()
-        self._reset_wanted.set()
+    async def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        # Awaited, not waited for: a reset takes seconds, and commands and parameters must be heard meanwhile.
+        done: Future = Future()
         with self._wake:
+            self._resets.append(done)
             self._wake.notify_all()
-        response.success = self._reset_done.wait(RESET_SECONDS) and self._failure is None
-        response.message = (
-            f'reset with seed {self._last_seed}'
-            if response.success
-            else f'no reset: {self._failure or f"the simulator was busy for {RESET_SECONDS:.0f} s"}'
-        )
+        seed = await done
+        response.success = seed is not None
+        response.message = f'no reset: {self._failure}' if seed is None else f'reset with seed {seed}'
         return response
 
     # ---- the simulator's thread -------------------------------------------------------------------------------
@@ -161,7 +158,7 @@ class SimNode(Node):
                 self.get_logger().fatal(f'the simulator has failed: {error}\n{traceback.format_exc()}')
         finally:
             self._ready.set()
-            self._reset_done.set()
+            _answer(self._take_resets(), None)
 
     def _check_fits(self, simulator: Simulator) -> None:
         if self._contract.action_names != simulator.action_names:
@@ -188,10 +185,9 @@ class SimNode(Node):
         pace = _Pace(self.parameters.real_time_factor, step / NANOSECONDS)
         steps_to_observation = 0
         while not self._closing:
-            if self._reset_wanted.is_set():
-                self._reset_wanted.clear()
+            if asked := self._take_resets():
                 self._reset(simulator)
-                self._reset_done.set()
+                _answer(asked, self._last_seed)
                 pace.restart()
                 steps_to_observation = 0
             if steps_to_observation == 0:
@@ -214,6 +210,11 @@ class SimNode(Node):
         self._commands.clear()
         self.set_parameters([Parameter('seed', value=self._last_seed + 1)])
         self._announce_success(False, always=True)
+
+    def _take_resets(self) -> list[Future]:
+        with self._wake:
+            asked, self._resets = self._resets, []
+        return asked
 
     def _announce_success(self, success: bool, always: bool = False) -> None:
         if always or success != self._success:
@@ -252,6 +253,11 @@ class SimNode(Node):
                 'success': self._success,
             },
         )
+
+
+def _answer(resets: list[Future], seed: int | None) -> None:
+    for done in resets:
+        done.set_result(seed)
 
 
 class _Commands:
@@ -318,7 +324,7 @@ def _topics_by_type(contract: Contract) -> dict[str, list[str]]:
 
 def main() -> None:
     """Entry point of the executable `sim_node`."""
-    run_node(SimNode, threads=3)
+    run_node(SimNode)
 
 
 if __name__ == '__main__':
