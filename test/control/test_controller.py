@@ -3,33 +3,11 @@
 import numpy as np
 import pytest
 from support.contracts import absolute_contract, delta_contract
+from support.controller_bench import SECOND
+from support.controller_bench import ControllerBench as Bench
 
-from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
-from mode_ros.control.controller import RETRY_AFTER, Controller, Phase
-
-SECOND = 1_000_000_000
-
-
-class Bench:
-    """A controller, its clock and a robot whose joints report every period."""
-
-    def __init__(self, contract, now=100 * SECOND):
-        self.contract, self.now = contract, now
-        self.controller = Controller(contract, max_chunk_age=1.0)
-        self.joints = np.zeros(2)
-        self.controller.activate(now)
-        self.alive = True
-
-    def tick(self, periods=1):
-        for _ in range(periods):
-            if self.alive:
-                self.controller.measure('joints', self.now, self.joints)
-            tick = self.controller.tick(self.now)
-            self.now += self.contract.period
-        return tick
-
-    def chunk(self, actions, stamp=None):
-        return make_chunk(self.contract, self.now if stamp is None else stamp, np.asarray(actions, float))
+from mode_ros.control.chunk import Chunk, ChunkRejected
+from mode_ros.control.controller import RETRY_AFTER, Phase
 
 
 def x_actions(values):

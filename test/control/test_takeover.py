@@ -3,31 +3,15 @@
 import numpy as np
 import pytest
 from support.contracts import absolute_contract, delta_contract
+from support.controller_bench import SECOND, ControllerBench
 
-from mode_ros.control.chunk import ChunkRejected, make_chunk
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.chunk import ChunkRejected
+from mode_ros.control.controller import Phase
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused
 
-SECOND = 1_000_000_000
 
-
-class Bench:
-    """A controller, its clock, a robot whose joints report every period, and a person."""
-
-    def __init__(self, contract, now=100 * SECOND):
-        self.contract, self.now = contract, now
-        self.controller = Controller(contract, max_chunk_age=1.0)
-        self.joints = np.zeros(2)
-        self.controller.activate(now)
-        self.alive = True
-
-    def tick(self, periods=1):
-        for _ in range(periods):
-            if self.alive:
-                self.controller.measure('joints', self.now, self.joints)
-            tick = self.controller.tick(self.now)
-            self.now += self.contract.period
-        return tick
+class Bench(ControllerBench):
+    """And a person."""
 
     def drive(self, action, stamp=None):
         action = None if action is None else np.asarray(action, float)
@@ -41,8 +25,7 @@ class Bench:
         return tick
 
     def accept(self, actions, stamp=None):
-        chunk = make_chunk(self.contract, self.now if stamp is None else stamp, np.asarray(actions, float))
-        self.controller.accept(chunk, self.now)
+        self.controller.accept(self.chunk(actions, stamp), self.now)
 
 
 NAN = np.nan
