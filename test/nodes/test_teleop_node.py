@@ -271,15 +271,19 @@ def test_keys_drive_and_the_terminal_is_given_back(bench, tty):
     assert not commands, 'a key typed by mistake moves nothing'
     tty.type(' ')
     tty.wait_for('DRIVING')
+    begin = time.monotonic()
     for _ in range(20):
         tty.type('w')
         time.sleep(0.03)
+    typed = time.monotonic() - begin
     time.sleep(0.5)
     moved = [action[0] for action in actions(commands)]
     assert max(moved) == pytest.approx(0.00625)
     assert moved[-1] == 0.0, 'let go, it stands still under the hand'
     # How many periods the keys last depends on how busy the machine is; more than the hold of a single key it must be.
-    assert sum(value > 0 for value in moved) > 4, 'a key that repeats drives on'
+    driven = sum(value > 0 for value in moved)
+    assert driven > 4, 'a key that repeats drives on'
+    assert driven <= (typed + 0.15) / 0.05 + 3, 'no longer than the keys and the hold of the last repetition'
     assert tty.end(signal.SIGINT) < 3.0
     assert tty.process.returncode == 0
     assert termios.tcgetattr(tty.slave) == tty.before, 'the terminal is as it was'
