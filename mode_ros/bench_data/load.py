@@ -40,7 +40,7 @@ def _measure(folder: Path, chunk: int) -> Outcome:
     import numpy as np
 
     from mode_ros.bench_data.bag import write_bag
-    from mode_ros.training.dataset import open_dataset
+    from mode_ros.training.data.dataset import open_dataset
 
     for number in range(EPISODES):
         write_bag(folder / 'bags' / f'{number}', EPISODE_SECONDS + number, SIZE, SIZE)

@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.control.contract import parse_contract
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
-    from mode_ros.training.convert import Conversion, choose_contract, default_jobs
-    from mode_ros.training.episode_writer import Encoding
-    from mode_ros.training.inputs import find_recordings
-    from mode_ros.training.staging import Settings
+    from mode_ros.training.data.convert import Conversion, choose_contract, default_jobs
+    from mode_ros.training.data.episode_writer import Encoding
+    from mode_ros.training.data.inputs import find_recordings
+    from mode_ros.training.data.staging import Settings
 
     for option, value, least in (('--chunk-length', arguments.chunk_length, 1), ('--jobs', arguments.jobs, 1)):
         if value is not None and value < least:

@@ -158,7 +158,11 @@ def test_no_modules_import_each_other_in_a_circle():
         ('mode_ros/policy/a.py', 'import importlib\nimportlib.import_module("rclpy")', 'policy may not import rclpy'),
         ('mode_ros/sim/a.py', 'import rclpy', 'sim may not import rclpy'),
         ('mode_ros/messages/a.py', 'import mode_ros.policy', 'messages may not import mode_ros.policy'),
-        ('mode_ros/nodes/a.py', 'import mode_ros.training.convert', 'nodes may not import mode_ros.training.convert'),
+        (
+            'mode_ros/nodes/a.py',
+            'import mode_ros.training.data.convert',
+            'nodes may not import mode_ros.training.data.convert',
+        ),
         ('training/a.py', 'from mode_ros.nodes import x', 'training may not import mode_ros.nodes'),
         ('mode_ros/errors.py', 'from mode_ros import paths', 'errors may not import mode_ros.paths'),
         ('mode_ros/extra/a.py', 'import os', 'extra is a new part'),
@@ -178,8 +182,8 @@ def test_imports_the_right_way_are_let_through(tmp_path):
         {
             'mode_ros/control/a.py': 'import numpy\nfrom . import b\nfrom mode_ros.errors import UserError',
             'mode_ros/nodes/a.py': 'import rclpy, torch\nfrom mode_ros.control import a\nimport mode_ros.policy.net',
-            'training/a.py': 'from mode_ros.policy import net\nfrom mode_ros.training import b',
-            'mode_ros/cli/a.py': 'from mode_ros.training import a\nfrom mode_ros.bringup import x',
+            'training/a.py': 'from mode_ros.policy import net\nfrom mode_ros.training.data import b',
+            'mode_ros/cli/a.py': 'from mode_ros.training.data import a\nfrom mode_ros.bringup import x',
         },
     )
 

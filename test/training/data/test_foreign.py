@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.bags import picture
 
-from mode_ros.training.dataset import open_dataset
-from mode_ros.training.foreign import quaternion, quaternion_from_euler
-from mode_ros.training.image_size import encoded_size
+from mode_ros.training.data.dataset import open_dataset
+from mode_ros.training.data.foreign import quaternion, quaternion_from_euler
+from mode_ros.training.data.image_size import encoded_size
 
 h5py = pytest.importorskip('h5py')
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mode_ros.training.layout import ACTION, IMAGE_PREFIX, INTERVENTION, STATE, Layout
-from mode_ros.training.statistics import ImageHistogram
-from mode_ros.training.video import DEFAULT_QUALITY, VideoWriter
+from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, INTERVENTION, STATE, Layout
+from mode_ros.training.data.statistics import ImageHistogram
+from mode_ros.training.data.video import DEFAULT_QUALITY, VideoWriter
 
 ROWS = 'rows.parquet'
 SUMMARY = 'episode.json'

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.control.contract import NANOSECONDS, Contract, parse_contract
-from mode_ros.training.episode_writer import Encoding, EpisodeWriter
-from mode_ros.training.layout import Layout
-from mode_ros.training.recordings import About, Progress, Recording, RecordingProblem, contract_layout
-from mode_ros.training.resample import Frame, LeftOut
+from mode_ros.training.data.episode_writer import Encoding, EpisodeWriter
+from mode_ros.training.data.layout import Layout
+from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem, contract_layout
+from mode_ros.training.data.resample import Frame, LeftOut
 
 RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'

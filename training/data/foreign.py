@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mode_ros.control.contract import Contract, differences
 from mode_ros.control.images import fit
 from mode_ros.control.observation import Observation
-from mode_ros.training.recordings import RecordingProblem
+from mode_ros.training.data.recordings import RecordingProblem
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.contracts import absolute_contract, delta_contract
 
-from mode_ros.training.commands import Command, CommandTrack, NoAction
+from mode_ros.training.data.commands import Command, CommandTrack, NoAction
 
 MS = 1_000_000
 PERIOD = 50  # ms, of the delta contract

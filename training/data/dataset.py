@@ -21,10 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 from mode_ros.control.contract import Contract, parse_contract
 from mode_ros.errors import UserError
 from mode_ros.policy.normalization import Statistics, StreamStatistics
-from mode_ros.training.convert import default_jobs
-from mode_ros.training.data_files import DataFiles
-from mode_ros.training.frame_cache import FrameCache
-from mode_ros.training.layout import ACTION, STATE
+from mode_ros.training.data.convert import default_jobs
+from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.frame_cache import FrameCache
+from mode_ros.training.data.layout import ACTION, STATE
 
 CACHE_FOLDER = 'cache'
 

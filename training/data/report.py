@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mode_ros.training import layout as files
-from mode_ros.training.assembly import read_parts
-from mode_ros.training.plot import line_plot
+from mode_ros.training.data import layout as files
+from mode_ros.training.data.assembly import read_parts
+from mode_ros.training.data.plot import line_plot
 
 # Pictures of the first episodes only: the page of a large data set must still open. report.json has all numbers.
 SHOWN_EPISODES = 200

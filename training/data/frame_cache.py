@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
-from mode_ros.training.data_files import DataFiles, EpisodeFiles
-from mode_ros.training.video import read_video
+from mode_ros.training.data.data_files import DataFiles, EpisodeFiles
+from mode_ros.training.data.video import read_video
 
 _FORMAT = 1
 # How often the index is written while the cache fills: what came since is decoded again after an interruption.

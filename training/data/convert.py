@@ -27,11 +27,11 @@ from tqdm import tqdm
 
 from mode_ros.control.contract import differences, parse_contract
 from mode_ros.errors import UserError
-from mode_ros.training import layout as files
-from mode_ros.training.assembly import Assembly, restore, swap
-from mode_ros.training.recordings import Recording, contract_layout
-from mode_ros.training.report import write_report
-from mode_ros.training.staging import (
+from mode_ros.training.data import layout as files
+from mode_ros.training.data.assembly import Assembly, restore, swap
+from mode_ros.training.data.recordings import Recording, contract_layout
+from mode_ros.training.data.report import write_report
+from mode_ros.training.data.staging import (
     Settings,
     faults,
     load_result,

@@ -14,9 +14,9 @@ from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract
 from mode_ros.errors import UserError
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
 from mode_ros.recording.topics import recorded_topics
-from mode_ros.training.bags import Bag, BagProblem, content_key, open_bag, storage_files
-from mode_ros.training.recordings import About, Progress, Recording, RecordingProblem
-from mode_ros.training.resample import Frame, LeftOut, Resampler
+from mode_ros.training.data.bags import Bag, BagProblem, content_key, open_bag, storage_files
+from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
+from mode_ros.training.data.resample import Frame, LeftOut, Resampler
 
 # Messages between two reports of progress.
 _REPORT_EVERY = 50

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mode_ros.errors import UserError
 from mode_ros.policy.config import Normalization, explain
 from mode_ros.policy.normalization import Normalizer, build_normalizer, build_state_normalizer
-from mode_ros.training.dataset import Dataset, Sample, open_dataset
+from mode_ros.training.data.dataset import Dataset, Sample, open_dataset
 
 
 class MixtureItem(BaseModel):

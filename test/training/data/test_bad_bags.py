@@ -200,7 +200,7 @@ def test_a_missing_joint(convert, tmp_path):
 
 
 def test_a_joint_that_the_contract_lacks_and_another_order_are_no_fault(convert, tmp_path):
-    from mode_ros.training.dataset import open_dataset
+    from mode_ros.training.data.dataset import open_dataset
 
     def more(k, item):
         item.message = joints(START + k * SECOND // 50, ['extra', 'b', 'a'], [9.0, 2.0, 1.0])

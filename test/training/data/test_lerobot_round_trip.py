@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from support.data_sets import make_data_set
 
-from mode_ros.training.dataset import open_dataset
+from mode_ros.training.data.dataset import open_dataset
 
 PYTHON = os.environ.get('MODE_ROS_LEROBOT_PYTHON')
-SIDE = Path(__file__).resolve().parents[1] / 'support' / 'lerobot_side.py'
+SIDE = Path(__file__).resolve().parents[2] / 'support' / 'lerobot_side.py'
 
 pytestmark = [
     pytest.mark.slow,

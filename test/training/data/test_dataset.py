@@ -12,9 +12,9 @@ from support.data_sets import make_data_set
 
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
-from mode_ros.training.dataset import open_dataset
-from mode_ros.training.frame_cache import FrameCache
-from mode_ros.training.mixture import load_mixture_config, open_mixture
+from mode_ros.training.data.dataset import open_dataset
+from mode_ros.training.data.frame_cache import FrameCache
+from mode_ros.training.data.mixture import load_mixture_config, open_mixture
 
 GOALS = ('push the block', 'pull the block')
 

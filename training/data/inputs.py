@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mode_ros.errors import UserError
-from mode_ros.training.bag_recording import BagRecording
-from mode_ros.training.bags import is_bag
-from mode_ros.training.calvin import calvin_recordings, is_calvin
-from mode_ros.training.libero import is_libero, libero_recordings
-from mode_ros.training.recordings import KINDS, Recording
+from mode_ros.training.data.bag_recording import BagRecording
+from mode_ros.training.data.bags import is_bag
+from mode_ros.training.data.calvin import calvin_recordings, is_calvin
+from mode_ros.training.data.libero import is_libero, libero_recordings
+from mode_ros.training.data.recordings import KINDS, Recording
 
 
 def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
-from mode_ros.training import layout as files
-from mode_ros.training.assembly import column_values, read_tasks
-from mode_ros.training.layout import IMAGE_PREFIX, STATE
+from mode_ros.training.data import layout as files
+from mode_ros.training.data.assembly import column_values, read_tasks
+from mode_ros.training.data.layout import IMAGE_PREFIX, STATE
 
 _OLD_EPISODES, _OLD_TASKS = Path('meta/episodes.jsonl'), Path('meta/tasks.jsonl')
 

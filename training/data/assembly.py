@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mode_ros.training import layout as files
-from mode_ros.training.episode_writer import ROWS, SUMMARY
-from mode_ros.training.layout import ACTION, IMAGE_PREFIX, STATE, Layout
-from mode_ros.training.statistics import ImageHistogram, merge_histograms, vector_statistics
+from mode_ros.training.data import layout as files
+from mode_ros.training.data.episode_writer import ROWS, SUMMARY
+from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, STATE, Layout
+from mode_ros.training.data.statistics import ImageHistogram, merge_histograms, vector_statistics
 
 TREE, PREVIOUS = 'tree', 'previous'
 EXTRAS_FORMAT = 1

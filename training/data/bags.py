@@ -18,7 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from mode_ros.errors import UserError
 from mode_ros.recording.episode import Episode
-from mode_ros.training.memory import give_back
+from mode_ros.training.data.memory import give_back
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 _COMPRESSED = '.zstd'

@@ -27,9 +27,9 @@ from mode_ros.control.observation import Observation, ObservationBuffer, Observa
 from mode_ros.messages.commands import decode_command
 from mode_ros.messages.ingest import ingest
 from mode_ros.messages.stamps import to_nanoseconds
-from mode_ros.training.commands import Command, CommandTrack, NoAction
-from mode_ros.training.image_size import message_size
-from mode_ros.training.streams import StreamWatch
+from mode_ros.training.data.commands import Command, CommandTrack, NoAction
+from mode_ros.training.data.image_size import message_size
+from mode_ros.training.data.streams import StreamWatch
 
 # Stamps and times of reception further apart than this are of two clocks, as when a bag of a simulation was recorded
 # on the wall clock.

@@ -24,8 +24,8 @@ from support.bags import (
     write_bag,
 )
 
-from mode_ros.training.assembly import swap
-from mode_ros.training.dataset import open_dataset
+from mode_ros.training.data.assembly import swap
+from mode_ros.training.data.dataset import open_dataset
 
 
 def values(data_set):
@@ -260,7 +260,7 @@ def test_an_interrupted_conversion_goes_on_and_leaves_nothing_under_the_final_na
 
 
 def test_finished_recordings_are_not_read_again(convert, tmp_path, monkeypatch):
-    from mode_ros.training import convert as module
+    from mode_ros.training.data import convert as module
 
     folder = bags(tmp_path, 3)
     real, seen = module.stage_recording, []
@@ -350,7 +350,7 @@ def test_the_same_bag_named_twice_counts_once(convert, tmp_path):
 def test_a_full_disk_is_said_and_keeps_what_is_finished(convert, tmp_path, monkeypatch):
     import errno
 
-    from mode_ros.training import convert as module
+    from mode_ros.training.data import convert as module
 
     real = module.stage_recording
 
@@ -407,7 +407,7 @@ def test_nothing_new_leaves_the_data_set_as_it_is(convert, tmp_path):
 
 
 def test_a_long_bag_is_read_in_spans_and_completely(convert, tmp_path, monkeypatch):
-    from mode_ros.training import bags as module
+    from mode_ros.training.data import bags as module
 
     write_bag(tmp_path / 'bag', demonstration(4.0), custom=episode())
     monkeypatch.setattr(module, 'WINDOW', 300_000_000)
@@ -427,7 +427,7 @@ def test_one_message_received_decades_before_the_others(convert, tmp_path):
 def test_the_sample_that_this_project_recorded(convert, tmp_path):
     from pathlib import Path
 
-    sample = Path(__file__).resolve().parents[1] / 'data' / 'sample_bag'
+    sample = Path(__file__).resolve().parents[2] / 'data' / 'sample_bag'
     status, printed = convert(sample, tmp_path / 'data')
     assert status == 0, printed
     data = values(tmp_path / 'data')
