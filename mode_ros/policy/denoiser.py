@@ -50,11 +50,11 @@ class Block(nn.Module):
         self.router = Router(dim, config.experts, config.top_k)
         self.mixture = Mixture(dim, config.experts, config.expert_dropout)
 
-    def forward(self, x: Tensor, condition: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Routing]:
-        """x: [B, T, D], condition: [B, D] → ([B, T, D], the router's decision)."""
+    def forward(self, x: Tensor, condition: Tensor, draws: Tensor | None = None) -> tuple[Tensor, Routing]:
+        """x: [B, T, D], condition: [B, D], draws: [B, E] → ([B, T, D], the router's decision)."""
         x = x + self.attention(self.attention_norm(x) + condition.unsqueeze(1))
         z = self.mixture_norm(x)
-        routing = self.router(condition, generator)
+        routing = self.router(condition, draws)
         # The residual stream goes on from z, not from x: published weights were trained so.
         return z + self.mixture(z, routing), routing
 
@@ -91,13 +91,14 @@ class Denoiser(nn.Module):
         goal: Tensor,
         images: Tensor | None = None,
         state: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        draws: Tensor | None = None,
     ) -> DenoiserOutput:
         """The raw network on a batch, without any of the shortcuts of inference.
 
         scaled_actions: [B, A, d], noised and multiplied by c_in; sigma: [B]; goal: [B, goal_dim];
         images: [B, C, image_dim], features in the configured camera order; state: [B, state_dim], normalised;
-        generator: draws the experts in training mode.
+        draws: [L, B, E], exponential, to draw the experts as while training (select_experts); None takes the most
+        probable.
         """
         condition = self.noise_embedding(sigma)
         x = torch.cat(
@@ -110,8 +111,8 @@ class Denoiser(nn.Module):
             dim=1,
         )
         routing = []
-        for block in self.stack:
-            x, decision = block(x, condition, generator)
+        for layer, block in enumerate(self.stack):
+            x, decision = block(x, condition, None if draws is None else draws[layer])
             routing.append(decision)
         return DenoiserOutput(self.read_out(x[:, -self.config.chunk_length :]), tuple(routing))
 

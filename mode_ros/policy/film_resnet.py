@@ -6,7 +6,7 @@ Both are built on torchvision's ResNet, whose ImageNet weights load into `backbo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -75,15 +75,17 @@ class StageFilmResnet(FilmResnet):
 class BlockFilmResnet(FilmResnet):
     """Published form (b), ResNet-18: FiLM inside each block after its second batch norm, then Linear(512→512)."""
 
-    def __init__(self, goal_dim: int) -> None:
+    def __init__(self, goal_dim: int, width: float = 1.0) -> None:
+        """width: share of the published channels."""
         super().__init__()
-        self.backbone = _backbone('resnet18')
+        self.backbone = _backbone('resnet18') if width == 1.0 else _NarrowResnet18(width)
         # Per stage 4·channels: two blocks, each with its γ and its β.
-        self.film = nn.ModuleList(_identity_film(goal_dim, 64 * 2**stage) for stage in range(4))
-        self.output = nn.Linear(512, 512)
+        self.film = nn.ModuleList(_identity_film(goal_dim, round(width * 64) * 2**stage) for stage in range(4))
+        feature_dim = ImageEncoderConfig(architecture='resnet18', width=width).feature_dim
+        self.output = nn.Linear(feature_dim, feature_dim)
 
     def forward(self, images: Tensor, goal: Tensor) -> Tensor:
-        """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512]."""
+        """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512·width]."""
         x = self._stem(images)
         modulation = F.silu(goal)
         for stage, film in zip(self._stages(), self.film, strict=True):
@@ -96,8 +98,25 @@ class BlockFilmResnet(FilmResnet):
 def build_film_resnet(config: ImageEncoderConfig, goal_dim: int) -> FilmResnet:
     """The published form that belongs to the architecture, with random weights."""
     if config.architecture == 'resnet18':
-        return BlockFilmResnet(goal_dim)
+        return BlockFilmResnet(goal_dim, config.width)
     return StageFilmResnet(config.architecture, goal_dim)
+
+
+class _NarrowResnet18(ResNet):
+    """torchvision's ResNet-18 with a share of its channels, which torchvision offers for bottleneck blocks alone."""
+
+    def __init__(self, width: float) -> None:
+        self._width = width
+        super().__init__(BasicBlock, [2, 2, 2, 2])
+        self.fc = nn.Identity()
+
+    def _make_layer(self, block: Any, planes: int, blocks: int, stride: int = 1, dilate: bool = False) -> nn.Sequential:
+        channels = round(self._width * planes)
+        if planes == 64:  # the first of the four, to be fed by a stem as narrow
+            self.inplanes = channels
+            self.conv1 = nn.Conv2d(3, channels, kernel_size=7, stride=2, padding=3, bias=False)
+            self.bn1 = nn.BatchNorm2d(channels)
+        return super()._make_layer(block, channels, blocks, stride, dilate)
 
 
 def _backbone(architecture: ResnetArchitecture) -> ResNet:

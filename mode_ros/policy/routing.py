@@ -17,21 +17,19 @@ class Routing(NamedTuple):
     weights: Tensor  # [..., k], theirs, summing to 1
 
 
-def select_experts(
-    probabilities: Tensor, top_k: int, explore: bool = False, generator: torch.Generator | None = None
-) -> Routing:
+def select_experts(probabilities: Tensor, top_k: int, draws: Tensor | None = None) -> Routing:
     """Pick k of E experts and renormalise their probabilities to sum to 1.
 
-    probabilities: [..., E]. Without `explore` the k most probable, in falling order. With it, as while training, k
-    drawn without replacement from the distribution (by `generator`), so that rare experts are tried.
+    probabilities: [..., E]. Without `draws` the k most probable, in falling order. With them, as while training, k
+    drawn without replacement from the distribution, so that rare experts are tried. draws: [..., E], independent and
+    exponential of rate 1: the k first of an exponential race are such a draw (as in torch.multinomial), and who hands
+    the draws in can repeat it, on any device and with the batch cut in any way.
     """
-    if explore:
-        # multinomial wants k probabilities above 0; those that underflowed are drawn last, and at random.
-        flat = probabilities.detach().float().clamp_min(1e-20).flatten(0, -2)
-        drawn = torch.multinomial(flat, top_k, replacement=False, generator=generator)
-        experts = drawn.view(*probabilities.shape[:-1], top_k)
-    else:
+    if draws is None:
         experts = probabilities.topk(top_k, dim=-1).indices
+    else:
+        # Those that underflowed are drawn last, and at random.
+        experts = (probabilities.detach().float().clamp_min(1e-20) / draws).topk(top_k, dim=-1).indices
     chosen = probabilities.gather(-1, experts)
     # The floor matters only when every chosen expert has underflowed.
     weights = chosen / chosen.sum(-1, keepdim=True).clamp_min(1e-20)
@@ -51,6 +49,6 @@ class Router(nn.Module):
         """condition: [..., D] → [..., E], the softmax taken in float32."""
         return F.softmax(self.output(F.gelu(self.input(condition))), dim=-1, dtype=torch.float32)
 
-    def forward(self, condition: Tensor, generator: torch.Generator | None = None) -> Routing:
-        """condition: [..., D]. In training mode experts are drawn, in eval mode the k most probable are taken."""
-        return select_experts(self.probabilities(condition), self.top_k, self.training, generator)
+    def forward(self, condition: Tensor, draws: Tensor | None = None) -> Routing:
+        """condition: [..., D]; draws: [..., E] to draw the experts, None to take the k most probable."""
+        return select_experts(self.probabilities(condition), self.top_k, draws)

@@ -40,31 +40,39 @@ def test_selected_experts_are_the_most_probable_with_weights_that_sum_to_one():
     torch.testing.assert_close(routing.weights, torch.tensor([[4 / 7, 3 / 7]]))
 
 
+def exponential(*shape, seed=0):
+    return torch.empty(shape).exponential_(generator=torch.Generator().manual_seed(seed))
+
+
 def test_exploring_draws_different_experts_and_follows_the_probabilities():
     probabilities = torch.tensor([0.7, 0.2, 0.1, 0.0]).expand(4000, 4)
-    generator = torch.Generator().manual_seed(0)
-    routing = select_experts(probabilities, 2, explore=True, generator=generator)
+    routing = select_experts(probabilities, 2, exponential(4000, 4))
     assert (routing.experts[:, 0] != routing.experts[:, 1]).all()
     torch.testing.assert_close(routing.weights.sum(-1), torch.ones(4000))
     first = torch.bincount(routing.experts[:, 0], minlength=4) / 4000
     torch.testing.assert_close(first, probabilities[0], atol=0.03, rtol=0)
+    # Without replacement: given that 0 came first, 1 and 2 follow as 2 to 1.
+    second = torch.bincount(routing.experts[routing.experts[:, 0] == 0, 1], minlength=4).float()
+    torch.testing.assert_close(second / second.sum(), torch.tensor([0, 2 / 3, 1 / 3, 0]), atol=0.03, rtol=0)
 
 
 def test_exploring_survives_probabilities_that_underflowed():
-    generator = torch.Generator().manual_seed(0)
-    routing = select_experts(torch.tensor([[1.0, 0.0, 0.0]]).expand(50, 3), 2, explore=True, generator=generator)
+    routing = select_experts(torch.tensor([[1.0, 0.0, 0.0]]).expand(50, 3), 2, exponential(50, 3))
     assert (routing.experts[:, 0] == 0).all()
     assert set(routing.experts[:, 1].tolist()) == {1, 2}
     assert torch.isfinite(routing.weights).all()
 
 
-def test_the_generator_decides_what_training_draws():
+def test_the_draws_decide_and_a_batch_may_be_cut():
     torch.manual_seed(0)
-    router = Router(8, 6, 2).train()
+    router = Router(8, 6, 2)
     condition = torch.randn(50, 8)
-    same = [router(condition, torch.Generator().manual_seed(seed)).experts for seed in (1, 1, 2)]
+    same = [router(condition, exponential(50, 6, seed=seed)).experts for seed in (1, 1, 2)]
     assert torch.equal(same[0], same[1])
     assert not torch.equal(same[0], same[2])
+    draws = exponential(50, 6, seed=1)
+    cut = torch.cat([router(condition[part], draws[part]).experts for part in (slice(0, 20), slice(20, 50))])
+    assert torch.equal(cut, same[0])
 
 
 def random_mixture(experts=4):
@@ -84,6 +92,21 @@ def test_mixture_is_the_weighted_sum_of_the_selected_experts(leading):
     dense = torch.zeros(*leading, 4).scatter(-1, routing.experts, routing.weights)
     expected = (every * dense.view(5, -1, 1, 4)).sum(-1)
     torch.testing.assert_close(mixture(z, routing), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mixture.forward_plain(z, routing), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('top_k', [1, 3])
+@pytest.mark.parametrize('leading', [(6,), (6, 3)], ids=['by sample', 'by token'])
+def test_grouped_experts_give_the_gradients_of_the_plain_loop(leading, top_k):
+    z, grouped, plain = torch.randn(6, 3, 8).double(), random_mixture(5).double(), random_mixture(5).double()
+    probabilities = torch.rand(*leading, 5).double().softmax(-1).requires_grad_()
+    found = []
+    for run in (grouped.forward, plain.forward_plain):
+        x = z.clone().requires_grad_()
+        out = run(x, select_experts(probabilities, top_k, exponential(*leading, 5)))
+        found.append((out, *torch.autograd.grad(out.square().sum(), [x, probabilities, *run.__self__.parameters()])))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_mixture_leaves_unselected_experts_without_gradient():
@@ -147,7 +170,7 @@ def test_training_reaches_every_parameter_and_repeats_by_its_seeds():
     outputs = []
     for _ in range(2):
         torch.manual_seed(5)
-        outputs.append(denoiser(**given, generator=torch.Generator().manual_seed(3)))
+        outputs.append(denoiser(**given, draws=exponential(denoiser.config.layers, 32, 4, seed=3)))
     assert torch.equal(outputs[0].raw, outputs[1].raw)
     balance = sum(r.probabilities.square().mean() for r in outputs[0].routing)
     (outputs[0].raw.square().mean() + balance).backward()
