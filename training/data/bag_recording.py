@@ -56,7 +56,14 @@ class BagRecording(Recording):
         """As in Recording."""
         try:
             with open_bag(self.path) as bag:
-                yield from _read(bag, contract, goal, about, progress)
+                try:
+                    yield from _read(bag, contract, goal, about, progress)
+                except BagProblem as error:
+                    if not bag.torn:
+                        raise
+                    raise BagProblem(f'{error}; {bag.torn}') from error
+                if bag.torn:
+                    raise BagProblem(bag.torn)
         except BagProblem as error:
             raise RecordingProblem(str(error)) from error
 

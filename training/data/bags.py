@@ -6,27 +6,25 @@ Whatever is wrong with a bag becomes a BagProblem, whose message is the reason w
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
 from mode_ros.errors import UserError
 from mode_ros.recording.episode import Episode
+from mode_ros.training.data.mcap import BagReader
 from mode_ros.training.data.memory import give_back
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 _COMPRESSED = '.zstd'
 # How much of each end of a file goes into its key: headers and indices, which no two recordings share.
 _KEY_BYTES = 1 << 16
-WINDOW = 10 * 1_000_000_000  # nanoseconds
-# Each one looks through the whole index; a bag of two clocks may seem to last for decades.
-MOST_WINDOWS = 1000
+# Nanoseconds of a recording after which freed memory goes back to the system.
+_GIVE_BACK_EVERY = 10 * 1_000_000_000
 
 
 class BagProblem(Exception):
@@ -36,13 +34,14 @@ class BagProblem(Exception):
 class Bag:
     """An open bag."""
 
-    def __init__(self, reader: Reader, path: Path) -> None:
+    def __init__(self, reader: BagReader, path: Path) -> None:
         self._reader = reader
-        _slim_index(reader)
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self.path = path
         custom = getattr(reader.storage.metadata, 'custom', None)
         self.episode: Episode | None = Episode.from_custom_data(custom, path.name)
+        # Why the bag has less than was recorded, and how much; '' where it is whole.
+        self.torn = _torn(reader)
 
     @property
     def connections(self) -> list[Connection]:
@@ -66,29 +65,17 @@ class Bag:
         """(connection, time of reception in nanoseconds, serialised message) in order; raises BagProblem."""
         if not connections:
             return
+        give_back_at = self.start + _GIVE_BACK_EVERY
         try:
-            for start, stop in self._windows():
-                yield from self._reader.messages(connections, start, stop)
-                give_back()
+            for connection, time, data in self._reader.messages(connections):
+                yield connection, time, data
+                if time >= give_back_at:
+                    give_back()
+                    give_back_at = time + _GIVE_BACK_EVERY
         except BagProblem:
             raise
         except Exception as error:
             raise BagProblem(f'the bag is damaged: {_words(error)}') from error
-
-    def _windows(self) -> Iterator[tuple[int | None, int | None]]:
-        """Spans of time that together are the whole bag.
-
-        rosbags prepares every chunk of an indexed MCAP file that a request could touch; asked for a little at a time,
-        its memory does not grow with the file. Other files have no such index, and are read in one go.
-        """
-        if not all(getattr(part, 'chunks', None) for part in _parts(self._reader)):
-            yield None, None
-            return
-        first, last = self._reader.start_time, self._reader.end_time
-        step = max(WINDOW, (last - first) // MOST_WINDOWS)
-        # The first and the last span are open: metadata may be wrong about where a bag begins and ends.
-        edges = [None, *range(first + step, last, step), None]
-        yield from itertools.pairwise(edges)
 
     def decode(self, data: bytes, kind: str) -> Any:
         """The message with the fields of its definition; raises BagProblem for bytes that are none."""
@@ -100,7 +87,10 @@ class Bag:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Bag]:
-    """The bag at `path`, a folder or a storage file; raises BagProblem where it is truncated, empty or foreign."""
+    """The bag at `path`, a folder or a storage file; raises BagProblem where it is empty, foreign or cannot be read.
+
+    Of a truncated MCAP file, the bag is what can be read; `Bag.torn` says so.
+    """
     reader = _reader(path)
     try:
         try:
@@ -114,27 +104,27 @@ def open_bag(path: Path) -> Iterator[Bag]:
         reader.close()
 
 
-def _slim_index(reader: Reader) -> None:
-    """Drops what rosbags keeps of every chunk of an MCAP file and does not need for reading messages.
+def _torn(reader: BagReader) -> str:
+    """Which files end too early, and how much of the bag can be read, in words; '' for a whole bag."""
+    torn = [file for file in reader.files if getattr(file, 'torn', False)]
+    if not torn:
+        return ''
+    names = ', '.join(Path(file.path).name for file in torn)
+    whole = [file for file in reader.files if file not in torn]
+    count = sum(file.readable for file in torn) + sum(file.metadata.message_count for file in whole)
+    first = min(file.metadata.start_time for file in reader.files)
+    seconds = (max(file.metadata.end_time for file in reader.files) - first) / 1e9
+    if reader.storage in torn:  # a file alone: nothing says how long it was
+        return f'the end of {names} is missing; {count} messages of {seconds:.1f} s could be read'
+    return (
+        f'the end of {names} is missing; {count} of {reader.message_count} messages could be read, '
+        f'{seconds:.1f} of {reader.duration / 1e9:.1f} s'
+    )
 
-    A raw camera fills a chunk with one or two images: after ten minutes the index is larger than the images at work.
-    """
-    alike: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
-    nothing: dict[int, int] = {}
-    for part in _parts(reader):
-        chunks: list[Any] = getattr(part, 'chunks', [])
-        for number, chunk in enumerate(chunks):
-            counts = alike.setdefault(tuple(chunk.channel_count.items()), chunk.channel_count)
-            chunks[number] = chunk._replace(message_index_offsets=nothing, channel_count=counts)
 
-
-def _parts(reader: Reader) -> list[Any]:
-    return list(getattr(reader.storage, 'storages', [reader.storage]))
-
-
-def _reader(path: Path) -> Reader:
+def _reader(path: Path) -> BagReader:
     try:
-        reader = Reader(_storage(path))
+        reader = BagReader(_storage(path))
         reader.open()
     except BagProblem:
         raise

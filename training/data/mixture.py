@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from mode_ros.errors import UserError
-from mode_ros.policy.config import Normalization, explain
+from mode_ros.policy.config import Normalization
 from mode_ros.policy.normalization import Normalizer, build_normalizer, build_state_normalizer
+from mode_ros.settings import load_settings
 from mode_ros.training.data.dataset import Dataset, Sample, open_dataset
 
 
@@ -44,12 +44,7 @@ class MixtureConfig(BaseModel):
 
 def load_mixture_config(path: Path | str) -> MixtureConfig:
     """Reads a mixture; UserError names the file and every key that does not fit."""
-    try:
-        return MixtureConfig.model_validate(yaml.safe_load(Path(path).read_text(encoding='utf-8')))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f'The mixture {path} cannot be read: {error}.') from error
-    except ValidationError as error:
-        raise UserError(f'The mixture {path} does not fit: {explain(error)}.') from error
+    return load_settings(path, MixtureConfig, 'The mixture')
 
 
 class Mixture:

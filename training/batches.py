@@ -1,0 +1,249 @@
+"""Batches for training: which moments, how they are shifted, and everything in the network's numbers.
+
+The batch of a step is decided by the seed and the step's number alone. So a training that goes on sees what it would
+have seen, and processes that share a batch agree on it without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.language import TextEncoder, normalize_sentence
+from mode_ros.policy.normalization import Normalizer, build_normalizer, build_state_normalizer
+from mode_ros.training.data.dataset import Dataset, Sample
+from mode_ros.training.loss import Draws, log_logistic_sigmas
+from mode_ros.training.settings import DataSettings, LossSettings
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """b samples as the network takes them."""
+
+    images: tuple[Tensor, ...]  # uint8 [b, 3, H, W] by camera, channels last in memory
+    state: Tensor | None  # [b, S], normalised
+    goal: Tensor  # [b, goal_dim], zero where the goal was dropped
+    actions: Tensor  # [b, A, d], normalised
+    padding: Tensor  # [b, A], bool
+    draws: Draws
+    moments: tuple[tuple[int, int], ...]  # which data set, and its frame: to name a batch that goes wrong
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device, non_blocking=True)
+
+        return replace(
+            self,
+            images=tuple(map(move, self.images)),
+            state=None if self.state is None else move(self.state),
+            goal=move(self.goal),
+            actions=move(self.actions),
+            padding=move(self.padding),
+            draws=Draws(*map(move, self.draws)),
+        )
+
+
+def held_out_episodes(tasks: Sequence[int], share: float, seed: int) -> NDArray[np.bool_]:
+    """Which episodes are kept for validation, [episodes]: about `share` of each task's.
+
+    tasks: each episode's task. A task with two episodes or more gives at least one and keeps at least one.
+    """
+    held = np.zeros(len(tasks), bool)
+    for task in sorted(set(tasks)):
+        episodes = np.flatnonzero(np.asarray(tasks) == task)
+        count = round(share * len(episodes))
+        if share > 0 and len(episodes) > 1:
+            count = min(max(count, 1), len(episodes) - 1)
+        held[np.random.default_rng((seed, task)).permutation(episodes)[:count]] = True
+    return held
+
+
+def shift_images(images: NDArray[np.uint8], offsets: Indices) -> NDArray[np.uint8]:
+    """Each image moved by its own whole number of pixels, its edge repeated. images: [b, H, W, 3]; offsets: [b, 2]."""
+    height, width = images.shape[1:3]
+    rows = np.clip(np.arange(height) + offsets[:, :1], 0, height - 1)
+    columns = np.clip(np.arange(width) + offsets[:, 1:], 0, width - 1)
+    shifted = np.empty_like(images)
+    for image, row, column, target in zip(images, rows, columns, shifted, strict=True):
+        np.take(image[row], column, axis=1, out=target)
+    return shifted
+
+
+class Source:
+    """The data sets of a training, each normalised on its own, split into what is learnt and what is held out."""
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        weights: Sequence[float],
+        config: PolicyConfig,
+        encoder: TextEncoder,
+        settings: DataSettings,
+        seed: int,
+    ) -> None:
+        """weights: each data set's share of the samples; seed: decides the held-out episodes and every batch."""
+        self.datasets, self.config, self.seed = list(datasets), config, seed
+        self._weights = np.asarray(weights, np.float64) / np.sum(weights)
+        self._goals = _embed_goals(self.datasets, encoder)
+        self._actions = [build_normalizer(data.statistics.action, config.action_normalization) for data in datasets]
+        self._states = [
+            build_state_normalizer(data.statistics.state, config.state_streams, config.state_normalization)
+            for data in datasets
+        ]
+        self._columns = [_columns(data, config.state_streams) for data in datasets]
+        self._shifts = [
+            round(settings.shift.get(camera.name, settings.default_shift) * camera.width) for camera in config.cameras
+        ]
+        self.held_out = [held_out_episodes(_tasks(data), settings.validation_share, seed) for data in datasets]
+        self._learnt = [_frames(data, ~held) for data, held in zip(datasets, self.held_out, strict=True)]
+
+    @property
+    def frames(self) -> int:
+        """Moments that are learnt from."""
+        return sum(map(len, self._learnt))
+
+    def batch(self, step: int, size: int, rows: slice, loss: LossSettings) -> Batch:
+        """Rows of the batch of a step, with random shifts and dropped goals; size: of the whole batch."""
+        generator = np.random.default_rng((self.seed, step))
+        which = generator.choice(len(self.datasets), size, p=self._weights)
+        frames = np.array([self._learnt[data][int(generator.integers(len(self._learnt[data])))] for data in which])
+        offsets = [generator.integers(-shift, shift + 1, (size, 2)) for shift in self._shifts]
+        draws = self._draws(size, loss, torch.Generator().manual_seed(int(generator.integers(2**62))))
+        return self._assemble(which[rows], frames[rows], [each[rows] for each in offsets], draws.rows(rows))
+
+    def validation(self, count: int) -> list[tuple[int, int]]:
+        """At most `count` held-out moments (data set, frame), evenly from all tasks; always the same."""
+        by_task = []
+        for number, (data, held) in enumerate(zip(self.datasets, self.held_out, strict=True)):
+            frames = _frames(data, held)
+            by_task += [
+                [(number, int(frame)) for frame in frames[data.task_index[frames] == task]]
+                for task in np.unique(data.task_index[frames])
+            ]
+        if not by_task:
+            return []
+        each = max(count // len(by_task), 1)
+        picked = []
+        for moments in by_task:
+            at = np.unique(np.linspace(0, len(moments) - 1, min(each, len(moments))).round().astype(int))
+            picked += [moments[index] for index in at]
+        return picked
+
+    def moments(self, moments: Sequence[tuple[int, int]], loss: LossSettings) -> Batch:
+        """Given moments as they are: not shifted, no goal dropped, with draws that are always the same."""
+        which, frames = (np.array(column, np.int64) for column in zip(*moments, strict=True))
+        offsets = [np.zeros((len(which), 2), np.int64) for _ in self._shifts]
+        draws = self._draws(len(which), loss, torch.Generator().manual_seed(self.seed))
+        kept = torch.zeros_like(draws.without_goal)
+        return self._assemble(which, frames, offsets, draws._replace(without_goal=kept))
+
+    def action_units(self, moments: Sequence[tuple[int, int]], actions: Tensor) -> NDArray[np.float64]:
+        """Normalised actions [b, A, d] of these moments in the robot's units."""
+        return np.stack(
+            [
+                self._actions[data].unnormalize(chunk.numpy())
+                for (data, _), chunk in zip(moments, actions.cpu(), strict=True)
+            ]
+        )
+
+    def describe(self, moments: Sequence[tuple[int, int]], most: int = 8) -> str:
+        """Moments in words a person can look up."""
+        words = []
+        for number, frame in moments[:most]:
+            data = self.datasets[number]
+            episode = int(np.searchsorted(data.episode_starts, frame, side='right')) - 1
+            words.append(f'frame {frame - int(data.episode_starts[episode])} of episode {episode} in {data.files.root}')
+        rest = len(moments) - most
+        return ', '.join(words) + (f' and {rest} more' if rest > 0 else '')
+
+    def _draws(self, size: int, loss: LossSettings, generator: torch.Generator) -> Draws:
+        network = self.config.denoiser
+        return Draws(
+            log_logistic_sigmas(
+                torch.rand(size, dtype=torch.float64, generator=generator), self.config.diffusion, loss.sigma_scale
+            ),
+            torch.randn(size, network.chunk_length, network.action_dim, generator=generator),
+            torch.empty(network.layers, size, network.experts).exponential_(generator=generator),
+            torch.rand(size, generator=generator) < loss.goal_dropout,
+        )
+
+    def _assemble(self, which: Indices, frames: Indices, offsets: Sequence[Indices], draws: Draws) -> Batch:
+        images = [np.empty((len(which), c.height, c.width, 3), np.uint8) for c in self.config.cameras]
+        network = self.config.denoiser
+        state = np.empty((len(which), network.state_dim), np.float32)
+        actions = np.empty((len(which), network.chunk_length, network.action_dim), np.float32)
+        padding = np.empty(actions.shape[:2], bool)
+        goal = torch.empty(len(which), network.goal_dim)
+        for number in np.unique(which):
+            at = np.flatnonzero(which == number)
+            sample = self.datasets[number].batch(frames[at])
+            for camera, target in zip(self.config.cameras, images, strict=True):
+                target[at] = sample.images[camera.name]
+            state[at], actions[at] = self._normalize(int(number), sample)
+            padding[at] = sample.padding
+            goal[torch.from_numpy(at)] = torch.stack([self._goals[normalize_sentence(text)] for text in sample.goal])
+        shifted = [shift_images(each, by) if by.any() else each for each, by in zip(images, offsets, strict=True)]
+        return Batch(
+            images=tuple(torch.from_numpy(each).permute(0, 3, 1, 2) for each in shifted),
+            state=torch.from_numpy(state) if network.state_dim else None,
+            goal=goal.masked_fill(draws.without_goal[:, None], 0.0),
+            actions=torch.from_numpy(actions),
+            padding=torch.from_numpy(padding),
+            draws=draws,
+            moments=tuple((int(data), int(frame)) for data, frame in zip(which, frames, strict=True)),
+        )
+
+    def _normalize(self, number: int, sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        normalizer: Normalizer | None = self._states[number]
+        state = sample.state[:, self._columns[number]]
+        return state if normalizer is None else normalizer.normalize(state), self._actions[number].normalize(
+            sample.actions
+        )
+
+
+def ahead(source: Source, parts: Iterator[tuple[int, slice]], size: int, loss: LossSettings) -> Iterator[Batch]:
+    """The batches of (step, rows), each made in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1, 'batches') as pool:
+        waiting = None
+        for step, rows in parts:
+            coming = pool.submit(source.batch, step, size, rows, loss)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _embed_goals(datasets: Sequence[Dataset], encoder: TextEncoder) -> Mapping[str, Tensor]:
+    sentences = sorted({normalize_sentence(goal) for data in datasets for goal in data.goals})
+    return dict(zip(sentences, encoder.encode(sentences), strict=True))
+
+
+def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
+    """Where the wanted streams are in the data set's state vector, in their order."""
+    starts, at = {}, 0
+    for name, size in data.streams.items():
+        starts[name] = np.arange(at, at + size)
+        at += size
+    return np.concatenate([starts[name] for name in streams]) if streams else np.zeros(0, np.int64)
+
+
+def _tasks(data: Dataset) -> list[int]:
+    return [int(data.task_index[start]) for start in data.episode_starts]
+
+
+def _frames(data: Dataset, episodes: NDArray[np.bool_]) -> Indices:
+    ends = np.append(data.episode_starts[1:], len(data))
+    chosen = [np.arange(data.episode_starts[i], ends[i]) for i in np.flatnonzero(episodes)]
+    return np.concatenate(chosen) if chosen else np.zeros(0, np.int64)

@@ -1,0 +1,70 @@
+"""What MoDE is trained on: denoising at random noise levels (EDM), and an even use of the experts.
+
+Randomness is handed in: a step's draws belong to the whole batch, and whoever computes a part of it takes its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.diffusion import scalings
+from mode_ros.policy.routing import Routing
+
+# [E] → [E]: the mean over all processes.
+MeanOverAll = Callable[[Tensor], Tensor]
+
+
+def log_logistic_sigmas(uniform: Tensor, config: DiffusionConfig, scale: float) -> Tensor:
+    """Noise levels of a log-logistic with location ln σ_data, cut to [σ_min, σ_max], from uniform numbers in [0, 1)."""
+    location = math.log(config.sigma_data)
+    low, high = (
+        1 / (1 + math.exp(-(math.log(sigma) - location) / scale)) for sigma in (config.sigma_min, config.sigma_max)
+    )
+    share = (low + (high - low) * uniform.double()).clamp(low, high)
+    sigmas = torch.exp(location + scale * torch.logit(share)).float()
+    return sigmas.clamp(config.sigma_min, config.sigma_max)
+
+
+class Draws(NamedTuple):
+    """The randomness of one step, on the CPU; B is the whole batch."""
+
+    sigma: Tensor  # [B]
+    noise: Tensor  # [B, A, d], standard normal
+    experts: Tensor  # [L, B, E], exponential, for select_experts
+    without_goal: Tensor  # [B], bool
+
+    def rows(self, rows: slice) -> Draws:
+        """A part of the batch."""
+        return Draws(self.sigma[rows], self.noise[rows], self.experts[:, rows], self.without_goal[rows])
+
+
+def denoising_error(raw: Tensor, actions: Tensor, noisy: Tensor, sigma: Tensor, sigma_data: float) -> Tensor:
+    """(F − (a − c_skip·x)/c_out)², each [B, A, d]; sigma: [B]."""
+    c = scalings(sigma.view(-1, 1, 1), sigma_data)
+    return (raw.float() - (actions - c.skip * noisy) / c.out) ** 2
+
+
+def expert_shares(routing: Routing) -> Tensor:
+    """f: the share of selections that went to each expert, [E], summing to 1."""
+    counts = torch.bincount(routing.experts.flatten(), minlength=routing.probabilities.shape[-1])
+    return counts / counts.sum()
+
+
+def balancing_loss(routings: Sequence[Routing], over_all: MeanOverAll = lambda shares: shares) -> Tensor:
+    """Load balancing, E·Σ f·p, the mean over layers: 1 when the experts share evenly, up to E when one does it all.
+
+    f: as expert_shares; p: the mean probabilities; both over the batch. over_all makes f the share in all processes, so
+    that the mean of the processes' losses is the loss of the whole batch.
+    """
+    losses = []
+    for routing in routings:
+        experts = routing.probabilities.shape[-1]
+        mean = routing.probabilities.flatten(0, -2).mean(0)
+        losses.append(experts * (over_all(expert_shares(routing)) * mean).sum())
+    return torch.stack(losses).mean()

@@ -1,0 +1,56 @@
+"""The network and its losses as one module, which is what several processes share the gradients of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mode_ros.policy.diffusion import scalings
+from mode_ros.policy.images import normalize_images
+from mode_ros.policy.network import PolicyNetwork
+from mode_ros.training.batches import Batch
+from mode_ros.training.loss import balancing_loss, denoising_error, expert_shares
+from mode_ros.training.settings import LossSettings
+
+
+class Losses(NamedTuple):
+    """What one part of a batch gives, all without units."""
+
+    total: Tensor  # scalar, to be minimised
+    denoising: Tensor  # scalar
+    balancing: Tensor  # scalar, 1 when the experts share evenly
+    shares: Tensor  # [L, E], how much each expert was used
+
+
+class Objective(nn.Module):
+    """PolicyNetwork in, Losses out."""
+
+    def __init__(self, network: PolicyNetwork, settings: LossSettings) -> None:
+        super().__init__()
+        self.network = network
+        self._settings = settings
+        self.over_all: Callable[[Tensor], Tensor] = lambda shares: shares
+        """The mean over all processes, [E] → [E]."""
+
+    def forward(self, batch: Batch) -> Losses:
+        """batch: on the network's device."""
+        config = self.network.config
+        images = [normalize_images(each).contiguous(memory_format=torch.channels_last) for each in batch.images]
+        features = self.network.encode_images(images, batch.goal)
+        sigma, noise = batch.draws.sigma, batch.draws.noise
+        noisy = batch.actions + sigma.view(-1, 1, 1) * noise
+        into = scalings(sigma.view(-1, 1, 1), config.diffusion.sigma_data).into
+        draws = batch.draws.experts if self.training else None
+        found = self.network.denoiser(into * noisy, sigma, batch.goal, features, batch.state, draws)
+        error = denoising_error(found.raw, batch.actions, noisy, sigma, config.diffusion.sigma_data)
+        if self._settings.padding == 'mask':
+            kept = (~batch.padding).unsqueeze(-1).expand_as(error)
+            denoising = (error * kept).sum() / kept.sum().clamp_min(1)
+        else:
+            denoising = error.mean()
+        balancing = balancing_loss(found.routing, self.over_all)
+        shares = torch.stack([expert_shares(routing) for routing in found.routing])
+        return Losses(denoising + self._settings.balancing * balancing, denoising.detach(), balancing.detach(), shares)

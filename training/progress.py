@@ -1,0 +1,91 @@
+"""What a training says of itself while it runs: a line for people, TensorBoard, and a log for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+LOG = 'log.jsonl'
+
+
+class Progress:
+    """One training's output. Times come from `clock`, in seconds."""
+
+    def __init__(self, out: Path, steps: int, batch_size: int, clock: Callable[[], float] = time.monotonic) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        self._steps, self._batch_size, self._clock = steps, batch_size, clock
+        self._board = SummaryWriter(str(out / 'tensorboard'))
+        self._log = (out / LOG).open('a', encoding='utf-8')
+        self._terminal = sys.stdout.isatty()
+        self._since: tuple[int, float] | None = None
+        self._validated = ''
+
+    def begin(self, step: int) -> None:
+        """Steps are counted from here."""
+        self._since = (step, self._clock())
+
+    def show(self, step: int, values: Mapping[str, float]) -> None:
+        """After `step` steps in all; values: by name, of the steps since the last time."""
+        begun, at = self._since or (step, self._clock())
+        now = self._clock()
+        rate = (step - begun) / max(now - at, 1e-9)
+        self._since = (step, now)
+        self.record(step, 'step', {**values, 'steps_per_second': rate})
+        left = (self._steps - step) / rate if rate else 0.0
+        line = (
+            f'step {step}/{self._steps} | {rate:.2f} steps/s, {rate * self._batch_size:.0f} samples/s | '
+            f'{_duration(left)} left | loss {values["denoising"]:.4f}{self._validated}'
+        )
+        if self._terminal:
+            print(f'\r\x1b[K{line}', end='', flush=True)
+        else:
+            print(line, flush=True)
+
+    def validated(self, step: int, error: float, values: Mapping[str, float]) -> None:
+        """A validation's error, which the line repeats, and what else it found."""
+        self._validated = f' | validation {error:.4f}'
+        self.record(step, 'validation', {'error': error, **values})
+        if self._since is not None:  # the next line's rate is that of training alone
+            self._since = (step, self._clock())
+
+    def record(self, step: int, kind: str, values: Mapping[str, Any]) -> None:
+        """To TensorBoard (numbers) and the log (all)."""
+        self._log.write(json.dumps({'step': step, 'kind': kind, **values}) + '\n')
+        self._log.flush()
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                self._board.add_scalar(f'{kind}/{name}', value, step)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        print(f'\r\x1b[K{text}' if self._terminal else text, flush=True)
+
+    def close(self) -> None:
+        if self._terminal:
+            print()
+        self._board.close()
+        self._log.close()
+
+
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """Every line of a training's log; what a resumed training repeated counts once, the last time."""
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for line in (out / LOG).read_text(encoding='utf-8').splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # cut short by a kill
+            continue
+        found[entry['step'], entry['kind']] = entry
+    return [found[key] for key in sorted(found)]
+
+
+def _duration(seconds: float) -> str:
+    minutes, _ = divmod(round(seconds), 60)
+    return (
+        f'{minutes // 60} h {minutes % 60:02d} min' if minutes >= 60 else f'{minutes} min {round(seconds) % 60:02d} s'
+    )

@@ -1,0 +1,206 @@
+"""What a training is told: one YAML file, validated as a whole before anything starts.
+
+Any key can be given on the command line in its place, as `optimizer.learning_rate=3e-4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mode_ros.errors import UserError
+from mode_ros.policy.config import DiffusionConfig, ImageEncoderConfig, Normalization, TextEncoderConfig
+from mode_ros.settings import read_text, read_values, read_yaml
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra='forbid', protected_namespaces=())
+
+
+class DataSettings(_Settings):
+    """Which demonstrations, and how they are shown."""
+
+    path: str = Field(default='', description='folder of a data set, as `mode_ros convert` writes it')
+    mixture: str = Field(default='', description='instead of path: a YAML file of several data sets with weights')
+    cache: str | None = Field(default=None, description='folder of decoded pictures; by default inside the data set')
+    validation_share: Share = Field(default=0.1, description="share of each task's episodes that are held out")
+    shift: Mapping[str, float] = Field(
+        default_factory=lambda: {'wrist': 4 / 224},
+        description='largest random shift of a camera by name, as a share of the image; others have default_shift',
+    )
+    default_shift: float = Field(default=10 / 224, ge=0, lt=0.5, description='as shift, for cameras it does not name')
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> DataSettings:
+        if bool(self.path) == bool(self.mixture):
+            raise ValueError('give either path, a data set, or mixture, a file that lists several')
+        wrong = {name: shift for name, shift in self.shift.items() if not 0 <= shift < 0.5}
+        if wrong:
+            raise ValueError(f'shift must lie between 0 and 0.5 of the image, and {wrong} does not')
+        return self
+
+
+class PolicySettings(_Settings):
+    """The network, apart from what the robot contract decides (cameras, action and state sizes)."""
+
+    chunk_length: Count = Field(default=10, description='actions in one chunk (A)')
+    embed_dim: Count = Field(default=256, description='token width (D)')
+    layers: Count = Field(default=6, description='transformer blocks (L)')
+    heads: Count = Field(default=8, description='attention heads (H)')
+    experts: Count = Field(default=4, description='experts in each block (E)')
+    top_k: Count = Field(default=2, description='experts used per token (k)')
+    attention_dropout: Share = 0.3
+    expert_dropout: Share = 0.1
+    states: tuple[str, ...] | Literal['all'] = Field(
+        default=(), description="the contract's state streams that the policy sees; a robot without cameras: all"
+    )
+    image_encoder: ImageEncoderConfig = ImageEncoderConfig()
+    imagenet_weights: str = Field(default='', description="file of torchvision's ImageNet weights to start from")
+    text_encoder: TextEncoderConfig = TextEncoderConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    action_normalization: Normalization = 'min_max'
+    state_normalization: Normalization = 'mean_std'
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> PolicySettings:
+        if self.top_k > self.experts:
+            raise ValueError(f'top_k is {self.top_k}, but there are only {self.experts} experts: lower top_k')
+        if self.embed_dim % self.heads:
+            raise ValueError(f'embed_dim {self.embed_dim} cannot be divided into {self.heads} heads')
+        return self
+
+
+class LossSettings(_Settings):
+    """What is minimised (MoDE, sections 3.1 and 3.2)."""
+
+    balancing: float = Field(default=0.01, ge=0, le=1, description='weight of the load-balancing loss (gamma)')
+    goal_dropout: Share = Field(default=0.1, description='share of samples that are trained without their goal')
+    sigma_scale: float = Field(default=0.5, gt=0, description='scale of the log-logistic noise levels')
+    padding: Literal['hold', 'mask'] = Field(
+        default='hold', description='after the end of a demonstration: learn to stand still, or do not learn'
+    )
+
+
+class OptimizerSettings(_Settings):
+    """AdamW, and how its learning rate goes: warm-up, hold, cosine."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.05, ge=0, description='on matrices; not on biases, gains and positions')
+    clip: float = Field(default=1.0, gt=0, description='largest norm of the gradient')
+    warmup: Share = Field(default=0.02, description='share of the steps in which the rate rises')
+    warmup_from: float = Field(default=0.1, gt=0, le=1, description='where it starts, relative to learning_rate')
+    hold: Share = Field(default=0.08, description='share of the steps at learning_rate')
+    final: float = Field(default=1e-6, gt=0, le=1, description='where the cosine ends, relative to learning_rate')
+    ema_decay: Share = Field(default=0.999, description='of the averaged weights, which are what is kept')
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> OptimizerSettings:
+        if self.warmup + self.hold >= 1:
+            raise ValueError(f'warmup {self.warmup} and hold {self.hold} leave no step for the decay')
+        return self
+
+
+class StartSettings(_Settings):
+    """Fine-tuning: where the weights come from."""
+
+    checkpoint: str = Field(default='', description='a checkpoint folder, also an imported one; empty: random weights')
+    freeze_routers: bool = Field(default=False, description='keep its routing, as published for fine-tuning')
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> StartSettings:
+        if self.freeze_routers and not self.checkpoint:
+            raise ValueError('freeze_routers keeps the routing of a checkpoint, and none is given')
+        return self
+
+
+class RunSettings(_Settings):
+    """How long, how much at once, and what is written when."""
+
+    steps: Count = Field(default=20_000, description='optimiser steps')
+    batch_size: Count = Field(default=64, description='samples per optimiser step, over all processes')
+    accumulate: Count = Field(default=1, description='parts in which a step is computed, one after the other')
+    precision: Literal['float32', 'bfloat16'] = Field(default='float32', description='of products and convolutions')
+    seed: int = Field(default=0, ge=0)
+    log_every: Count = Field(default=20, description='steps')
+    validate_every: Count = Field(default=1000, description='steps')
+    validation_samples: Count = Field(default=256, description='held-out moments, spread over the tasks')
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+    keep: Count = Field(default=2, description='newest checkpoints that are kept, besides the best')
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> RunSettings:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f'batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts')
+        return self
+
+
+class TrainSettings(_Settings):
+    """A whole training."""
+
+    data: DataSettings
+    policy: PolicySettings = PolicySettings()
+    loss: LossSettings = LossSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    start: StartSettings = StartSettings()
+    run: RunSettings = RunSettings()
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> TrainSettings:
+        if self.start.freeze_routers and self.loss.balancing:
+            raise ValueError('frozen routers cannot be balanced: set loss.balancing to 0')
+        return self
+
+    def to_yaml(self) -> str:
+        """Every key with its value, to train the same again."""
+        return yaml.safe_dump(self.model_dump(mode='json'), sort_keys=False)
+
+
+def load_train_settings(path: Path | str, changes: Sequence[str] = ()) -> TrainSettings:
+    """The settings in a YAML file, with changes such as 'run.steps=100' in place of its own.
+
+    Paths of data are relative to the folder one is in. Raises UserError that names each key that does not fit.
+    """
+    what = f'The training {path}'
+    values = read_yaml(read_text(path, 'The training'), what)
+    if not isinstance(values, dict):
+        raise UserError(f'{what} is no mapping; it must have the key data, and may have {_sections()}.')
+    for change in changes:
+        _put(values, change)
+    return read_values(values, TrainSettings, what)
+
+
+def _sections() -> str:
+    return ', '.join(name for name in TrainSettings.model_fields if name != 'data')
+
+
+def _put(values: dict[str, Any], change: str) -> None:
+    """Set the key that `change`, 'a.b=value', names."""
+    key, sign, text = change.partition('=')
+    if not sign or not key:
+        raise UserError(f'{change!r} changes no setting; write a key and its value, as optimizer.learning_rate=3e-4.')
+    place = values
+    *sections, last = key.split('.')
+    for section in sections:
+        below = place.setdefault(section, {})
+        if not isinstance(below, dict):
+            raise UserError(f'{change!r} changes no setting: {section} is {below!r}, and has no keys.')
+        place = below
+    place[last] = _number(read_yaml(text, f'The value of {key}'))
+
+
+def _number(value: Any) -> Any:
+    """YAML takes 3e-4 for a word, because it wants a point and a sign: 3.0e-4."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,95 @@
+"""Checkpoints of a training that goes on: a policy folder that runs as it is, and beside it what continuing needs.
+
+    OUT/training.yaml                  the settings, every key
+    OUT/checkpoints/step_00001000/     a policy (the averaged weights), training.yaml and training_state.pt
+    OUT/best/                          the policy with the smallest validation error so far
+    OUT/policy/                        the policy at the end
+
+Everything is written aside and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from mode_ros.policy.network import PolicyNetwork
+
+CHECKPOINTS, BEST, POLICY, SETTINGS, STATE = 'checkpoints', 'best', 'policy', 'training.yaml', 'training_state.pt'
+_STEP = 'step_'
+
+
+def checkpoints(out: Path) -> list[Path]:
+    """The finished checkpoints, oldest first."""
+    return sorted(path for path in (out / CHECKPOINTS).glob(f'{_STEP}*') if (path / STATE).is_file())
+
+
+def save_snapshot(
+    out: Path, info: CheckpointInfo, average: PolicyNetwork, state: Mapping[str, Any], settings: str, keep: int
+) -> Path:
+    """Write the checkpoint of info.trained_steps and remove all but the `keep` newest; returns its folder.
+
+    Raises UserError when the disk is full; then the earlier ones are as they were.
+    """
+    folder = out / CHECKPOINTS / f'{_STEP}{info.trained_steps:08d}'
+    aside = folder.with_name(f'.{folder.name}.part')
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        save_policy(aside, info, average, settings)
+        torch.save(dict(state), aside / STATE)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise _cannot_write(folder, error) from error
+    for old in checkpoints(out)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def save_policy(folder: Path, info: CheckpointInfo, network: PolicyNetwork, settings: str) -> None:
+    """Write a policy with the settings of its training beside. Raises UserError when the disk is full."""
+    try:
+        save_checkpoint(folder, info, network)
+        (folder / SETTINGS).write_text(settings, encoding='utf-8')
+    except (OSError, RuntimeError) as error:
+        raise _cannot_write(folder, error) from error
+    except Exception as error:  # safetensors has an error of its own for what the disk refuses
+        if type(error).__name__ != 'SafetensorError':
+            raise
+        raise _cannot_write(folder, error) from error
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """What a checkpoint keeps for going on. Raises UserError for one that is damaged."""
+    try:
+        state = torch.load(folder / STATE, map_location='cpu', weights_only=True)
+    except Exception as error:  # a cut file fails in many ways
+        raise UserError(
+            f'{folder / STATE} cannot be read ({str(error).splitlines()[0]}): remove {folder} and go on from the one '
+            'before.'
+        ) from error
+    return dict(state)
+
+
+def load_average(folder: Path) -> tuple[CheckpointInfo, PolicyNetwork]:
+    """The averaged weights of a checkpoint."""
+    return load_checkpoint(folder)
+
+
+def _cannot_write(folder: Path, error: BaseException) -> UserError:
+    # torch and safetensors hide the system's error in a text.
+    full = getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT) or 'No space left' in str(error)
+    free = shutil.disk_usage(folder.parent if folder.parent.exists() else folder.anchor).free / 1e6
+    why = f'the disk is full ({free:.0f} MB free)' if full else f'{type(error).__name__}: {error}'
+    return UserError(
+        f'The checkpoint {folder} could not be written: {why}. The checkpoints before it are whole: make room and go '
+        'on with --resume.'
+    )

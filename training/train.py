@@ -1,0 +1,80 @@
+"""`mode_ros train`: from a YAML file to a checkpoint folder and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mode_ros.errors import UserError
+from mode_ros.paths import share_folder
+from mode_ros.policy.network import PolicyNetwork
+from mode_ros.training.plan import Plan, make_plan
+from mode_ros.training.settings import load_train_settings
+from mode_ros.training.trainer import Stopped, Trainer, make_accelerator, prepare_folder
+
+
+def find_config(name: str) -> Path:
+    """The training file `name`: a path, or the name of one that comes with mode_ros. Raises UserError."""
+    path = Path(name)
+    if path.exists() or path.suffix:
+        return path
+    folder = share_folder() / 'config' / 'train'
+    if not (folder / f'{name}.yaml').exists():
+        known = sorted(each.stem for each in folder.glob('*.yaml'))
+        raise UserError(f'There is no training file {name!r}; give a path, or one of {known}.')
+    return folder / f'{name}.yaml'
+
+
+def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bool, check_only: bool = False) -> str:
+    """Train as `config` with its changes says; returns '' when done, and how to go on when it was interrupted."""
+    settings = load_train_settings(config, changes)
+    accelerator = make_accelerator(settings, cpu)
+    # One process decodes the pictures of a new data set, the others find them.
+    with accelerator.main_process_first():
+        plan = make_plan(settings)
+    if accelerator.is_main_process:
+        print(describe(plan), flush=True)
+        if check_only:
+            return ''
+        prepare_folder(out, settings, resume)
+    if check_only:
+        return ''
+    accelerator.wait_for_everyone()
+    trainer = Trainer(plan, out, accelerator)
+    try:
+        found = trainer.train(resume)
+    except Stopped as stopped:
+        return str(stopped)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise UserError(
+            f'There is not enough memory for a part of {settings.run.batch_size // settings.run.accumulate} samples '
+            f'({error}): raise run.accumulate, which computes a step in more and smaller parts, or lower '
+            'run.batch_size, the image size or policy.embed_dim.'
+        ) from error
+    finally:
+        accelerator.end_training()
+    if accelerator.is_main_process:
+        error_words = '' if found is None else f' Validation error {found.error:.4f}.'
+        print(f'Trained {trainer.step} steps.{error_words} The policy is in {out / "policy"}.')
+    return ''
+
+
+def describe(plan: Plan) -> str:
+    """What will be trained, on what, in a few lines."""
+    with torch.device('meta'):
+        network = PolicyNetwork(plan.config)
+    total = sum(parameter.numel() for parameter in network.parameters())
+    source, settings = plan.source, plan.settings
+    episodes = sum(len(held) for held in source.held_out)
+    held = sum(int(each.sum()) for each in source.held_out)
+    goals = len({goal for data in source.datasets for goal in data.goals})
+    return (
+        f'robot      {plan.contract.robot}: {len(plan.config.cameras)} cameras, {plan.config.denoiser.state_dim} state '
+        f'numbers, {plan.config.denoiser.action_dim} action numbers at {plan.contract.rate:g} Hz\n'
+        f'data       {episodes - held} episodes to learn from ({source.frames} moments), {held} held out, '
+        f'{goals} goals\n'
+        f'network    {total / 1e6:.1f} million weights\n'
+        f'training   {settings.run.steps} steps of {settings.run.batch_size} samples in {settings.run.precision}'
+    )
