@@ -1,4 +1,4 @@
-"""One plain sentence for each Meta-World task, with paraphrases that training never sees."""
+"""Plain sentences for each Meta-World task: some to train with, and some that training never sees."""
 
 import functools
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from mode_ros.sim.names import unknown_name
 
 FILE_NAME = 'instructions.yaml'
 PARAPHRASES = 3
+HELD_OUT = 2
+"""How many of a task's paraphrases, the last, no training sees."""
 
 
 def metaworld_instruction(task: str) -> str:
@@ -20,8 +22,21 @@ def metaworld_instruction(task: str) -> str:
 
 
 def metaworld_paraphrases(task: str) -> tuple[str, ...]:
-    """Three other ways to say it, distinct from all instructions; for tests only. UserError as above."""
+    """Three other ways to say it, distinct from all instructions; see `held_out_instructions`. UserError as above."""
     return _entry(task)[1]
+
+
+def training_instructions(task: str) -> tuple[str, ...]:
+    """What demonstrations are recorded with: the instruction first, then paraphrases; UserError as above."""
+    instruction, paraphrases = _entry(task)
+    return instruction, *paraphrases[:-HELD_OUT]
+
+
+def held_out_instructions(task: str) -> tuple[str, ...]:
+    """The paraphrases that no demonstration is recorded with, to test whether a policy understands the sentence or has
+    learned it by heart; UserError as above.
+    """
+    return _entry(task)[1][-HELD_OUT:]
 
 
 def parse_instructions(document: Any) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -3,7 +3,13 @@ import copy
 import pytest
 
 from mode_ros.errors import UserError
-from mode_ros.sim.instructions import metaworld_instruction, metaworld_paraphrases, parse_instructions
+from mode_ros.sim.instructions import (
+    held_out_instructions,
+    metaworld_instruction,
+    metaworld_paraphrases,
+    parse_instructions,
+    training_instructions,
+)
 
 VALID = {
     'a': {'instruction': 'do a', 'paraphrases': ['a 1', 'a 2', 'a 3']},
@@ -14,6 +20,14 @@ VALID = {
 def test_packaged_sentences():
     assert metaworld_instruction('drawer-open') == 'open the drawer'
     assert len(set(metaworld_paraphrases('drawer-open'))) == 3
+
+
+def test_sentences_are_either_trained_with_or_held_out():
+    for task in ('drawer-open', 'reach'):
+        trained, held_out = training_instructions(task), held_out_instructions(task)
+        assert trained[0] == metaworld_instruction(task)
+        assert trained + held_out == (metaworld_instruction(task), *metaworld_paraphrases(task))
+        assert len(held_out) == 2
 
 
 def test_unknown_task_names_the_nearest():

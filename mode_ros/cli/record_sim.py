@@ -1,0 +1,72 @@
+"""Record demonstrations of simulated tasks: the benchmark's own experts, with an arm that is pushed now and then.
+
+Writes one folder of bags per task, as the recorder would have, much faster than real time. Demonstrations that do not
+succeed are dropped. Run it again after an interruption: what is finished stays. Then type
+
+    mode_ros convert FOLDER/*/ DATASET
+
+Exit status: 0 when every task has its episodes, 3 when one was given up because its expert failed too often, 1 after
+an error, 130 on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = 'record demonstrations of simulated tasks'
+GIVEN_UP = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument('folder', help='gets one folder of bags per task')
+    parser.add_argument(
+        '--tasks', default='metaworld-demo', help='tasks or suites, with commas (default: metaworld-demo, ten tasks)'
+    )
+    parser.add_argument('--simulator', choices=('metaworld', 'libero'), help="default: the suite's, else metaworld")
+    parser.add_argument('--episodes', type=int, default=50, help='successful episodes per task (default: 50)')
+    parser.add_argument(
+        '--seed', type=int, help='of the first episode; the others follow (default: 1000, below is for evaluation)'
+    )
+    parser.add_argument('--robot', help="robot contract (default: that of the simulator's arm)")
+    parser.add_argument('--noise', type=float, default=1.0, help='how much the arm is disturbed; 0: not (default: 1)')
+    parser.add_argument('--jobs', type=int, help='processes (default: one per core)')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Records, and says what failed."""
+    import os
+
+    from mode_ros.errors import UserError
+    from mode_ros.record_sim.run import ROBOTS, choose_tasks, record
+    from mode_ros.record_sim.task_folder import Terms
+    from mode_ros.robots import load_named_contract
+    from mode_ros.sim.demonstrator import Noise
+    from mode_ros.sim.suites import FIRST_TRAINING_SEED
+
+    seed = FIRST_TRAINING_SEED if arguments.seed is None else arguments.seed
+    jobs = len(os.sched_getaffinity(0)) if arguments.jobs is None else arguments.jobs
+    for option, value, least in (('--episodes', arguments.episodes, 1), ('--seed', seed, 0), ('--jobs', jobs, 1)):
+        if value < least:
+            raise UserError(f'{option} {value} is too small; give {least} or more.')
+    Noise().scaled(arguments.noise)  # refuses what cannot be used
+    names = [name.strip() for name in arguments.tasks.split(',') if name.strip()]
+    simulator, tasks = choose_tasks(names, arguments.simulator)
+    text = load_named_contract(arguments.robot or ROBOTS[simulator])[1]
+    terms = [Terms(simulator, task, text, arguments.noise, seed) for task in tasks]
+    target = Path(arguments.folder).expanduser()
+    try:
+        outcome = record(target, terms, arguments.episodes, jobs)
+    except KeyboardInterrupt:
+        print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
+        raise
+    counted = f'{outcome.recorded} new episodes, {outcome.total} in all, of {len(tasks)} task{"s"[: len(tasks) > 1]}'
+    print(f'{target}: {counted}; next: mode_ros convert {target}/*/ DATASET')
+    if outcome.failed:
+        listed = ', '.join(f'{task} {count}' for task, count in outcome.failed.items())
+        print(f'dropped without success: {listed}', file=sys.stderr)
+    for task in outcome.given_up:
+        print(f'given up: {task}, whose expert failed too often; try less --noise', file=sys.stderr)
+    return GIVEN_UP if outcome.given_up else 0

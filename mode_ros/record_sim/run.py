@@ -1,0 +1,232 @@
+"""Records demonstrations of many tasks in several processes, and goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import errno
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mode_ros.control.contract import parse_contract
+from mode_ros.errors import UserError
+from mode_ros.record_sim.session import check_fits, demonstrate
+from mode_ros.record_sim.task_folder import TaskFolder, Terms, partial_episode
+from mode_ros.record_sim.wire import Wire
+from mode_ros.recording.bag import Bag
+from mode_ros.recording.episode import Episode, absolute_topic
+from mode_ros.recording.topics import recorded_topics
+from mode_ros.sim.demonstrator import Noise
+from mode_ros.sim.factory import list_tasks, make_simulator
+from mode_ros.sim.instructions import training_instructions
+from mode_ros.sim.names import unknown_name
+from mode_ros.sim.simulator import Simulator
+from mode_ros.sim.suites import SUITES, suite_tasks
+
+ROBOTS = {'metaworld': 'metaworld_sawyer', 'libero': 'libero_panda'}
+"""The contract of each simulator's robot, in config/robots."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did. recorded: new episodes; total: episodes in all folders; failed: seeds without success, by task,
+    earlier runs included; given_up: tasks that have failed too often.
+    """
+
+    recorded: int
+    total: int
+    failed: dict[str, int]
+    given_up: tuple[str, ...]
+
+
+def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """The simulator and its tasks, from names of tasks and suites; without a suite, `simulator` or Meta-World.
+
+    Raises UserError for an unknown name, and where a suite belongs to another simulator.
+    """
+    chosen: list[str] = []
+    for name in names:
+        if name not in SUITES:
+            continue
+        theirs = suite_tasks(name)[0]
+        if simulator not in (None, theirs):
+            raise UserError(f'The suite {name!r} is of {theirs}, not of {simulator}; record them one after the other.')
+        simulator = theirs
+    simulator = simulator or 'metaworld'
+    for name in names:
+        chosen += suite_tasks(name)[1] if name in SUITES else (_known_task(simulator, name),)
+    if not chosen:
+        raise UserError('No task is given; name tasks, or a suite of ' + ', '.join(SUITES) + '.')
+    return simulator, tuple(dict.fromkeys(chosen))
+
+
+def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int) -> Outcome:
+    """Records until each task has `episodes` episodes in its folder in `out`. jobs: processes.
+
+    Raises UserError for folders that cannot be used, a contract of another robot, and tasks without an expert. What is
+    finished is kept then, too.
+    """
+    with contextlib.ExitStack() as stack, _disk():
+        folders = [stack.enter_context(contextlib.closing(TaskFolder(out, each))) for each in terms]
+        before = sum(len(folder.finished) for folder in folders)
+        wanted = sum(max(0, episodes - len(folder.finished)) for folder in folders)
+        with tqdm(total=wanted, desc='record-sim', unit='episode', disable=not wanted) as bar:
+            way = _in_processes if jobs > 1 and wanted > 1 else _here
+            for folder, seed, success in stack.enter_context(contextlib.closing(way(folders, episodes, jobs))):
+                folder.take(seed, success)
+                bar.update(success)
+                bar.set_postfix_str(f'{sum(len(each.failed) for each in folders)} failed, {folder.terms.task}')
+        total = sum(len(folder.finished) for folder in folders)
+        failed = {folder.terms.task: len(folder.failed) for folder in folders if folder.failed}
+        given_up = tuple(folder.terms.task for folder in folders if folder.is_given_up(episodes))
+        return Outcome(total - before, total, failed, given_up)
+
+
+def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int) -> bool:
+    """Records the demonstration of one seed into the task's folder `root`; False, and nothing there, when it failed."""
+    contract = parse_contract(terms.contract, 'of the demonstrations')
+    goals = training_instructions(terms.task) if terms.simulator == 'metaworld' else (simulator.instruction,)
+    goal = goals[seed % len(goals)]
+    partial = partial_episode(root, seed - terms.seed)
+    bag = Bag(partial.bag)
+    try:
+        wire, types = Wire(), {}
+        for topic in recorded_topics(contract):
+            types[topic.name] = topic.type
+            bag.add(absolute_topic(topic.name), topic.type, topic.latched)
+
+        def write(topic: str, now: int, message: Any) -> None:
+            bag.write(absolute_topic(topic), now, wire.encode(message, types[topic]))
+
+        result = demonstrate(simulator, contract, goal, seed, Noise().scaled(terms.noise), write)
+        if result.success:
+            bag.close(Episode(terms.contract, goal, success=True).to_custom_data())
+            partial.complete()
+            return True
+    except BaseException:
+        bag.abort()
+        partial.remove()
+        raise
+    bag.abort()
+    partial.remove()
+    return False
+
+
+def _known_task(simulator: str, name: str) -> str:
+    """The task as `list_tasks` calls it."""
+    known = list_tasks(simulator)
+    suite, _, index = name.partition('/')
+    if index.isdecimal():
+        within = [task for task in known if task.startswith(f'{suite}/')]
+        if int(index) < len(within):
+            return within[int(index)]
+    name = name.removesuffix('-v3')
+    if name not in known:
+        raise unknown_name(f'task or suite of {simulator}', name, (*known, *SUITES))
+    return name
+
+
+Ended = Generator[tuple[TaskFolder, int, bool], None, None]
+
+
+def _here(folders: Sequence[TaskFolder], episodes: int, jobs: int) -> Ended:
+    with _Stage() as stage:
+        for folder in folders:
+            while (seed := folder.next_seed(episodes)) is not None:
+                yield folder, seed, stage.record(folder.terms, folder.root, seed)
+
+
+def _in_processes(folders: Sequence[TaskFolder], episodes: int, jobs: int) -> Ended:
+    # A forked child would inherit the locks of the parent's threads, and its OpenGL.
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'), _begin_worker)
+    running: dict[concurrent.futures.Future[bool], tuple[TaskFolder, int]] = {}
+    try:
+        while True:
+            # Task after task, and no queue: a process seldom has to set up another simulator.
+            for folder in folders:
+                while len(running) < jobs and (seed := folder.next_seed(episodes)) is not None:
+                    running[pool.submit(_work, folder.terms, folder.root, seed)] = folder, seed
+            if not running:
+                return
+            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                folder, seed = running.pop(future)
+                yield folder, seed, future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            'A recording process was killed, most likely for lack of memory. What is finished is kept: '
+            'type the same command again, with a smaller --jobs.'
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Stage:
+    """The simulator of the task that is being recorded."""
+
+    def __init__(self) -> None:
+        self._simulator: Simulator | None = None
+        self._terms: Terms | None = None
+
+    def record(self, terms: Terms, root: Path, seed: int) -> bool:
+        if self._simulator is None or terms != self._terms:
+            self.close()
+            contract = parse_contract(terms.contract, 'of the demonstrations')
+            self._simulator = make_simulator(terms.simulator, terms.task, contract.period_seconds)
+            self._terms = terms
+            check_fits(contract, self._simulator)
+        return record_episode(self._simulator, terms, root, seed)
+
+    def close(self) -> None:
+        if self._simulator is not None:
+            self._simulator.close()
+            self._simulator = None
+
+    def __enter__(self) -> _Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# In a worker process.
+_stage = _Stage()
+
+
+def _begin_worker() -> None:
+    # Ctrl-C reaches every process of the terminal; the parent lets what is running end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(terms: Terms, root: Path, seed: int) -> bool:
+    return _stage.record(terms, root, seed)
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            'The disk is full. What is finished is kept: free some space and type the same command again.'
+        ) from error

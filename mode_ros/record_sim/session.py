@@ -1,0 +1,150 @@
+"""One demonstration: what a simulator, a controller and a recorder that run as nodes would have done together.
+
+Time is the simulation's own. In each control period everything is observed first and stamped with the period's
+beginning, then the command is given under the same time, and then the simulation steps through the period. So the
+frame that the converter makes of an observation has the very command that the demonstrator gave when seeing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from std_msgs.msg import Bool, String
+
+from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.takeover import TeleopCommand
+from mode_ros.errors import UserError
+from mode_ros.messages.commands import encode_command
+from mode_ros.messages.images import encode_compressed_image, encode_image
+from mode_ros.messages.states import decode_state, encode_joint_state, encode_pose
+from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
+from mode_ros.sim.demonstrator import Demonstrator, Noise
+from mode_ros.sim.simulator import Simulator
+
+# Stamps of zero mean 'not stamped', so a simulation begins later (nanoseconds).
+START = NANOSECONDS
+
+# A demonstration goes on for so many control periods after its success: that the arm stays there is part of the task.
+PERIODS_AFTER_SUCCESS = 10
+
+FRAME = 'world'
+
+Write = Callable[[str, int, Any], None]
+"""Takes a topic by the contract's name, the time of reception in nanoseconds, and a ROS message."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a demonstration ended. periods: control periods with a command; success: within the task's time limit."""
+
+    periods: int
+    success: bool
+
+
+def check_fits(contract: Contract, simulator: Simulator) -> None:
+    """Raises UserError where the contract is not one for the simulator's robot."""
+    if contract.action_names != simulator.action_names:
+        raise UserError(
+            f'The contract of {contract.robot} commands {list(contract.action_names)}, but the {simulator.robot} takes '
+            f'{list(simulator.action_names)}; give the contract of its robot.'
+        )
+    unknown = [camera.name for camera in contract.observation.cameras if camera.name not in simulator.cameras]
+    if unknown:
+        raise UserError(
+            f'The contract of {contract.robot} names the cameras {unknown}, but the {simulator.robot} has '
+            f'{list(simulator.cameras)}.'
+        )
+    if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
+        raise UserError(
+            f'The contract of {contract.robot} has {contract.rate} Hz, which is not a whole number of steps of '
+            f'{simulator.step_seconds} s.'
+        )
+
+
+def demonstrate(simulator: Simulator, contract: Contract, goal: str, seed: int, noise: Noise, write: Write) -> Result:
+    """Shows the simulator's task once, from its initial state for `seed`, and writes all that a recorder would hear.
+
+    Raises UserError where the task has no expert.
+    """
+    return _Session(simulator, contract, write).run(goal, seed, noise)
+
+
+class _Session:
+    def __init__(self, simulator: Simulator, contract: Contract, write: Write) -> None:
+        self._simulator, self._contract, self._write = simulator, contract, write
+        self._controller = Controller(contract, max_chunk_age=1.0)
+        self._steps = round(simulator.steps_per_period)
+        self._step = round(simulator.step_seconds * NANOSECONDS)
+        self._now = START
+        self._success = False
+
+    def run(self, goal: str, seed: int, noise: Noise) -> Result:
+        self._simulator.reset(seed)
+        demonstrator = Demonstrator(self._simulator, noise, seed)
+        self._controller.activate(self._now)
+        # What is latched when a recording starts.
+        self._write(self._contract.goal_topic, self._now, String(data=goal))
+        self._write(INTERVENTION_TOPIC, self._now, Bool(data=False))
+        self._write(SUCCESS_TOPIC, self._now, Bool(data=False))
+        periods = left = 0
+        while left > 0 or not self._success:
+            self._observe()
+            if not self._success and self._simulator.steps >= self._simulator.time_limit_steps:
+                return Result(periods, success=False)
+            command = self._command(demonstrator.action(), first=periods == 0)
+            left = left - 1 if self._success else PERIODS_AFTER_SUCCESS
+            self._execute(command + demonstrator.disturbance())
+            periods += 1
+        # The last command's period is known to have ended only by what is observed after it.
+        self._observe()
+        return Result(periods, success=True)
+
+    def _observe(self) -> None:
+        for topic, message in self._observations():
+            self._write(topic, self._now, message)
+            for state in self._contract.observation.states:
+                if state.topic == topic:
+                    self._controller.measure(state.name, self._now, decode_state(message, state))
+
+    def _observations(self) -> Iterator[tuple[str, Any]]:
+        state, now = self._simulator.state(), self._now
+        topics = {item.topic: item.type for item in self._contract.observation.states}
+        for topic, kind in topics.items():
+            if kind == 'joint_state':
+                yield topic, encode_joint_state(state.joint_names, state.joint_positions, state.joint_velocities, now)
+            else:
+                yield topic, encode_pose(state.end_effector_position, state.end_effector_orientation, now, FRAME)
+        for camera in self._contract.observation.cameras:
+            encode = encode_compressed_image if camera.transport == 'compressed' else encode_image
+            rgb = self._simulator.render(camera.name, camera.width, camera.height)
+            yield camera.topic, encode(rgb, now, camera.name)
+
+    def _command(self, action: NDArray[np.float64], first: bool) -> NDArray[np.float64]:
+        """Commands what the demonstrator wants within the contract's limits, and returns that, [d]."""
+        now, contract = self._now, self._contract
+        self._controller.drive(TeleopCommand(now, contract.action_names, action), now)
+        tick = self._controller.tick(now)
+        if tick.phase is not Phase.TELEOP:
+            raise RuntimeError(f'the controller is {tick.phase.value} ({tick.reason}) while the demonstrator drives')
+        if first:
+            # The demonstrator takes the part of the person; told before it is done, as by the controller's node.
+            self._write(INTERVENTION_TOPIC, now, Bool(data=True))
+        command = np.zeros(len(contract.dimensions))
+        for group in contract.action:
+            values = tick.commands[group.name]
+            command[contract.group_slices[group.name]] = values
+            self._write(group.output.topic, now, encode_command(values, group, contract.period_seconds, now))
+        return command
+
+    def _execute(self, action: NDArray[np.float64]) -> None:
+        for _ in range(self._steps):
+            self._simulator.step(action)
+            self._now += self._step
+            if self._simulator.success() and not self._success:
+                self._success = True
+                self._write(SUCCESS_TOPIC, self._now, Bool(data=True))

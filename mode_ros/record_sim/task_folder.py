@@ -1,0 +1,133 @@
+"""The recordings of one task: which seeds gave an episode, which failed, and which comes next.
+
+OUT/drawer-open/episode_000007/        the episode of the first seed plus 7
+OUT/drawer-open/demonstrations.json    how it was recorded, and the seeds that failed
+
+An episode's number is its seed's, so that what is there does not depend on how many processes made it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mode_ros.control.contract import differences, parse_contract
+from mode_ros.errors import UserError
+from mode_ros.recording.folder import PartialEpisode, RecordingFolder
+
+ABOUT = 'demonstrations.json'
+FORMAT = 1
+
+# A task whose expert fails as often as it is to succeed, and so many times more, is given up.
+SPARE_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all episodes of a folder have in common. contract: its text; noise: the level; seed: the first."""
+
+    simulator: str
+    task: str
+    contract: str
+    noise: float
+    seed: int
+
+
+class TaskFolder:
+    """The folder of one task, kept from other recorders until it is closed."""
+
+    def __init__(self, out: Path, terms: Terms) -> None:
+        """Makes it in `out` where it is missing; what a killed run left half done is removed.
+
+        Raises UserError where it cannot be written, is in use, or was recorded on other terms.
+        """
+        self.terms = terms
+        self.root = out / terms.task.replace('/', '__')
+        self._recordings = RecordingFolder(self.root)
+        try:
+            self.failed = self._read_failed()
+        except BaseException:
+            self.close()
+            raise
+        for partial in self.root.glob('.episode_*.partial'):
+            shutil.rmtree(partial)
+        self.finished = {terms.seed + int(path.name.removeprefix('episode_')) for path in self._recordings.finished()}
+        self._running: set[int] = set()
+        self._store()
+
+    def close(self) -> None:
+        self._recordings.close()
+
+    def next_seed(self, episodes: int) -> int | None:
+        """The seed to try next, None while those that are being tried may do.
+
+        Never more are tried at once than may be needed, so that the episodes are those of the first seeds that succeed.
+        """
+        if self.is_given_up(episodes) or len(self.finished) + len(self._running) >= episodes:
+            return None
+        known = self.finished | self.failed | self._running
+        seed = next(seed for seed in range(self.terms.seed, self.terms.seed + len(known) + 1) if seed not in known)
+        self._running.add(seed)
+        return seed
+
+    def is_given_up(self, episodes: int) -> bool:
+        """Whether the task has failed too often to go on."""
+        return len(self.finished) < episodes and len(self.failed) >= episodes + SPARE_FAILURES
+
+    def take(self, seed: int, success: bool) -> None:
+        """How the demonstration of a seed has ended."""
+        self._running.remove(seed)
+        if success:
+            self.finished.add(seed)
+        else:
+            self.failed.add(seed)
+            self._store()
+
+    def _read_failed(self) -> set[int]:
+        path = self.root / ABOUT
+        if not path.exists():
+            if self._recordings.finished():
+                raise UserError(
+                    f'{self.root} holds recordings that are not from record-sim; give another folder for these.'
+                )
+            return set()
+        try:
+            about = json.loads(path.read_text(encoding='utf-8'))
+            theirs = Terms(**about['terms'])
+            failed = {int(seed) for seed in about['failed_seeds']}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f'{path} cannot be read ({type(error).__name__}: {error}); give another folder, or remove '
+                f'{self.root} to record its episodes again.'
+            ) from error
+        found = _differing(self.terms, theirs)
+        if found:
+            raise UserError(
+                f'The demonstrations in {self.root} were recorded on other terms. Here, and there: '
+                f'{"; ".join(found)}. Give the same, or another folder.'
+            )
+        return failed
+
+    def _store(self) -> None:
+        about = {'format': FORMAT, 'terms': asdict(self.terms), 'failed_seeds': sorted(self.failed)}
+        draft = self.root / f'.{ABOUT}.new'
+        draft.write_text(json.dumps(about, indent=2) + '\n', encoding='utf-8')
+        draft.replace(self.root / ABOUT)
+
+
+def partial_episode(root: Path, number: int) -> PartialEpisode:
+    """The episode of that number under its temporary name, its folder made."""
+    partial = PartialEpisode(root, f'episode_{number:06d}')
+    partial.folder.mkdir()
+    return partial
+
+
+def _differing(ours: Terms, theirs: Terms) -> list[str]:
+    here, there = asdict(ours), asdict(theirs)
+    texts = here.pop('contract'), there.pop('contract')
+    found = [f'{name}: {value}, not {there[name]}' for name, value in here.items() if value != there[name]]
+    contracts: list[Any] = [parse_contract(text, 'of the demonstrations') for text in texts]
+    return found + differences(*contracts)

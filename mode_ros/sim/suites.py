@@ -1,0 +1,64 @@
+"""Named lists of tasks, so that demonstrations are recorded and policies are scored on the same ones."""
+
+from mode_ros.sim.factory import list_tasks
+from mode_ros.sim.names import unknown_name
+
+FIRST_TRAINING_SEED = 1000
+"""Demonstrations use this seed and those above it, unless told otherwise; evaluation uses those below, so that no
+policy is scored on a scene that it was shown."""
+
+METAWORLD_LISTS: dict[str, tuple[str, ...]] = {
+    # Ten that a small policy can learn in an afternoon: one motion each, and no grasp that must not slip.
+    'metaworld-demo': (
+        'reach',
+        'button-press-topdown',
+        'door-open',
+        'drawer-close',
+        'drawer-open',
+        'faucet-close',
+        'faucet-open',
+        'handle-press',
+        'window-close',
+        'window-open',
+    ),
+    # The benchmark's MT10.
+    'metaworld-10': (
+        'reach',
+        'push',
+        'pick-place',
+        'door-open',
+        'drawer-open',
+        'drawer-close',
+        'button-press-topdown',
+        'peg-insert-side',
+        'window-open',
+        'window-close',
+    ),
+}
+METAWORLD_ALL = 'metaworld-50'
+LIBERO_SUITES = {
+    'libero-spatial': 'libero_spatial',
+    'libero-object': 'libero_object',
+    'libero-goal': 'libero_goal',
+    'libero-10': 'libero_10',
+    'libero-90': 'libero_90',
+}
+
+SUITES: tuple[str, ...] = (*METAWORLD_LISTS, METAWORLD_ALL, *LIBERO_SUITES)
+"""All names that `suite_tasks` knows."""
+
+
+def suite_tasks(name: str) -> tuple[str, tuple[str, ...]]:
+    """The simulator's name and the tasks of a suite, both as `make_simulator` takes them.
+
+    Raises UserError for an unknown suite (with the nearest), and for `metaworld-50` and the LIBERO suites where their
+    benchmark, which is asked for the tasks, is missing.
+    """
+    if name in METAWORLD_LISTS:
+        return 'metaworld', METAWORLD_LISTS[name]
+    if name == METAWORLD_ALL:
+        return 'metaworld', list_tasks('metaworld')
+    if name in LIBERO_SUITES:
+        prefix = f'{LIBERO_SUITES[name]}/'
+        return 'libero', tuple(task for task in list_tasks('libero') if task.startswith(prefix))
+    raise unknown_name('suite of tasks', name, SUITES)
