@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,14 +28,17 @@ def run_watched(command: Sequence[str]) -> Usage:
     """Runs `command` and watches it; Linux only."""
     before = os.times()
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, sum(map(_shared_size, _family(process.pid))))
-        time.sleep(_LOOK_EVERY)
-    seconds = time.perf_counter() - begin
-    after = os.times()
-    output = process.stdout.read() if process.stdout else ''
+    # A pipe that nobody reads would stop a command that says more than fits into it, as a progress bar does.
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _size(_family(process.pid)))
+            time.sleep(_LOOK_EVERY)
+        seconds = time.perf_counter() - begin
+        after = os.times()
+        told.seek(0)
+        output = told.read().decode('utf-8', 'replace')
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Usage(seconds, cpu, peak, process.returncode, output)
 
@@ -50,10 +54,18 @@ def _family(process: int) -> list[int]:
     return found
 
 
-def _shared_size(process: int) -> int:
-    """Proportional set size in bytes: pages that several processes share are divided between them."""
-    try:
-        lines = Path(f'/proc/{process}/smaps_rollup').read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('Pss:')), 0)
+def _size(processes: Sequence[int]) -> int:
+    """Bytes that the processes take together: what is their own, and libraries once.
+
+    The kernel's proportional size divides a library by all that use it, and so depends on what else the machine does.
+    """
+    own, libraries = 0, 0
+    for process in processes:
+        try:
+            lines = Path(f'/proc/{process}/smaps_rollup').read_text().splitlines()
+        except OSError:
+            continue  # it has ended
+        sizes = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(':') for line in lines[1:])}
+        own += sizes['Pss_Anon'] + sizes['Pss_Shmem']
+        libraries = max(libraries, sizes['Rss'] - sizes['Anonymous'] - sizes['Pss_Shmem'])
+    return own + libraries

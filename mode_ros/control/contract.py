@@ -7,23 +7,40 @@ checkpoint, and `differences` tells where two of them disagree.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mode_ros.errors import UserError
+from mode_ros.settings import read_settings, read_text
 
 NANOSECONDS = 1_000_000_000
 
 TWIST_NAMES = ('x', 'y', 'z', 'rotation_x', 'rotation_y', 'rotation_z')
 POSE_NAMES = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
+
+# The nodes' own topics, which a contract cannot use for other messages.
+_NODES_TOPICS = {
+    'action_chunk': 'trajectory_msgs/msg/JointTrajectory',
+    'chunk_request': 'trajectory_msgs/msg/JointTrajectory',
+    'teleop_command': 'trajectory_msgs/msg/JointTrajectory',
+    'intervention': 'std_msgs/msg/Bool',
+    'success': 'std_msgs/msg/Bool',
+    'estop': 'std_msgs/msg/Bool',
+}
+_IMAGE_TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+_STATE_TYPES = {'joint_state': 'sensor_msgs/msg/JointState', 'pose': 'geometry_msgs/msg/PoseStamped'}
+_COMMAND_TYPES = {
+    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
+    'forward_command': 'std_msgs/msg/Float64MultiArray',
+    'twist': 'geometry_msgs/msg/TwistStamped',
+}
+
+_WHAT = 'The robot contract'
 
 Name = Annotated[str, Field(pattern=r'^[A-Za-z][A-Za-z0-9_]*$')]
 Topic = Annotated[str, Field(pattern=r'^[/~]?[A-Za-z_][A-Za-z0-9_/]*[A-Za-z0-9_]$|^[A-Za-z]$')]
@@ -52,6 +69,11 @@ class Camera(Stream):
     height: int = Field(ge=16, le=4096)
     encoding: Literal['rgb8'] = Field('rgb8', description='Pixels the policy sees; other colour encodings convert.')
 
+    @property
+    def message_type(self) -> str:
+        """Such as 'sensor_msgs/msg/Image'."""
+        return _IMAGE_TYPES[self.transport]
+
 
 class State(Stream):
     """One state stream: sensor_msgs/JointState (one field of it) or geometry_msgs/PoseStamped."""
@@ -60,6 +82,11 @@ class State(Stream):
     field: Literal['position', 'velocity', 'effort'] = 'position'
     names: tuple[str, ...] = Field(min_length=1, description='Joints in the order of the vector; messages may differ.')
     unit: str
+
+    @property
+    def message_type(self) -> str:
+        """Such as 'sensor_msgs/msg/JointState'."""
+        return _STATE_TYPES[self.type]
 
     @model_validator(mode='after')
     def _names_fit(self) -> State:
@@ -94,6 +121,11 @@ class Output(_Section):
     )
     topic: Topic
     frame_id: str = Field('', description='Frame of a twist.')
+
+    @property
+    def message_type(self) -> str:
+        """Such as 'geometry_msgs/msg/TwistStamped'."""
+        return _COMMAND_TYPES[self.adapter]
 
 
 class ActionGroup(_Section):
@@ -167,6 +199,7 @@ class Contract(_Section):
     def _consistent(self) -> Contract:
         _refuse_repeats([group.name for group in self.action], 'action groups')
         _refuse_repeats(self.action_names, 'action dimensions')
+        self._refuse_two_types()
         states = {state.name: state for state in self.observation.states}
         for group in self.action:
             if group.feedback is None:
@@ -182,6 +215,25 @@ class Contract(_Section):
                     f'feedback {group.feedback!r} of action group {group.name!r} does not measure {sorted(missing)}'
                 )
         return self
+
+    def _refuse_two_types(self) -> None:
+        """ROS gives a topic one message type; a second one would end a node while it starts."""
+        users = [(name, kind, 'the nodes') for name, kind in _NODES_TOPICS.items()]
+        users.append((self.goal_topic, 'std_msgs/msg/String', 'goal_topic'))
+        users += [(camera.topic, camera.message_type, f'camera {camera.name!r}') for camera in self.observation.cameras]
+        users += [(state.topic, state.message_type, f'state {state.name!r}') for state in self.observation.states]
+        users += [
+            (group.output.topic, group.output.message_type, f'action group {group.name!r}') for group in self.action
+        ]
+        first: dict[str, tuple[str, str]] = {}
+        for topic, kind, user in users:
+            # With and without the slash they are one topic, unless the nodes are in a namespace.
+            known, knower = first.setdefault(topic.lstrip('/'), (kind, user))
+            if known != kind:
+                raise ValueError(
+                    f'the topic {topic!r} is {known} for {knower} and {kind} for {user}; a topic has one message type, '
+                    'so give one of them another topic'
+                )
 
     @property
     def period(self) -> int:
@@ -229,29 +281,12 @@ def load_contract(path: Path | str) -> Contract:
 
 def read_contract_text(path: Path | str) -> str:
     """The file's text, as it is stored in bags, data sets and checkpoints."""
-    try:
-        return Path(path).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f'The robot contract {path} cannot be read: {error}. Give a YAML file such as those in config/robots.'
-        ) from error
+    return read_text(path, _WHAT)
 
 
 def parse_contract(text: str, source: str) -> Contract:
     """The contract in `text`; `source` names it in errors."""
-    try:
-        document = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        raise UserError(f'The robot contract {source} is not valid YAML: {error}') from error
-    if not isinstance(document, dict):
-        raise UserError(
-            f'The robot contract {source} must be a YAML mapping with the keys {list(Contract.model_fields)}.'
-        )
-    try:
-        return Contract.model_validate(document)
-    except ValidationError as error:
-        problems = '\n'.join(f'  {_explain(problem)}' for problem in error.errors())
-        raise UserError(f'The robot contract {source} does not fit:\n{problems}') from error
+    return read_settings(text, Contract, f'{_WHAT} {source}')
 
 
 def differences(ours: Contract, theirs: Contract) -> list[str]:
@@ -291,34 +326,3 @@ def _refuse_repeats(names: Any, what: str) -> None:
     repeated = sorted({name for name in names if list(names).count(name) > 1})
     if repeated:
         raise ValueError(f'{what} repeat {repeated}')
-
-
-def _explain(problem: Any) -> str:
-    path = '.'.join(str(part) for part in problem['loc'])
-    if problem['type'] != 'extra_forbidden':
-        message = problem['msg'].removeprefix('Value error, ')
-        given = f' (given: {problem["input"]!r})' if isinstance(problem.get('input'), (str, int, float)) else ''
-        return f'{path}: {message}{given}' if path else message
-    key = str(problem['loc'][-1])
-    near = difflib.get_close_matches(key, _known_keys(), n=1)
-    return f'{path}: unknown key' + (f'; did you mean {near[0]!r}?' if near else '')
-
-
-def _known_keys() -> list[str]:
-    models = (Contract, Observation, Camera, State, ActionGroup, Dimension, Output)
-    return sorted({key for model in models for key in model.model_fields})
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key written twice, of which plain YAML keeps the last in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f'the key {key!r} is written twice', key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.control.contract import Contract
 from mode_ros.errors import UserError
+from mode_ros.settings import load_settings
 
 KEY_NAMES = ('space', 'tab', 'enter', 'backspace', 'up', 'down', 'left', 'right')
 # Stands for the joint that is chosen at the moment.
@@ -175,21 +175,4 @@ class TeleopMapping(_Section):
 
 def load_mapping(path: Path) -> TeleopMapping:
     """Reads a mapping; a UserError names the file and every key that does not fit."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'The teleoperation mapping {path} cannot be read: {error}.') from error
-    except yaml.YAMLError as error:
-        raise UserError(f'The teleoperation mapping {path} is not valid YAML: {error}') from error
-    if not isinstance(document, dict):
-        raise UserError(
-            f'The teleoperation mapping {path} must be a YAML mapping with the keys {list(TeleopMapping.model_fields)}.'
-        )
-    try:
-        return TeleopMapping.model_validate(document)
-    except ValidationError as error:
-        problems = '\n'.join(
-            f'  {".".join(str(part) for part in problem["loc"])}: {problem["msg"].removeprefix("Value error, ")}'
-            for problem in error.errors()
-        )
-        raise UserError(f'The teleoperation mapping {path} does not fit:\n{problems}') from error
+    return load_settings(path, TeleopMapping, 'The teleoperation mapping')

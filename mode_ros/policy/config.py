@@ -11,11 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mode_ros.errors import UserError
+from mode_ros.settings import explain
 
 Normalization = Literal['min_max', 'quantile', 'mean_std']
 Solver = Literal['ddim', 'dpmpp_2m']
 Schedule = Literal['exponential', 'karras']
 ResnetArchitecture = Literal['resnet18', 'resnet34', 'resnet50']
+RoutingKind = Literal['noise', 'token', 'noise_and_token', 'expert_choice', 'dense']
+DenseWidth = Literal['total', 'active']
+NoiseConditioning = Literal['attention', 'none', 'film']
 
 MINILM_DIM = 384
 PUBLISHED_CLIP = 'openai/clip-vit-base-patch32'
@@ -45,6 +49,13 @@ class DenoiserConfig(_Settings):
     chunk_length: Count = Field(default=10, description='actions in one chunk (A)')
     attention_dropout: float = Field(default=0.3, ge=0, lt=1, description='training only')
     expert_dropout: float = Field(default=0.1, ge=0, lt=1, description='training only, inside each expert')
+    routing: RoutingKind = Field(default='noise', description='what chooses the experts; dense: one network for all')
+    dense_width: DenseWidth = Field(default='total', description='dense only: as wide as all experts, or as k of them')
+    shared_expert: bool = Field(default=False, description='one more expert, which every token uses')
+    noise_token: bool = Field(default=True, description='the noise level as the first token')
+    noise_conditioning: NoiseConditioning = Field(
+        default='attention', description='how the noise level enters attention: added, not at all, or scale and shift'
+    )
 
     @model_validator(mode='after')
     def _fits_together(self) -> DenoiserConfig:
@@ -56,6 +67,7 @@ class DenoiserConfig(_Settings):
             raise ValueError(f'{self.cameras} cameras need an image_dim above 0')
         if not self.cameras and not self.state_dim:
             raise ValueError('there is nothing to observe: give cameras, or a state_dim above 0')
+        check_alternatives(self.routing, self.shared_expert, self.noise_token, self.noise_conditioning)
         return self
 
     @property
@@ -70,19 +82,65 @@ class DenoiserConfig(_Settings):
 
     @property
     def prefix_length(self) -> int:
-        """Tokens before the first action: noise, goal, state if any, one per camera."""
-        return 2 + (self.state_dim > 0) + self.cameras
+        """Tokens before the first action: noise unless it is left out, goal, state if any, one per camera."""
+        return self.noise_token + 1 + (self.state_dim > 0) + self.cameras
+
+    @property
+    def is_published(self) -> bool:
+        """True for the paper's block, which the fast path computes; False for an alternative to compare with."""
+        others = self.shared_expert, not self.noise_token, self.noise_conditioning != 'attention'
+        return self.routing == 'noise' and not any(others)
+
+    @property
+    def routes_tokens(self) -> bool:
+        """True where each token is routed for itself, by what it has become, rather than a sample as a whole."""
+        return self.routing in ('token', 'noise_and_token', 'expert_choice')
+
+    @property
+    def dense_dim(self) -> int:
+        """Width inside the one network of a dense block: its numbers are those of the mixture that it stands for.
+
+        They are all experts', or those of the selected ones, and the router's in both.
+        """
+        dim, experts = self.embed_dim, self.experts if self.dense_width == 'total' else self.top_k
+        router = 2 * dim * (dim + 1) + self.experts * (2 * dim + 1)
+        return round((experts * expert_numbers(dim, self.expert_dim) + router) / expert_numbers(dim, 1))
+
+
+def expert_numbers(dim: int, width: int) -> int:
+    """Weights and biases of a gated expert of a width: up [2·width, D] with its bias, down [D, width]."""
+    return 3 * dim * width + 2 * width
+
+
+def check_alternatives(routing: str, shared_expert: bool, noise_token: bool, noise_conditioning: str) -> None:
+    """Raise ValueError for parts of a denoiser that cannot be had together."""
+    if routing == 'dense' and shared_expert:
+        raise ValueError('routing dense has no experts beside which one could be shared: set shared_expert to false')
+    if routing not in ('noise', 'noise_and_token') and not noise_token and noise_conditioning == 'none':
+        raise ValueError(
+            f'routing {routing} without noise_token and with noise_conditioning none tells the network nothing of the '
+            'noise level: keep one of them'
+        )
 
 
 class ImageEncoderConfig(_Settings):
     """One FiLM-ResNet per camera. ResNet-18 has FiLM inside each block, ResNet-34 and -50 after each stage."""
 
     architecture: ResnetArchitecture = Field(default='resnet18', description='resnet18, resnet34 or resnet50')
+    width: float = Field(default=1.0, gt=0, le=1, description='resnet18 only: share of its channels, to be faster')
 
     @property
     def feature_dim(self) -> int:
         """Numbers in one pooled image feature."""
-        return _FEATURE_DIMS[self.architecture]
+        return round(self.width * _FEATURE_DIMS[self.architecture])
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> ImageEncoderConfig:
+        if self.width != 1.0 and self.architecture != 'resnet18':
+            raise ValueError(f'width {self.width} is for resnet18 alone; {self.architecture} is as published')
+        if self.width * 64 % 1:
+            raise ValueError(f'width {self.width} gives no whole number of channels of 64; try 0.5 or 0.25')
+        return self
 
 
 class TextEncoderConfig(_Settings):
@@ -233,18 +291,4 @@ def parse_policy_config(values: Mapping[str, Any], where: str) -> PolicyConfig:
     try:
         return PolicyConfig.model_validate(values)
     except ValidationError as error:
-        raise UserError(f'{where} does not describe a policy: {explain(error)}.') from error
-
-
-def explain(error: ValidationError) -> str:
-    """Findings of pydantic as one line: `key.path: what is wrong; ...`."""
-    findings = []
-    for finding in error.errors():
-        key = '.'.join(str(part) for part in finding['loc']) or 'as a whole'
-        message = finding['msg'].removeprefix('Value error, ')
-        if finding['type'] == 'extra_forbidden':
-            message = 'unknown key'
-        elif finding['type'] not in ('missing', 'value_error'):
-            message = f'{message}, not {finding["input"]!r}'
-        findings.append(f'{key}: {message}')
-    return '; '.join(findings)
+        raise UserError(f'{where} does not describe a policy: {explain(error, PolicyConfig)}') from error

@@ -7,14 +7,6 @@ from dataclasses import dataclass
 from mode_ros.control.contract import Contract
 from mode_ros.recording.episode import CHUNK_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC
 
-_STATE_TYPES = {'joint_state': 'sensor_msgs/msg/JointState', 'pose': 'geometry_msgs/msg/PoseStamped'}
-_IMAGE_TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
-_COMMAND_TYPES = {
-    'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
-    'forward_command': 'std_msgs/msg/Float64MultiArray',
-    'twist': 'geometry_msgs/msg/TwistStamped',
-}
-
 
 @dataclass(frozen=True)
 class RecordedTopic:
@@ -43,11 +35,11 @@ def recorded_topics(contract: Contract) -> tuple[RecordedTopic, ...]:
         topics[name, kind] = RecordedTopic(name, kind, min(ages), streams)
 
     for camera in contract.observation.cameras:
-        add(camera.topic, _IMAGE_TYPES[camera.transport], camera.max_age, camera.name)
+        add(camera.topic, camera.message_type, camera.max_age, camera.name)
     for state in contract.observation.states:
-        add(state.topic, _STATE_TYPES[state.type], state.max_age, state.name)
+        add(state.topic, state.message_type, state.max_age, state.name)
     others = [
-        *(RecordedTopic(group.output.topic, _COMMAND_TYPES[group.output.adapter]) for group in contract.action),
+        *(RecordedTopic(group.output.topic, group.output.message_type) for group in contract.action),
         RecordedTopic(contract.goal_topic, 'std_msgs/msg/String', latched=True),
         RecordedTopic(INTERVENTION_TOPIC, 'std_msgs/msg/Bool', latched=True),
         RecordedTopic(SUCCESS_TOPIC, 'std_msgs/msg/Bool', latched=True),

@@ -33,7 +33,7 @@ def test_order_of_the_action_vector():
         ('rate: 20.0', 'rate: 0.0', 'rate'),
         ('rate: 20.0', 'rate: .nan', 'rate'),
         ('rate: 20.0', 'rate: 20.0\nrate: 30.0', 'written twice'),
-        ('topic: static/image,', 'topc: static/image,', "did you mean 'topic'?"),
+        ('topic: static/image,', 'topc: static/image,', 'observation.cameras.0.topc: unknown key, did you mean topic?'),
         ('topic: static/image,', 'topic: "static image",', 'topic'),
         ('width: 32', 'width: 8', 'width'),
         ('max_age: 0.3', 'max_age: 0.0', 'max_age'),
@@ -48,6 +48,27 @@ def test_order_of_the_action_vector():
         ('kind: delta', 'kind: absolute', "its kind is 'delta'"),
         ('kind: absolute', 'kind: delta', "its kind is 'absolute'"),
         ('lower: -1.0, upper: 1.0}', 'lower: -1.0, upper: 1.0, max_step: 0.1}', 'needs feedback'),
+        (
+            'topic: joint_states',
+            'topic: /static/image',
+            "'/static/image' is sensor_msgs/msg/Image for camera 'static' and",
+        ),
+        (
+            'topic: joint_states',
+            'topic: static/image',
+            "and sensor_msgs/msg/JointState for state 'joints'; a topic has one",
+        ),
+        (
+            'topic: joint_states',
+            'topic: goal',
+            "'goal' is std_msgs/msg/String for goal_topic and sensor_msgs/msg/Joint",
+        ),
+        ('topic: joint_states', 'topic: success', "'success' is std_msgs/msg/Bool for the nodes and sensor_msgs/msg/J"),
+        (
+            'topic: gripper/command',
+            'topic: arm/twist',
+            "is geometry_msgs/msg/TwistStamped for action group 'arm' and std",
+        ),
         ('robot: tester', '- robot', 'mapping'),
         ('robot: tester', 'robot: [', 'not valid YAML'),
     ],
@@ -59,6 +80,13 @@ def test_refuses(old, new, words):
         parse_contract(text, 'mine.yaml')
     assert words in str(caught.value)
     assert 'mine.yaml' in str(caught.value)
+
+
+def test_one_topic_can_be_several_streams():
+    line = '    - {name: joints, topic: joint_states, type: joint_state, names: [a, b], unit: rad, max_age: 0.2}\n'
+    more = line.replace('name: joints', 'name: speeds').replace('unit: rad', 'unit: rad/s, field: velocity')
+    contract = parse_contract(DELTA_TEXT.replace(line, line + more), 'mine.yaml')
+    assert [state.topic for state in contract.observation.states] == ['joint_states'] * 2
 
 
 def test_refuses_feedback_that_does_not_measure():

@@ -359,7 +359,9 @@ TELEOP = sorted((share_folder() / 'config' / 'teleop').glob('*.yaml'))
 ROBOTS = {
     'gamepad_twist': ('metaworld_sawyer', 'libero_panda'),
     'keyboard_twist': ('metaworld_sawyer', 'libero_panda'),
+    'game_controller_twist': ('metaworld_sawyer', 'libero_panda'),
     'gamepad_joints': ('ros2_control_arm',),
+    'game_controller_joints': ('ros2_control_arm',),
     'keyboard_joints': ('ros2_control_arm',),
 }
 
@@ -373,6 +375,54 @@ def test_every_mapping_that_comes_along_fits_its_robots(path):
         assert (gripper.open == 'upper') == (robot == 'ros2_control_arm'), 'which bound is open'
 
 
+# An Xbox-like pad's inputs by the drivers of ROS's package joy: joy_node, whose cross is two axes that are
+# 1 to the left and up, and game_controller_node (numbers after its README).
+JOY_NODE = {
+    **{f'axis{n}': name for n, name in enumerate(('left x', 'left y', 'left trigger', 'right x', 'right y'))},
+    **{
+        f'axis{n}': name
+        for n, name in ((5, 'right trigger'), (6, 'cross left|cross right'), (7, 'cross up|cross down'))
+    },
+    **{
+        f'button{n}': name
+        for n, name in enumerate(('A', 'B', 'X', 'Y', 'LB', 'RB', 'back', 'start', 'guide', 'LS', 'RS'))
+    },
+}
+GAME_CONTROLLER = {
+    **{f'axis{n}': name for n, name in enumerate(('left x', 'left y', 'right x', 'right y'))},
+    **{f'axis{n}': name for n, name in ((4, 'left trigger'), (5, 'right trigger'))},
+    **{
+        f'button{n}': name
+        for n, name in enumerate(('A', 'B', 'X', 'Y', 'back', 'guide', 'start', 'LS', 'RS', 'LB', 'RB'))
+    },
+    **{f'button{11 + n}': f'cross {name}' for n, name in enumerate(('up', 'down', 'left', 'right'))},
+}
+
+
+def under_the_fingers(name, driver):
+    """A mapping's file with the inputs by their names."""
+    found = load_mapping(share_folder() / 'config' / 'teleop' / f'{name}.yaml').model_dump()
+    for motion in found['motions']:
+        axis, plus, minus = (motion.pop(part) for part in ('axis', 'plus', 'minus'))
+        motion['moved by'] = driver[axis] if axis else f'{driver[plus]}|{driver[minus]}'
+
+    def named(value):
+        if isinstance(value, dict):
+            return {key: named(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [named(item) for item in value]
+        return driver[value] if str(value).startswith(('axis', 'button')) else value
+
+    return named(found)
+
+
+@pytest.mark.parametrize('kind', ['twist', 'joints'])
+def test_both_drivers_of_a_gamepad_put_the_same_under_the_same_finger(kind):
+    theirs = under_the_fingers(f'gamepad_{kind}', JOY_NODE)
+    assert under_the_fingers(f'game_controller_{kind}', GAME_CONTROLLER) == theirs
+    assert theirs['deadman'] == 'LB'
+
+
 @pytest.mark.parametrize(
     ('before', 'after', 'words'),
     [
@@ -383,7 +433,7 @@ def test_every_mapping_that_comes_along_fits_its_robots(path):
         ('axis: -axis1', 'axis: -axis0', "'-axis0' is given to axis of x and to axis of y"),
         ('start: 1.0', 'start: 0.7', 'start 0.7 is none of the steps [0.5, 1.0]'),
         ('speed: 0.2', 'speed: -0.2', 'motions.0.speed'),
-        ('deadzone', 'dead_zone', 'dead_zone: Extra inputs'),
+        ('deadzone', 'dead_zone', 'dead_zone: unknown key, did you mean deadzone?'),
         ('dimension: x', 'dimension: selected', "a motion of 'selected' needs select"),
         ('device: joystick', 'device: keyboard', 'is no key'),
     ],

@@ -25,7 +25,7 @@ SUMMARY = 'episode.json'
 
 # Rows kept before they go to the file: vectors are small, PNG images are not.
 _ROWS_AT_ONCE = {'png': 64}
-_DEFAULT_ROWS = 2048
+_DEFAULT_ROWS = 512
 # Every n-th image is counted in the statistics of pixels.
 _HISTOGRAM_EVERY = 10
 THUMBNAILS = 6

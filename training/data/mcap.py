@@ -1,7 +1,7 @@
 """rosbags' reader of MCAP files, with what its own lacks: little memory for long files, and torn files.
 
 rosbags keeps 1 KB for each chunk, and a raw camera fills a chunk with one or two images: after ten minutes that index
-is larger than the images at work. Here a chunk takes 34 bytes.
+is larger than the images at work. Here a chunk takes 40 bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What can be wrong with a bag: it is named with its reason, the rest is converted, the exit status tells."""
 
 import math
+import re
 import shutil
 
 import numpy as np
@@ -46,12 +47,72 @@ def check(convert, tmp_path, *expected, episodes=1):
     assert not (tmp_path / 'strict').exists()
 
 
-@pytest.mark.parametrize('where', ['end', 'index', 'middle'])
-def test_a_truncated_mcap(convert, tmp_path, where):
-    bag = good_and(tmp_path, demonstration(2.0))
-    file = bag / 'wrong.mcap'
+def cut(file, where):
     content = file.read_bytes()
     file.write_bytes({'end': content[:-5], 'index': content[:-3000], 'middle': content[: len(content) // 2]}[where])
+
+
+@pytest.mark.parametrize('compression', [None, 'storage'])
+@pytest.mark.parametrize('where', ['end', 'index'])
+def test_an_mcap_without_its_index_is_read_to_its_end(convert, tmp_path, report, where, compression):
+    items = demonstration(2.0)
+    cut(good_and(tmp_path, items, compression=compression) / 'wrong.mcap', where)
+    told = f'the end of wrong.mcap is missing; {len(items)} of {len(items)} messages could be read, 2.0 of 2.0 s'
+    check(convert, tmp_path, f'left out: wrong: {told}', episodes=2)
+    assert [part['length'] for part in report(tmp_path / 'data')['episodes']] == [39, 39]
+
+
+def test_of_a_truncated_mcap_the_readable_part_is_taken(convert, tmp_path, report):
+    items = demonstration(20.0)
+    cut(good_and(tmp_path, items) / 'wrong.mcap', 'middle')
+    check(convert, tmp_path, 'left out: wrong: the end of wrong.mcap is missing; ', episodes=2)
+    told = report(tmp_path / 'data')
+    (left,) = told['left_out']
+    count, total, seconds = re.search(
+        r'; (\d+) of (\d+) messages could be read, ([\d.]+) of 20\.0 s', left['reason']
+    ).groups()
+    assert int(total) == len(items)
+    assert 0.45 * len(items) < int(count) < 0.55 * len(items)
+    wrong = next(part for part in told['episodes'] if part['recording'] == 'wrong')
+    assert abs(wrong['length'] - 20 * float(seconds)) <= 2
+
+
+def test_of_a_truncated_and_compressed_mcap_the_whole_chunks_are_taken(convert, tmp_path, report):
+    cut(good_and(tmp_path, demonstration(60.0), compression='storage') / 'wrong.mcap', 'middle')
+    check(convert, tmp_path, 'left out: wrong: the end of wrong.mcap is missing; ', episodes=2)
+    wrong = next(part for part in report(tmp_path / 'data')['episodes'] if part['recording'] == 'wrong')
+    assert 100 < wrong['length'] < 700
+
+
+def test_what_ros2_bag_record_leaves_when_it_is_killed(convert, tmp_path, report):
+    """No metadata.yaml, and a file without an end: how long it was, nothing says."""
+    bag = good_and(tmp_path, demonstration(4.0), custom=None)
+    cut(bag / 'wrong.mcap', 'middle')
+    (bag / 'metadata.yaml').unlink()
+    status, printed = convert(tmp_path / 'bags', tmp_path / 'data')
+    assert status == 3, printed
+    assert re.search(
+        r'left out: wrong: the end of wrong\.mcap is missing; \d+ messages of 2\.\d s could be read', printed
+    )
+    assert {part['recording'] for part in report(tmp_path / 'data')['episodes']} == {'good', 'wrong'}
+
+
+def test_an_mcap_that_ends_before_a_topic_begins(convert, tmp_path):
+    items = demonstration(4.0)
+    late = [item for item in items if item.topic != '/gripper/command' or item.received > START + 3 * SECOND]
+    bag = good_and(tmp_path, late)
+    cut(bag / 'wrong.mcap', 'middle')
+    check(convert, tmp_path, 'left out: wrong: the end of wrong.mcap is missing')
+    (bag / 'metadata.yaml').unlink()  # and with it what would have come
+    status, printed = convert(tmp_path / 'bags', tmp_path / 'again')
+    assert status == 3
+    expected = "left out: wrong: the topic '/gripper/command' holds no message; the end of wrong.mcap is missing"
+    assert expected in printed
+
+
+def test_an_mcap_of_which_nothing_is_left(convert, tmp_path):
+    file = good_and(tmp_path, demonstration(2.0)) / 'wrong.mcap'
+    file.write_bytes(file.read_bytes()[:200])
     check(convert, tmp_path, 'left out: wrong: the bag cannot be opened, it is truncated or none at all')
 
 

@@ -22,6 +22,12 @@ def test_what_a_command_takes_is_measured_with_its_children():
     assert usage.cpu < usage.seconds
 
 
+def test_a_command_that_says_much_is_not_held_up():
+    usage = run_watched([sys.executable, '-c', 'print("x" * 1_000_000)'])
+    assert usage.status == 0
+    assert len(usage.output) == 1_000_001
+
+
 @pytest.mark.slow
 def test_conversion_is_measured(tmp_path, capfd):
     with pytest.raises(SystemExit):

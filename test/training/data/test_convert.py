@@ -98,6 +98,17 @@ def test_a_bag_in_several_files(convert, tmp_path, storage):
     assert len(values(tmp_path / 'data')) == 39
 
 
+def test_a_bag_in_several_files_of_which_the_last_is_torn(convert, tmp_path):
+    items = demonstration(20.0)
+    last = split(tmp_path, items, 'mcap') / 'split_1.mcap'
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    status, printed = convert(tmp_path / 'split', tmp_path / 'data')
+    assert status == 3, printed
+    assert f' of {len(items)} messages could be read, ' in printed
+    assert 'left out: split: the end of split_1.mcap is missing; ' in printed
+    assert 250 < len(values(tmp_path / 'data')) < 350  # three quarters of 400
+
+
 @pytest.mark.parametrize('suffix', ['mcap', 'db3'])
 def test_a_single_file_without_metadata(convert, tmp_path, suffix):
     storage = {'mcap': 'mcap', 'db3': 'sqlite3'}[suffix]
@@ -406,11 +417,11 @@ def test_nothing_new_leaves_the_data_set_as_it_is(convert, tmp_path):
     assert (tmp_path / 'data' / 'meta' / 'info.json').stat().st_mtime_ns == before
 
 
-def test_a_long_bag_is_read_in_spans_and_completely(convert, tmp_path, monkeypatch):
+def test_memory_goes_back_in_the_middle_of_a_bag_that_is_read_completely(convert, tmp_path, monkeypatch):
     from mode_ros.training.data import bags as module
 
     write_bag(tmp_path / 'bag', demonstration(4.0), custom=episode())
-    monkeypatch.setattr(module, 'WINDOW', 300_000_000)
+    monkeypatch.setattr(module, '_GIVE_BACK_EVERY', 300_000_000)
     assert convert(tmp_path / 'bag', tmp_path / 'data', '--codec', 'png')[0] == 0
     data = values(tmp_path / 'data')
     assert len(data) == 79

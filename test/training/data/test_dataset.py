@@ -254,9 +254,10 @@ def test_batches_repeat_with_their_seed_and_go_on_where_they_were(two):
     [
         ('datasets: []', 'datasets'),
         ('datasets: [{path: a, weight: -1}]', 'weight'),
-        ('datasets: [{path: a, wieght: 1}]', 'wieght'),
-        ('datasets: [', 'cannot be read'),
-        ('[]', 'does not fit'),
+        ('datasets: [{path: a, wieght: 1}]', 'datasets.0.wieght: unknown key, did you mean weight'),
+        ('datasets: [{path: a}]\ndatasets: [{path: b}]', 'written twice'),
+        ('datasets: [', 'not valid YAML'),
+        ('[]', 'must be a YAML mapping'),
     ],
 )
 def test_a_wrong_mixture_is_named(tmp_path, text, expected):

@@ -3,7 +3,7 @@
 Opt-in, since its install is large:
 
     python -m venv /somewhere && /somewhere/bin/pip install 'lerobot[dataset]'
-    MODE_ROS_LEROBOT_PYTHON=/somewhere/bin/python make test TEST=test/training/test_lerobot_round_trip.py
+    MODE_ROS_LEROBOT_PYTHON=/somewhere/bin/python make test TEST=test/training/data/test_lerobot_round_trip.py
 """
 
 import os
