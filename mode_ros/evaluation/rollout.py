@@ -1,0 +1,149 @@
+"""One episode in simulated time, in one process, with the very parts that run on the robot.
+
+The controller asks for chunks, plays them within the contract's limits and holds while it waits, as in its node; the
+policy sees an observation assembled by the buffer of its node. Only the middleware is left out, and the time that the
+policy takes is not measured but given, so that an episode is the same whenever and wherever it is repeated.
+
+In each control period everything is observed first, then the controller ticks, then the simulation steps through the
+period under the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
+from mode_ros.control.contract import Contract
+from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.observation import ObservationBuffer
+from mode_ros.evaluation.sensors import Faults, Sensors
+from mode_ros.pairing import predict
+from mode_ros.policy.inference import Interrupted
+from mode_ros.policy.policy import Policy
+from mode_ros.sim.simulator import Simulator
+
+# As config/nodes.yaml sets it for controller_node (seconds).
+MAX_CHUNK_AGE = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode went.
+
+    seconds: simulated, to the success or to the time limit; periods: control periods begun; chunks: played; held:
+    periods in which the robot stood and waited for a chunk; refused: chunks that the controller did not take;
+    limited: periods in which a limit of the contract changed the command; commands: [periods, d], what the simulator
+    was given; end: [3] where the hand was in the end, m.
+    """
+
+    success: bool
+    seconds: float
+    periods: int
+    chunks: int
+    held: int
+    refused: int
+    limited: int
+    commands: NDArray[np.float64]
+    end: NDArray[np.float64]
+
+
+def run_episode(
+    simulator: Simulator,
+    contract: Contract,
+    policy: Policy,
+    goal: str,
+    latency: int,
+    noise: torch.Generator,
+    faults: Faults | None = None,
+    faults_generator: np.random.Generator | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Runs the policy on a simulator that has just been reset, to success or the benchmark's time limit.
+
+    latency: control periods from a request until its chunk is played, at least 1, since a chunk comes after the tick
+    that asked for it; noise: draws the policy's sampling noise; should_stop: asked in every period, after its yes
+    Interrupted is raised.
+    """
+    sensors = Sensors(simulator, contract, faults or Faults(), faults_generator or np.random.default_rng(0))
+    player = _Player(contract, policy, goal, latency, noise)
+    steps = round(simulator.steps_per_period)
+    commands: list[NDArray[np.float64]] = []
+    held = limited = 0
+    now = 0
+    player.controller.activate(now)
+    while not simulator.success() and simulator.steps < simulator.time_limit_steps:
+        if should_stop is not None and should_stop():
+            raise Interrupted('the evaluation is being stopped')
+        sensors.read(now, player.controller, player.observations)
+        tick = player.tick(now)
+        held += tick.phase is Phase.WAITING
+        limited += bool(tick.limited)
+        commands.append(_action(tick, contract))
+        for _ in range(steps):
+            simulator.step(commands[-1])
+            if simulator.success() or simulator.steps >= simulator.time_limit_steps:
+                break
+        now += contract.period
+    return Outcome(
+        success=simulator.success(),
+        seconds=simulator.steps * simulator.step_seconds,
+        periods=len(commands),
+        chunks=player.controller.chunks,
+        held=held,
+        refused=player.refused,
+        limited=limited,
+        commands=np.array(commands).reshape(len(commands), len(contract.dimensions)),
+        end=simulator.state().end_effector_position,
+    )
+
+
+class _Player:
+    """The controller and, at the other end of its requests, the policy: what the two nodes do between two ticks."""
+
+    def __init__(self, contract: Contract, policy: Policy, goal: str, latency: int, noise: torch.Generator) -> None:
+        self.controller = Controller(contract, MAX_CHUNK_AGE)
+        self.observations = ObservationBuffer(contract)
+        self.refused = 0
+        self._contract, self._policy, self._goal, self._noise = contract, policy, goal, noise
+        self._latency = latency * contract.period
+        self._answered = -1
+        self._coming: tuple[int, Chunk] | None = None
+
+    def tick(self, now: int) -> Tick:
+        """The control period that begins at `now` (nanoseconds), after the sensors were read."""
+        if self._coming is not None and now >= self._coming[0]:
+            self._deliver(self._coming[1], now)
+        tick = self.controller.tick(now)
+        if tick.request is not None:
+            if self._coming is not None:
+                # Requests that come meanwhile are for the chunk that is on its way.
+                self._answered = tick.request
+            elif tick.request != self._answered:
+                self._coming = (now + self._latency, self._plan(now))
+                self._answered = tick.request
+        return tick
+
+    def _plan(self, now: int) -> Chunk:
+        observation = self.observations.latest(now)
+        actions = predict(self._policy, observation, self._goal, self._noise)
+        return make_chunk(self._contract, observation.stamp, actions)
+
+    def _deliver(self, chunk: Chunk, now: int) -> None:
+        self._coming = None
+        try:
+            self.controller.accept(chunk, now)
+        except ChunkRejected:
+            self.refused += 1
+
+
+def _action(tick: Tick, contract: Contract) -> NDArray[np.float64]:
+    """The action [d] that sim_node makes of a tick's commands; 0 where nothing safe could be commanded yet."""
+    action = np.zeros(len(contract.dimensions))
+    for name, values in tick.commands.items():
+        action[contract.group_slices[name]] = values
+    return action
