@@ -1,16 +1,19 @@
 """A simulated robot with the policy and the controller.
 
-ros2 launch mode_ros sim.launch.py checkpoint:=/path/to/checkpoint task:=drawer-open
+ros2 launch mode_ros sim.launch.py task:=drawer-open
 """
 
 from mode_ros.bringup.launching import argument, launch_description
 from mode_ros.bringup.nodes import simulation_nodes
+from mode_ros.robots import shipped_policy
 
 
 def generate_launch_description():
     return launch_description(
         simulation_nodes,
-        argument('checkpoint', 'checkpoint folder of the policy'),
+        argument(
+            'checkpoint', 'checkpoint folder of the policy', default=str(shipped_policy('metaworld_sawyer') or '')
+        ),
         argument(
             'contract', 'contract of the simulated robot: metaworld_sawyer or libero_panda', default='metaworld_sawyer'
         ),

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--simulator', choices=sorted(TASKS), default='metaworld')
     parser.add_argument('--task', help=f"the simulator's task (default {TASKS['metaworld']} or {TASKS['libero']})")
     parser.add_argument('--goal', default='', help="what to tell the robot (default: the task's own instruction)")
-    parser.add_argument('--checkpoint', type=Path, help='checkpoint folder (default: an untrained one is made)')
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument('--checkpoint', type=Path, help='checkpoint folder (default: the one in config/policies)')
+    which.add_argument('--untrained', action='store_true', help='random weights instead')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--seconds', type=float, default=10.0, help='length of the episode, simulated (default 10)')
     parser.add_argument('--seed', type=int, default=0, help="of the simulator's initial state (default 0)")
@@ -35,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             task=arguments.task or TASKS[arguments.simulator],
             goal=arguments.goal.strip(),
             checkpoint=arguments.checkpoint,
+            untrained=arguments.untrained,
             device=arguments.device,
             seconds=arguments.seconds,
             seed=arguments.seed,

@@ -21,7 +21,7 @@ from mode_ros.demo.report import table, write_picture, write_video
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, make_untrained
 from mode_ros.paths import share_folder
-from mode_ros.robots import load_named_contract
+from mode_ros.robots import load_named_contract, shipped_policy
 
 # LIBERO needs up to half a minute to its first image on two cores, the policy less.
 START_SECONDS = 120.0
@@ -30,12 +30,17 @@ ROBOTS = {'metaworld': 'metaworld_sawyer', 'libero': 'libero_panda'}
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What to show. checkpoint None: an untrained one is made; goal '': the task's own instruction."""
+    """What to show.
+
+    checkpoint None: the one that comes with mode_ros; where there is none, or with `untrained`, random weights;
+    goal '': the task's own instruction.
+    """
 
     simulator: str
     task: str
     goal: str
     checkpoint: Path | None
+    untrained: bool
     device: str
     seconds: float
     seed: int
@@ -84,9 +89,12 @@ def run_demo(settings: DemoSettings) -> int:
 
 
 def _checkpoint(settings: DemoSettings, contract: Contract, text: str) -> tuple[Path, bool]:
-    if settings.checkpoint is not None:
+    checkpoint = settings.checkpoint
+    if checkpoint is None and not settings.untrained:
+        checkpoint = shipped_policy(contract.robot)
+    if checkpoint is not None:
         # Read here as well, so that a wrong checkpoint is one sentence and not a node's log.
-        return settings.checkpoint, load_paired(str(settings.checkpoint), contract, 'cpu').is_trained
+        return checkpoint, load_paired(str(checkpoint), contract, 'cpu').is_trained
     folder = settings.output / f'untrained_{contract.robot}'
     if not (folder / 'weights.safetensors').exists():
         make_untrained(contract, text, seed=0).save(folder)

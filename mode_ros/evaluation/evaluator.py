@@ -18,13 +18,14 @@ from mode_ros.evaluation.calvin import CalvinSimulator, run_chain
 from mode_ros.evaluation.episodes import Episode, save_commands
 from mode_ros.evaluation.protocol import CALVIN, goal_of
 from mode_ros.evaluation.rollout import Outcome, run_episode
-from mode_ros.evaluation.sensors import Faults, check_fits
+from mode_ros.evaluation.sensors import Faults
 from mode_ros.evaluation.settings import EvaluationSettings
 from mode_ros.pairing import load_paired
 from mode_ros.policy.checkpoint import read_info
 from mode_ros.policy.policy import Policy
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.simulator import Simulator
+from mode_ros.simulated import check_fits
 
 MEASURED_CHUNKS = 9
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from mode_ros.control.contract import Camera, Contract, State
 from mode_ros.control.controller import Controller
 from mode_ros.control.observation import ObservationBuffer
-from mode_ros.errors import UserError
 from mode_ros.sim.simulator import RobotState, Simulator
 
 Image = NDArray[np.uint8]
@@ -102,37 +101,6 @@ def stream_values(measured: RobotState, state: State) -> NDArray[np.float64]:
     field = measured.joint_velocities if state.field == 'velocity' else measured.joint_positions
     by_name = dict(zip(measured.joint_names, field, strict=True))
     return np.array([by_name[name] for name in state.names], dtype=np.float64)
-
-
-def check_fits(contract: Contract, where: str, simulator: Simulator) -> None:
-    """Raises UserError, naming what differs, unless the contract in `where` is one for the simulator's robot."""
-    refused = f'{where} cannot be evaluated on the {simulator.robot}:'
-    hint = 'choose the suite of the robot that it was trained for.'
-    if contract.action_names != simulator.action_names:
-        raise UserError(
-            f'{refused} its contract commands {list(contract.action_names)}, the simulator takes '
-            f'{list(simulator.action_names)}; {hint}'
-        )
-    unknown = [camera.name for camera in contract.observation.cameras if camera.name not in simulator.cameras]
-    if unknown:
-        raise UserError(
-            f'{refused} its contract has the camera {unknown[0]!r}, the simulator {list(simulator.cameras)}; {hint}'
-        )
-    joints = simulator.state().joint_names
-    for state in contract.observation.states:
-        absent = [name for name in state.names if name not in joints] if state.type == 'joint_state' else []
-        if absent:
-            raise UserError(
-                f'{refused} its contract has the joint {absent[0]!r} in the state {state.name!r}, the simulator '
-                f'{list(joints)}; {hint}'
-            )
-        if state.field == 'effort':
-            raise UserError(f'{refused} the state {state.name!r} of its contract is an effort, which is not simulated.')
-    if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
-        raise UserError(
-            f'{refused} its contract has {contract.rate:g} Hz, which is not a whole number of steps of '
-            f'{simulator.step_seconds:g} s.'
-        )
 
 
 def _same(value: Array) -> Array:

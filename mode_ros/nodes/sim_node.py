@@ -43,6 +43,7 @@ from mode_ros.nodes.qos import COMMAND, LATCHED
 from mode_ros.robots import load_named_contract
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.simulator import Simulator
+from mode_ros.simulated import check_fits
 
 FRAME = 'world'
 
@@ -145,7 +146,7 @@ class SimNode(Node):
             with make_simulator(
                 self.parameters.simulator, self.parameters.task, self._contract.period_seconds
             ) as simulator:
-                self._check_fits(simulator)
+                check_fits(self._contract, f'The contract {self.parameters.contract}', simulator)
                 self._reset(simulator)
                 if self.parameters.publish_goal:
                     self._goal.publish(String(data=simulator.instruction))
@@ -159,25 +160,6 @@ class SimNode(Node):
         finally:
             self._ready.set()
             _answer(self._take_resets(), None)
-
-    def _check_fits(self, simulator: Simulator) -> None:
-        if self._contract.action_names != simulator.action_names:
-            raise UserError(
-                f'The contract {self.parameters.contract} commands {list(self._contract.action_names)}, '
-                f'but {self.parameters.simulator} takes {list(simulator.action_names)}; give the '
-                'contract of its robot.'
-            )
-        unknown = [camera.name for camera in self._contract.observation.cameras if camera.name not in simulator.cameras]
-        if unknown:
-            raise UserError(
-                f'The contract {self.parameters.contract} names the cameras {unknown}, but '
-                f'{self.parameters.simulator} has {list(simulator.cameras)}.'
-            )
-        if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
-            raise UserError(
-                f'The contract {self.parameters.contract} has {self._contract.rate} Hz, which is not a '
-                f'whole number of steps of {simulator.step_seconds} s.'
-            )
 
     def _simulate(self, simulator: Simulator) -> None:
         steps_per_period = round(simulator.steps_per_period)

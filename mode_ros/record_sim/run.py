@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mode_ros.control.contract import parse_contract
 from mode_ros.errors import UserError
-from mode_ros.record_sim.session import check_fits, demonstrate
+from mode_ros.record_sim.session import demonstrate
 from mode_ros.record_sim.task_folder import TaskFolder, Terms, partial_episode
 from mode_ros.record_sim.wire import Wire
 from mode_ros.recording.bag import Bag
@@ -31,6 +31,7 @@ from mode_ros.sim.instructions import training_instructions
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.simulator import Simulator
 from mode_ros.sim.suites import SUITES, suite_tasks
+from mode_ros.simulated import check_fits
 
 ROBOTS = {'metaworld': 'metaworld_sawyer', 'libero': 'libero_panda'}
 """The contract of each simulator's robot, in config/robots."""
@@ -183,7 +184,7 @@ class _Stage:
             contract = parse_contract(terms.contract, 'of the demonstrations')
             self._simulator = make_simulator(terms.simulator, terms.task, contract.period_seconds)
             self._terms = terms
-            check_fits(contract, self._simulator)
+            check_fits(contract, f'The contract of {contract.robot}', self._simulator)
         return record_episode(self._simulator, terms, root, seed)
 
     def close(self) -> None:

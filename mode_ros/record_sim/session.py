@@ -18,7 +18,6 @@ from std_msgs.msg import Bool, String
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.controller import Controller, Phase
 from mode_ros.control.takeover import TeleopCommand
-from mode_ros.errors import UserError
 from mode_ros.messages.commands import encode_command
 from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.states import decode_state, encode_joint_state, encode_pose
@@ -44,26 +43,6 @@ class Result:
 
     periods: int
     success: bool
-
-
-def check_fits(contract: Contract, simulator: Simulator) -> None:
-    """Raises UserError where the contract is not one for the simulator's robot."""
-    if contract.action_names != simulator.action_names:
-        raise UserError(
-            f'The contract of {contract.robot} commands {list(contract.action_names)}, but the {simulator.robot} takes '
-            f'{list(simulator.action_names)}; give the contract of its robot.'
-        )
-    unknown = [camera.name for camera in contract.observation.cameras if camera.name not in simulator.cameras]
-    if unknown:
-        raise UserError(
-            f'The contract of {contract.robot} names the cameras {unknown}, but the {simulator.robot} has '
-            f'{list(simulator.cameras)}.'
-        )
-    if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
-        raise UserError(
-            f'The contract of {contract.robot} has {contract.rate} Hz, which is not a whole number of steps of '
-            f'{simulator.step_seconds} s.'
-        )
 
 
 def demonstrate(simulator: Simulator, contract: Contract, goal: str, seed: int, noise: Noise, write: Write) -> Result:

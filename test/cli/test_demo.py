@@ -32,7 +32,7 @@ def demo(folder, *arguments):
 
 def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
     output = tmp_path / 'out'
-    done = demo(tmp_path, '--seconds', '3', '--task', 'reach', '--goal', 'touch the red ball')
+    done = demo(tmp_path, '--untrained', '--seconds', '3', '--task', 'reach', '--goal', 'touch the red ball')
     assert done.returncode == 0, done.stderr
     assert 'UNTRAINED' in done.stdout
     table = {
@@ -54,7 +54,7 @@ def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_ends_all_it_started(tmp_path, number):
-    command = [*COMMAND, '--output', str(tmp_path / 'out')]
+    command = [*COMMAND, '--untrained', '--output', str(tmp_path / 'out')]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=mark(tmp_path)
     ) as process:

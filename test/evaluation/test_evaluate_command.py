@@ -57,7 +57,7 @@ def test_a_checkpoint_for_another_robot_is_refused(command, checkpoint, tmp_path
         checkpoint, '--suite', 'libero-object', '--tasks', '0', '--output', tmp_path / 'out', '--latency', '0.1'
     )
     assert code == 1
-    assert 'cannot be evaluated on the Panda arm of LIBERO: its contract commands' in errors
+    assert 'does not fit the simulated Panda arm of LIBERO: it commands' in errors
 
 
 def test_a_missing_renderer_is_said(command, checkpoint, tmp_path, monkeypatch):

@@ -238,7 +238,7 @@ def test_a_replay_that_ends_elsewhere_is_not_shown(go, capsys):
 
 def test_a_contract_of_another_robot_is_refused(go, monkeypatch):
     monkeypatch.setattr(PointSimulator, 'action_names', ('x', 'y', 'z', 'rotation_x', 'gripper'))
-    with pytest.raises(UserError, match=r"cannot be evaluated on the point of a test: its contract commands .'x', 'y'"):
+    with pytest.raises(UserError, match=r"does not fit the simulated point of a test: it commands .'x', 'y'"):
         go()
 
 

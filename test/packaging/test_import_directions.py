@@ -11,35 +11,41 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CORE = {'control', 'policy', 'messages', 'recording', 'sim', 'errors', 'paths', 'robots', 'pairing'}
+CORE = {'control', 'policy', 'messages', 'recording', 'sim', 'errors', 'paths', 'robots', 'pairing', 'settings', 'simulated'}
 # What each part of mode_ros may import from mode_ros, besides itself. A new part must be given its line here.
 MAY_IMPORT = {
     '__init__': set(),
     '__main__': {'cli'},
     'errors': set(),
     'paths': {'errors'},
-    'control': {'errors'},
-    'policy': {'errors'},
+    'settings': {'errors'},
+    'control': {'errors', 'settings'},
+    'policy': {'errors', 'settings'},
     'sim': {'errors'},
     'messages': {'control', 'errors'},
     'recording': {'control', 'errors'},
     'robots': {'control', 'errors', 'paths'},
     'pairing': {'control', 'policy', 'errors'},
+    'simulated': {'control', 'sim', 'errors'},
     'bench': {'policy', 'errors'},
     'bringup': CORE,
     'nodes': CORE | {'bringup'},
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
+    'record_sim': CORE - {'policy', 'pairing'},
+    'evaluation': CORE | {'bringup', 'nodes', 'demo'},
     'training': CORE,
-    'cli': CORE | {'bench', 'bench_data', 'bringup', 'demo', 'nodes', 'training'},
+    'cli': CORE | {'bench', 'bench_data', 'bringup', 'demo', 'evaluation', 'nodes', 'record_sim', 'training'},
 }
 ROS = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'ament_index_python', 'std_srvs', 'builtin_interfaces'}
 MAY_NOT_IMPORT = {
+    'settings': ROS | {'torch'},
     'control': ROS | {'torch', 'torchvision', 'transformers'},
     'policy': ROS,
     'sim': ROS | {'torch'},
     'messages': {'rclpy', 'torch'},
     'recording': ROS | {'torch'},
+    'record_sim': {'rclpy', 'torch'},
     'robots': ROS | {'torch'},
     'pairing': ROS,
     'bench': ROS,
