@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
+from mode_ros.sim.libero_expert import LiberoExpert
+from mode_ros.sim.libero_expert_scene import LiberoScene
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.rendering import OffscreenRenderer, choose_backend
 from mode_ros.sim.simulator import Floats, RobotState, Simulator
@@ -80,6 +82,8 @@ class LiberoSimulator(Simulator):
         self._joint_signs = np.append(np.ones(len(self._joints) - 1), -1.0)
         self._renderer = OffscreenRenderer(self._model, self._data, hidden_geom_groups=COLLISION_GEOMS)
         self._success_flag = False
+        self._seed = 0
+        self._expert: LiberoExpert | None = None
         self.reset(0)
 
     def state(self) -> RobotState:
@@ -96,6 +100,21 @@ class LiberoSimulator(Simulator):
             gripper_opening=float(positions[-2:].sum()),
         )
 
+    def expert_action(self) -> Floats:
+        """The action [7] of the project's own expert, since LIBERO has none; to be asked once per control period.
+
+        It varies with the seed of the reset, also between two seeds that begin in the same initial state.
+        Raises UserError for a task that it cannot do (with those that it can).
+        """
+        self._check_thread()
+        if self._expert is None:
+            scene = LiberoScene(self._env, self._model, self._data)
+            self._expert = LiberoExpert(scene, self.task, np.random.default_rng(self._seed))
+        native = self._expert.action(
+            self.steps * self.step_seconds, np.asarray(self.step_limits), self.steps_per_period
+        )
+        return native * self.action_limits
+
     def close(self) -> None:
         """As in `Simulator`."""
         self._renderer.close()
@@ -104,6 +123,8 @@ class LiberoSimulator(Simulator):
             self._env = None
 
     def _reset(self, seed: int) -> None:
+        self._seed = seed
+        self._expert = None
         index = seed % len(self._initial_states)
         with _seeded(index):
             _retry_placement(self._env.reset)

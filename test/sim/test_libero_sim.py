@@ -126,11 +126,6 @@ def test_success_when_the_bowl_is_on_the_plate(simulator):
     assert not simulator.success()
 
 
-def test_expert_is_refused(simulator):
-    with pytest.raises(UserError, match='no scripted expert'):
-        simulator.expert_action()
-
-
 @pytest.mark.parametrize('suite', ['libero_object', 'libero_goal', 'libero_10', 'libero_90', 'libero_goal_lan'])
 def test_a_task_of_each_suite(suite):
     with make_simulator('libero', f'{suite}/1') as simulator:

@@ -1,0 +1,70 @@
+"""A scripted demonstrator for LIBERO, which comes without any: it sees the true state and does what the task asks."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mode_ros.errors import UserError
+from mode_ros.sim.libero_expert_drawer import OpenDrawer, can_open_drawer
+from mode_ros.sim.libero_expert_motion import Variation, draw_variation, native_action, reaching
+from mode_ros.sim.libero_expert_pick import PickAndPlace, can_pick_and_place
+from mode_ros.sim.libero_expert_scene import Goal, LiberoScene
+from mode_ros.sim.libero_expert_skill import Skill
+from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
+from mode_ros.sim.simulator import Floats
+
+CAN = (
+    'all of libero_spatial and libero_object and, of libero_goal, all but pushing the plate and putting the wine '
+    'bottle on the rack'
+)
+
+
+class LiberoExpert:
+    """Reaches the goals of one task one after another; how exactly is drawn from `generator`.
+
+    A closed loop: what it commands depends on the state at that moment and on which phase of which goal it is in.
+    Raises UserError for a task with a goal that it has no skill for (with the tasks that it can do).
+    """
+
+    def __init__(self, scene: LiberoScene, task: str, generator: np.random.Generator) -> None:
+        self._scene = scene
+        variation = draw_variation(generator)
+        self._skills = [skill for goal in scene.goals for skill in _skills(scene, task, goal, variation, generator)]
+
+    @property
+    def skill(self) -> Skill:
+        """What it is at: the first skill that is not finished, or the last."""
+        return next((skill for skill in self._skills if not skill.finished), self._skills[-1])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.skill.finished
+
+    def action(self, now: float, step_limits: Floats, steps: float) -> Floats:
+        """[7] in [-1, 1], as `native_action`, at `now` s; to be asked once per control period."""
+        command = self.skill.command(now)
+        if command.leans:
+            command = replace(command, rotation=reaching(command.rotation, self._scene.reach()))
+        return native_action(self._scene.hand(), command, step_limits, steps)
+
+
+def _skills(
+    scene: LiberoScene, task: str, goal: Goal, variation: Variation, generator: np.random.Generator
+) -> list[Skill]:
+    """What is to be done for one goal, in this order."""
+    if can_pick_and_place(scene, goal):
+        opening = Goal('open', goal.place or '')
+        before: list[Skill] = []
+        if can_open_drawer(scene, opening):
+            before.append(OpenDrawer(scene, opening, variation))
+        return [*before, PickAndPlace(scene, goal, variation, generator)]
+    if can_open_drawer(scene, goal):
+        return [OpenDrawer(scene, goal, variation)]
+    if can_turn_on(scene, goal):
+        return [TurnOn(scene, goal, variation, generator)]
+    asked = ' '.join(part for part in (goal.predicate, goal.subject, goal.place) if part)
+    raise UserError(
+        f'The task {task!r} has no scripted expert, because there is no skill for its goal {asked!r}. LIBERO brings '
+        f'none; the one of this project can do {CAN}.'
+    )

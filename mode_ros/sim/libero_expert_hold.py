@@ -1,0 +1,147 @@
+"""Taking hold of something, by phases that other skills build on: approach, descend, close; open, retreat, recover."""
+
+import math
+from abc import abstractmethod
+
+import numpy as np
+
+from mode_ros.sim.libero_expert_boxes import Boxes
+from mode_ros.sim.libero_expert_grasps import FINGERTIP, Grasp, GraspSettings, choose_grasp, half_turn
+from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, hand_yaw, turn_angle
+from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
+from mode_ros.sim.libero_expert_skill import STALLED, STILL, Skill
+from mode_ros.sim.simulator import Floats
+
+ABOVE = 0.05
+"""Least height over the grasp or the place from which the hand comes straight down, m."""
+BACK_UP, RETREAT = 0.07, 0.10
+"""How far the hand rises before another try, and after it let go, m."""
+TURNED = 0.12
+"""How close to the grasp's turn is close enough to start going down, rad."""
+AWAY = 0.05
+"""How far off, seen from above, a hand that goes down has been pushed away and starts over, m."""
+TIPPED = 0.2
+"""How much a thing may turn, in rad, before a grasp chosen for it is chosen anew."""
+ON_GRASP, CLOSE_TO_GRASP = 0.006, 0.015
+"""How close to the grasp the fingers close, and if the hand gets no further, m."""
+ON_HEIGHT = 0.008
+"""How close to a height is there, m."""
+SLOPE = 3.0
+"""Metres that a hand which goes down stays higher per metre that it is off sideways."""
+CLOSING, LONGEST_CLOSING, OPENING = 0.4, 1.0, 0.35
+"""Seconds that the fingers need: at least and at most to close, and to open."""
+LONGEST_RECOVERY = 2.0
+"""Seconds after which a hand that cannot rise tries again from where it is."""
+
+
+class Grasping(Skill):
+    """A skill that takes hold of one thing. Of the past it also keeps the grasp that it is trying, which is fixed to
+    the thing, and those that have failed.
+    """
+
+    first = 'approach'
+    after_closing: str
+    """The phase that follows when the fingers have closed."""
+
+    def __init__(
+        self,
+        scene: LiberoScene,
+        goal: Goal,
+        variation: Variation,
+        holding: GraspSettings,
+        generator: np.random.Generator,
+    ) -> None:
+        super().__init__(scene, goal, variation)
+        self._holding = holding
+        self._generator = generator
+        self._grasp: tuple[Floats, float, Pose] | None = None
+        self._tried: tuple[Grasp, ...] = ()
+        self._attempts = 0
+        self._thing = self._start_thing = self._thing_pose()
+
+    @property
+    def attempts(self) -> int:
+        """How often it has closed the fingers."""
+        return self._attempts
+
+    @abstractmethod
+    def _thing_pose(self) -> Pose: ...
+
+    @abstractmethod
+    def _thing_shape(self) -> Boxes: ...
+
+    @abstractmethod
+    def _others(self) -> Boxes:
+        """What the hand must not touch when it takes hold."""
+
+    def _look(self) -> None:
+        self._thing = self._thing_pose()
+
+    def _enter(self, phase: str, now: float) -> None:
+        super()._enter(phase, now)
+        self._start_thing = self._thing
+
+    def _approach(self, elapsed: float) -> Command | str:
+        if elapsed == 0 and self._scene.satisfied(self._goal):
+            return 'finished'
+        grasp = self._current_grasp()
+        if self._is_over(grasp.position) and abs(grasp.yaw - hand_yaw(self._hand)) < TURNED:
+            return 'descend'
+        travel = self._travel_height(grasp.position, self._scene.surroundings(), FINGERTIP)
+        return self._over(grasp.position, max(travel, grasp.position[2] + ABOVE), grasp.rotation, OPEN)
+
+    def _descend(self, elapsed: float) -> Command | str:
+        grasp = self._current_grasp()
+        error = grasp.position - self._hand.position
+        sideways = float(np.linalg.norm(error[:2]))
+        if sideways > AWAY:
+            return 'approach'
+        if np.linalg.norm(error) < ON_GRASP:
+            return 'close'
+        if self._still > STALLED:
+            return 'close' if abs(error[2]) < CLOSE_TO_GRASP and sideways < CLOSE_TO_GRASP else self._give_up()
+        height = grasp.position[2] + SLOPE * max(sideways - ON_GRASP, 0.0)
+        return Command(np.append(grasp.position[:2], height), grasp.rotation, OPEN, self._slow())
+
+    def _close(self, elapsed: float) -> Command | str:
+        if np.linalg.norm(self._hand.position - self._start.position) > AWAY:
+            return self._give_up()
+        if elapsed > LONGEST_CLOSING or (elapsed > CLOSING + self._variation.pause and self._finger_speed < STILL):
+            self._attempts += 1
+            return self.after_closing
+        return self._hold(CLOSED)
+
+    def _open(self, elapsed: float) -> Command | str:
+        return 'retreat' if elapsed > OPENING + self._variation.pause else self._hold(OPEN)
+
+    def _retreat(self, elapsed: float) -> Command | str:
+        if self._risen() > RETREAT - ON_HEIGHT or self._still > STALLED:
+            self._grasp = None
+            return 'finished' if self._scene.satisfied(self._goal) else 'approach'
+        return self._rise(RETREAT, OPEN)
+
+    def _recover(self, elapsed: float) -> Command | str:
+        if elapsed < OPENING:
+            return self._hold(OPEN)
+        if self._risen() > BACK_UP - ON_HEIGHT or elapsed > LONGEST_RECOVERY:
+            return 'approach'
+        return self._rise(BACK_UP, OPEN)
+
+    def _give_up(self) -> str:
+        """Another grasp, and the way there."""
+        if self._grasp is not None:
+            self._tried = (*self._tried, self._current_grasp())
+            self._grasp = None
+        return 'recover'
+
+    def _current_grasp(self) -> Grasp:
+        """The grasp that is being tried, where the thing is now; another one if it has tipped over."""
+        thing = self._thing
+        if self._grasp is None or turn_angle(thing.rotation @ self._grasp[2].rotation.T) > TIPPED:
+            shape, others = self._thing_shape(), self._others()
+            chosen = choose_grasp(self._holding, thing, shape, others, self._tried, self._generator)
+            self._grasp = (thing.rotation.T @ (chosen.position - thing.position), chosen.yaw, thing)
+        offset, yaw, then = self._grasp
+        turned = thing.rotation @ then.rotation.T
+        yaw = half_turn(yaw + math.atan2(turned[1, 0], turned[0, 0]))
+        return Grasp(thing.position + thing.rotation @ offset, yaw)

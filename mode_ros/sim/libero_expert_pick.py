@@ -1,0 +1,151 @@
+"""Picking one thing up and putting it somewhere: the skill that most of LIBERO's tasks are made of."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from mode_ros.sim.libero_expert_boxes import Boxes, penetration
+from mode_ros.sim.libero_expert_grasps import grasp_settings, place_settings
+from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE, Grasping
+from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
+from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
+from mode_ros.sim.libero_expert_skill import NEAR, STALLED, Phase
+from mode_ros.sim.simulator import Floats
+
+LIFT = 0.07
+"""How high a thing is lifted before it is looked at whether it came along, m."""
+SLIPPED = 0.045
+"""How much a held thing may move in the hand before it counts as lost, m."""
+PLACE_SPEED = 0.4
+"""Speed down to the place, as a share of the demonstration's."""
+HEADROOM, BESIDE = 0.25, 0.01
+"""How far above a thing nothing may be when it is raised, and how far beside it, m."""
+WAYS_OUT = [
+    distance * np.array([math.cos(angle), math.sin(angle), 0.0])
+    for distance in (0.02, 0.04, 0.06, 0.08, 0.10, 0.12, 0.14)
+    for angle in np.arange(8) * (math.pi / 4)
+]
+"""Steps aside, the shortest first, from under what hangs over a thing, such as an open drawer, m."""
+
+
+def can_pick_and_place(scene: LiberoScene, goal: Goal) -> bool:
+    """Whether it is known how to hold the goal's subject and where to let it go."""
+    return (
+        goal.predicate in ('on', 'in')
+        and goal.place is not None
+        and grasp_settings(scene.kind(goal.subject)) is not None
+        and place_settings(scene.place_kind(goal.place)) is not None
+    )
+
+
+class PickAndPlace(Grasping):
+    """Brings a goal's subject to its place: approach, descend, close, lift, carry, lower, open, retreat.
+
+    A hand that was pushed away goes back to its way; a thing that was missed or lost is picked up again.
+    """
+
+    after_closing = 'lift'
+
+    def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator) -> None:
+        self._subject, self._place = goal.subject, goal.place or ''
+        holding = grasp_settings(scene.kind(self._subject))
+        letting_go = place_settings(scene.place_kind(self._place))
+        if holding is None or letting_go is None:
+            raise ValueError(f'{goal} cannot be reached by picking and placing.')
+        self._letting_go = letting_go
+        super().__init__(scene, goal, variation, holding, generator)
+
+    def _phases(self) -> Mapping[str, Phase]:
+        return {
+            'approach': self._approach,
+            'descend': self._descend,
+            'close': self._close,
+            'lift': self._lift,
+            'carry': self._carry,
+            'lower': self._lower,
+            'open': self._open,
+            'retreat': self._retreat,
+            'recover': self._recover,
+            'finished': self._finished,
+        }
+
+    def _thing_pose(self) -> Pose:
+        return self._scene.pose(self._subject)
+
+    def _thing_shape(self) -> Boxes:
+        return self._scene.shape(self._subject)
+
+    def _others(self) -> Boxes:
+        return self._scene.surroundings(without=(self._subject,))
+
+    def _lift(self, elapsed: float) -> Command | str:
+        if self._slip() > SLIPPED:
+            return self._give_up()
+        if self._risen() > LIFT - ON_HEIGHT:
+            came_along = self._thing.position[2] - self._start_thing.position[2] > self._risen() / 2
+            return 'carry' if came_along else self._give_up()
+        return self._rise(LIFT, CLOSED)
+
+    def _carry(self, elapsed: float) -> Command | str:
+        if self._slip() > SLIPPED:
+            return self._give_up()
+        aside = self._way_out()
+        if aside is not None:
+            here = np.append(self._hand.position[:2], self._start.position[2])
+            return Command(here + aside, self._upright(), CLOSED, self._slow(), self._slow())
+        target = self._hand_target()
+        hanging = float(self._hand.position[2]) - self._lowest()
+        travel = self._travel_height(target, self._others(), hanging)
+        travel = max(travel, self._release_height() + ABOVE / 2)
+        if self._is_over(target) and self._hand.position[2] > travel - ABOVE / 2:
+            return 'lower'
+        return self._over(target, travel, self._upright(), CLOSED)
+
+    def _lower(self, elapsed: float) -> Command | str:
+        if self._slip() > SLIPPED:
+            return 'open' if self._scene.satisfied(self._goal) else self._give_up()
+        target, height = self._hand_target(), self._release_height()
+        sideways = float(np.linalg.norm((target - self._hand.position)[:2]))
+        if sideways > AWAY:
+            return 'carry'
+        if (self._hand.position[2] - height < ON_HEIGHT and sideways < NEAR) or self._still > STALLED:
+            return 'open'
+        height += SLOPE * max(sideways - NEAR, 0.0)
+        return Command(np.append(target[:2], height), self._upright(), CLOSED, self._slow(PLACE_SPEED))
+
+    def _slip(self) -> float:
+        """How far the thing has moved in the hand since this phase began, m."""
+        now = self._hand.rotation.T @ (self._thing.position - self._hand.position)
+        then = self._start.rotation.T @ (self._start_thing.position - self._start.position)
+        return float(np.linalg.norm(now - then))
+
+    def _way_out(self) -> Floats | None:
+        """[3] the shortest step aside, m, from under what hangs over the thing; None where nothing does."""
+        corners, others = self._thing_shape().points(), self._others()
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        half = np.append((high - low)[:2] / 2 + BESIDE, HEADROOM / 2)
+        above = np.append((low + high)[:2] / 2, high[2] + HEADROOM / 2)
+        ways = (np.zeros(3), *WAYS_OUT)
+        free = (
+            way for way in ways if penetration(Boxes((above + way)[None], half[None], np.eye(3)[None]), others) == 0
+        )
+        way = next(free, None)
+        return way if way is not None and way.any() else None
+
+    def _lowest(self) -> float:
+        return float(self._thing_shape().points()[:, 2].min())
+
+    def _hand_target(self) -> Floats:
+        """[3] where the hand must be for the thing to be over the middle of its place; its height is the hand's."""
+        offset = self._scene.pose(self._place).position[:2] + self._variation.offset - self._thing.position[:2]
+        return self._hand.position + np.append(offset, 0.0)
+
+    def _release_height(self) -> float:
+        """Height of the grip site at which to let go."""
+        bottom = self._scene.pose(self._place).position[2] + self._letting_go.rest
+        height = self._hand.position[2] - self._lowest() + bottom
+        if self._letting_go.clear is not None:
+            walls = self._scene.shape(self._scene.owner(self._place)).points()
+            height = max(height, walls[:, 2].max() + self._letting_go.clear)
+        return float(height)

