@@ -28,9 +28,6 @@ from mode_ros.sim.simulator import Simulator
 # Stamps of zero mean 'not stamped', so a simulation begins later (nanoseconds).
 START = NANOSECONDS
 
-# A demonstration goes on for so many control periods after its success: that the arm stays there is part of the task.
-PERIODS_AFTER_SUCCESS = 10
-
 FRAME = 'world'
 
 Write = Callable[[str, int, Any], None]
@@ -58,6 +55,7 @@ class _Session:
         self._simulator, self._contract, self._write = simulator, contract, write
         self._controller = Controller(contract, max_chunk_age=1.0)
         self._steps = round(simulator.steps_per_period)
+        self._ending = round(simulator.ending_seconds * contract.rate)
         self._step = round(simulator.step_seconds * NANOSECONDS)
         self._now = START
         self._success = False
@@ -76,7 +74,7 @@ class _Session:
             if not self._success and self._simulator.steps >= self._simulator.time_limit_steps:
                 return Result(periods, success=False)
             command = self._command(demonstrator.action(), first=periods == 0)
-            left = left - 1 if self._success else PERIODS_AFTER_SUCCESS
+            left = left - 1 if self._success else self._ending
             self._execute(command + demonstrator.disturbance())
             periods += 1
         # The last command's period is known to have ended only by what is observed after it.

@@ -50,9 +50,10 @@ class LiberoSimulator(Simulator):
     `task` is 'SUITE/INDEX' (in the benchmark's order, from 0) or 'SUITE/NAME'; the suites are `LIBERO_SUITES`, and
     those of LIBERO-PRO's perturbations that come complete with the package.
 
-    A seed chooses one of the benchmark's recorded initial states (50 per task): seed modulo their number. The static
-    camera is agentview, the wrist camera robot0_eye_in_hand. Images are upright; LIBERO's own, and most data
-    sets made with it, are upside down (their row 0 is the bottom).
+    A seed below the number of the benchmark's recorded initial states (50 per task) chooses one of them. With a
+    larger one everything is placed anew, within the regions that the scene's file gives, so that demonstrations need
+    not be of the states that are evaluated. The static camera is agentview, the wrist camera robot0_eye_in_hand.
+    Images are upright; LIBERO's own, and most data sets made with it, are upside down (their row 0 is the bottom).
 
     An action's displacement is added to where the hand is, not to where it was told to be: the controller is compliant
     and covers a part of it within one step. It clips at 0.05 m and 0.5 rad per step. The state's fingers
@@ -65,6 +66,7 @@ class LiberoSimulator(Simulator):
     action_names = ('x', 'y', 'z', 'rotation_x', 'rotation_y', 'rotation_z', 'gripper')
     step_seconds = 1.0 / CONTROL_HZ
     step_limits = (0.05, 0.05, 0.05, 0.5, 0.5, 0.5)
+    ending_seconds = 2.0  # a thing counts as placed while the hand still holds it
 
     def __init__(self, task: str, control_period: float = 0.05) -> None:
         super().__init__(control_period)
@@ -125,16 +127,16 @@ class LiberoSimulator(Simulator):
     def _reset(self, seed: int) -> None:
         self._seed = seed
         self._expert = None
-        index = seed % len(self._initial_states)
-        with _seeded(index):
+        with _seeded(seed):
             _retry_placement(self._env.reset)
         # The gripper remembers its last command, which only a reloaded scene would forget.
         self._env.robots[0].gripper.current_action = np.zeros(self._env.robots[0].gripper.dof)
         # These cost time in every substep, and nothing here reads them.
         for name in self._env.observation_names:
             self._env.modify_observable(name, 'enabled', False)
-        self._env.sim.set_state_from_flattened(self._initial_states[index])
-        self._env.sim.forward()
+        if seed < len(self._initial_states):
+            self._env.sim.set_state_from_flattened(self._initial_states[seed])
+            self._env.sim.forward()
         for _ in range(SETTLING_STEPS):
             self._env.step(np.zeros(len(self.action_names)))
         self._success_flag = False

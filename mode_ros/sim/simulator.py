@@ -56,6 +56,9 @@ class Simulator(ABC):
     step_limits: ClassVar[tuple[float, ...]]
     """[A - 1] largest displacement of one step per element (m or rad); the benchmark clips what is larger."""
 
+    ending_seconds: ClassVar[float] = 0.5
+    """What a demonstration goes on for after its success, s: that the arm lets go, or stays, is part of the task."""
+
     cameras = CAMERAS
     task: str
     """The task's full name, as `make_simulator` takes it."""
@@ -134,7 +137,7 @@ class Simulator(ABC):
 
         Raises UserError where the benchmark has no such expert.
         """
-        raise UserError(f'The task {self.task!r} has no scripted expert; the tasks of Meta-World do.')
+        raise UserError(f'The task {self.task!r} has no scripted expert.')
 
     @abstractmethod
     def state(self) -> RobotState:

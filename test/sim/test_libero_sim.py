@@ -44,11 +44,13 @@ def test_reset_repeats_exactly_whatever_came_before(simulator):
     assert everything(simulator) == after_ten
 
 
-def test_seeds_go_round_the_benchmarks_initial_states(simulator):
-    simulator.reset(1)
-    first = everything(simulator)
-    simulator.reset(51)
-    assert everything(simulator) == first
+def test_seeds_beyond_the_recorded_initial_states_place_everything_anew(simulator):
+    seen = []
+    for seed in (1, 49, 50, 1000, 1001, 1000):
+        simulator.reset(seed)
+        seen.append(everything(simulator))
+    assert seen[5] == seen[3], 'the same seed, the same state'
+    assert len({str(each) for each in seen[:5]}) == 5
 
 
 @pytest.mark.parametrize('axis', [0, 1, 2])
