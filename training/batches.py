@@ -57,14 +57,13 @@ class Batch:
 def held_out_episodes(tasks: Sequence[int], share: float, seed: int) -> NDArray[np.bool_]:
     """Which episodes are kept for validation, [episodes]: about `share` of each task's.
 
-    tasks: each episode's task. A task with two episodes or more gives at least one and keeps at least one.
+    tasks: each episode's task. A task with two episodes or more gives at least one; each keeps at least one.
     """
     held = np.zeros(len(tasks), bool)
     for task in sorted(set(tasks)):
         episodes = np.flatnonzero(np.asarray(tasks) == task)
-        count = round(share * len(episodes))
-        if share > 0 and len(episodes) > 1:
-            count = min(max(count, 1), len(episodes) - 1)
+        least = min(1, len(episodes) - 1) if share > 0 else 0
+        count = min(max(round(share * len(episodes)), least), len(episodes) - 1)
         held[np.random.default_rng((seed, task)).permutation(episodes)[:count]] = True
     return held
 
@@ -133,7 +132,9 @@ class Source:
             ]
         if not by_task:
             return []
-        each = max(count // len(by_task), 1)
+        if len(by_task) > count:
+            by_task = [by_task[index] for index in np.linspace(0, len(by_task) - 1, count).round().astype(int)]
+        each = count // len(by_task)
         picked = []
         for moments in by_task:
             at = np.unique(np.linspace(0, len(moments) - 1, min(each, len(moments))).round().astype(int))
@@ -169,12 +170,13 @@ class Source:
 
     def _draws(self, size: int, loss: LossSettings, generator: torch.Generator) -> Draws:
         network = self.config.denoiser
+        routed = [network.prefix_length + network.chunk_length] if network.routes_tokens else []
         return Draws(
             log_logistic_sigmas(
                 torch.rand(size, dtype=torch.float64, generator=generator), self.config.diffusion, loss.sigma_scale
             ),
             torch.randn(size, network.chunk_length, network.action_dim, generator=generator),
-            torch.empty(network.layers, size, network.experts).exponential_(generator=generator),
+            torch.empty(network.layers, size, *routed, network.experts).exponential_(generator=generator),
             torch.rand(size, generator=generator) < loss.goal_dropout,
         )
 

@@ -16,7 +16,7 @@ from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.diffusion import scalings
 from mode_ros.policy.routing import Routing
 
-# [E] → [E]: the mean over all processes.
+# Of any shape: the mean over all processes.
 MeanOverAll = Callable[[Tensor], Tensor]
 
 
@@ -36,7 +36,7 @@ class Draws(NamedTuple):
 
     sigma: Tensor  # [B]
     noise: Tensor  # [B, A, d], standard normal
-    experts: Tensor  # [L, B, E], exponential, for select_experts
+    experts: Tensor  # [L, B, E], by token [L, B, T, E], exponential, for select_experts
     without_goal: Tensor  # [B], bool
 
     def rows(self, rows: slice) -> Draws:
@@ -62,9 +62,6 @@ def balancing_loss(routings: Sequence[Routing], over_all: MeanOverAll = lambda s
     f: as expert_shares; p: the mean probabilities; both over the batch. over_all makes f the share in all processes, so
     that the mean of the processes' losses is the loss of the whole batch.
     """
-    losses = []
-    for routing in routings:
-        experts = routing.probabilities.shape[-1]
-        mean = routing.probabilities.flatten(0, -2).mean(0)
-        losses.append(experts * (over_all(expert_shares(routing)) * mean).sum())
-    return torch.stack(losses).mean()
+    shares = over_all(torch.stack([expert_shares(routing) for routing in routings]))  # [L, E], one exchange for all
+    mean = torch.stack([routing.probabilities.flatten(0, -2).mean(0) for routing in routings])
+    return mean.shape[-1] * (shares * mean).sum(-1).mean()

@@ -23,6 +23,7 @@ class Losses(NamedTuple):
     denoising: Tensor  # scalar
     balancing: Tensor  # scalar, 1 when the experts share evenly
     shares: Tensor  # [L, E], how much each expert was used
+    errors: Tensor  # [B], each sample's denoising error
 
 
 class Objective(nn.Module):
@@ -33,7 +34,7 @@ class Objective(nn.Module):
         self.network = network
         self._settings = settings
         self.over_all: Callable[[Tensor], Tensor] = lambda shares: shares
-        """The mean over all processes, [E] → [E]."""
+        """The mean over all processes, of any shape."""
 
     def forward(self, batch: Batch) -> Losses:
         """batch: on the network's device."""
@@ -48,9 +49,16 @@ class Objective(nn.Module):
         error = denoising_error(found.raw, batch.actions, noisy, sigma, config.diffusion.sigma_data)
         if self._settings.padding == 'mask':
             kept = (~batch.padding).unsqueeze(-1).expand_as(error)
-            denoising = (error * kept).sum() / kept.sum().clamp_min(1)
+            # By the share that is kept in all processes: the mean of their losses is then that of the whole batch.
+            denoising = (error * kept).mean() / self.over_all(kept.float().mean()).clamp_min(1e-9)
         else:
             denoising = error.mean()
         balancing = balancing_loss(found.routing, self.over_all)
         shares = torch.stack([expert_shares(routing) for routing in found.routing])
-        return Losses(denoising + self._settings.balancing * balancing, denoising.detach(), balancing.detach(), shares)
+        return Losses(
+            denoising + self._settings.balancing * balancing,
+            denoising.detach(),
+            balancing.detach(),
+            shares,
+            error.detach().mean(dim=(1, 2)),
+        )

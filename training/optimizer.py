@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mode_ros.training.settings import OptimizerSettings
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
     """AdamW over what is trained. Weight decay draws matrices to zero, not biases, gains, norms and positions."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             plain = parameter.dim() < 2 or name.endswith(('bias', 'position'))
@@ -31,10 +32,10 @@ def average_of(network: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
         if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, list(current), 1 - kept)
+            torch._foreach_lerp_(list(averaged), list(current), 1 - kept)
         else:  # counters of batches
             for mean, value in zip(averaged, current, strict=True):
                 mean.copy_(value)

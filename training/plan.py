@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
-from mode_ros.control.contract import Contract, differences
+from mode_ros.control.contract import Contract, differences, parse_contract
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, read_info
 from mode_ros.policy.config import CameraConfig, DenoiserConfig, PolicyConfig, parse_policy_config
+from mode_ros.policy.film_resnet import FilmResnet
 from mode_ros.policy.language import TextEncoder, build_text_encoder
 from mode_ros.policy.network import PolicyNetwork
+from mode_ros.robots import load_named_contract
 from mode_ros.training.batches import Source
+from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset, open_dataset
-from mode_ros.training.data.mixture import open_mixture
+from mode_ros.training.data.mixture import load_mixture_config, open_mixture
 from mode_ros.training.settings import PolicySettings, StartSettings, TrainSettings
 
 
@@ -37,13 +41,17 @@ class Plan:
 
 def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Plan:
     """Open and check everything; encoder: instead of the configured one. Raises UserError that names file and key."""
-    datasets, weights = _open(settings)
-    contract, text = _contract(datasets)
-    for data in datasets:
-        _check_data(data, settings.policy.chunk_length)
+    named = load_named_contract(settings.data.contract) if settings.data.contract else None
+    found = [DataFiles(root) for root in _roots(settings)]
+    contract, text = _contract(found, named)
     config = policy_config(settings.policy, contract)
     if settings.start.checkpoint:
         _check_start(settings.start, config)
+    for files in found:  # before their pictures are decoded, which takes long
+        _check_files(files, settings.policy.chunk_length)
+    datasets, weights = _open(settings, contract)
+    for data in datasets:
+        _check_data(data, contract, config)
     encoder = encoder or build_text_encoder(config.text_encoder)
     source = Source(datasets, weights, config, encoder, settings.data, settings.run.seed)
     return Plan(settings, config, source, contract, text)
@@ -103,39 +111,96 @@ def build_network(plan: Plan) -> PolicyNetwork:
     return network
 
 
-def _open(settings: TrainSettings) -> tuple[list[Dataset], Sequence[float]]:
-    length, data = settings.policy.chunk_length, settings.data
-    if data.mixture:
-        mixture = open_mixture(data.mixture, length, cache=data.cache)
-        return mixture.datasets, mixture.weights.tolist()
-    return [open_dataset(data.path, length, cache=data.cache)], [1.0]
+def _roots(settings: TrainSettings) -> list[Path]:
+    data = settings.data
+    if not data.mixture:
+        return [Path(data.path)]
+    return [Path(data.mixture).parent / item.path for item in load_mixture_config(data.mixture).datasets]
 
 
-def _contract(datasets: Sequence[Dataset]) -> tuple[Contract, str]:
-    first = datasets[0]
-    text = first.files.contract_text
-    if first.contract is None or text is None:
-        raise UserError(
-            f'The data set {first.files.root} does not say which robot it is from: convert it with '
-            '`mode_ros convert --robot`, or put its contract beside the data as meta/contract.yaml.'
-        )
-    for other in datasets[1:]:
-        found = differences(first.contract, other.contract) if other.contract else []
-        if found:
-            listed = '\n'.join(f'  {line}' for line in found)
+def _contract(found: Sequence[DataFiles], named: tuple[Contract, str] | None) -> tuple[Contract, str]:
+    """The contract that all data sets agree on; `named`, from the settings, is that of those that carry none."""
+    first: tuple[Contract, str, str] | None = None if named is None else (*named, 'data.contract')
+    for files in found:
+        text = files.contract_text
+        if text is None:
+            if named is None:
+                raise UserError(
+                    f'The data set {files.root} does not say which robot it is from: name its contract with '
+                    'data.contract, or convert the recordings with `mode_ros convert`.'
+                )
+            continue
+        theirs = parse_contract(text, f'of the data set {files.root}')
+        if first is None:
+            first = (theirs, text, str(files.root))
+        different = differences(first[0], theirs)
+        if different:
+            listed = '\n'.join(f'  {line}' for line in different)
             raise UserError(
-                f'{first.files.root} and {other.files.root} are from robots that differ:\n{listed}\n'
+                f'{first[2]} and {files.root} are from robots that differ:\n{listed}\n'
                 'Train on data of one contract, or convert them again with the same.'
             )
-    return first.contract, text
+    assert first is not None
+    return first[0], first[1]
 
 
-def _check_data(data: Dataset, chunk_length: int) -> None:
+def _check_files(files: DataFiles, chunk_length: int) -> None:
+    if files.episodes:
+        shortest = min(files.episodes, key=lambda episode: episode.length)
+        if shortest.length < chunk_length:
+            raise UserError(
+                f'Episode {shortest.index} of {files.root} has {shortest.length} frames, fewer than '
+                f'policy.chunk_length {chunk_length}: lower that, or leave the episode out.'
+            )
+    for number, goal in files.tasks.items():
+        if not goal.strip():
+            raise UserError(
+                f'Task {number} of {files.root} has no words, and the policy is told its goal in words: name it in '
+                'meta/tasks.parquet, or record with a goal.'
+            )
+
+
+def _open(settings: TrainSettings, contract: Contract) -> tuple[list[Dataset], Sequence[float]]:
+    length, data = settings.policy.chunk_length, settings.data
+    sizes = {(camera.width, camera.height) for camera in contract.observation.cameras}
+    # Others' pictures are brought to the contract's size. Those of our own have it already.
+    size = sizes.pop() if data.contract and len(sizes) == 1 else None
+    if data.mixture:
+        mixture = open_mixture(data.mixture, length, size, cache=data.cache)
+        return [_of_robot(each, contract) for each in mixture.datasets], mixture.weights.tolist()
+    return [_of_robot(open_dataset(data.path, length, size, cache=data.cache), contract)], [1.0]
+
+
+def _of_robot(data: Dataset, contract: Contract) -> Dataset:
+    """A data set that carries no contract as one of this robot's, so that displacements are padded by standing still.
+
+    Its single state vector is all of the robot's state streams, where it is as long as they are together.
+    """
+    if data.contract is not None:
+        return data
+    streams = {state.name: len(state.names) for state in contract.observation.states}
+    if list(data.streams) == ['state'] and 'state' not in streams and sum(streams.values()) == data.state.shape[1]:
+        data.files.extras = {**data.files.extras, 'state_streams': streams}
+    return Dataset(data.files, data.chunk_length, data.frames, contract)
+
+
+def _check_data(data: Dataset, contract: Contract, config: PolicyConfig) -> None:
     root = data.files.root
-    for camera in data.contract.observation.cameras if data.contract else ():
+    if abs(data.rate - contract.rate) > 0.5:  # LeRobot's rates are whole numbers
+        raise UserError(
+            f'The data set {root} has {data.rate:g} frames per second, but the contract of {contract.robot} says '
+            f'{contract.rate:g} Hz: give it a contract of its rate.'
+        )
+    if data.actions.shape[1] != len(contract.dimensions):
+        raise UserError(
+            f'The actions of the data set {root} have {data.actions.shape[1]} numbers, but the contract of '
+            f'{contract.robot} has {len(contract.dimensions)}: {list(contract.action_names)}.'
+        )
+    for camera in config.cameras:
         if camera.name not in data.frames:
             raise UserError(
-                f'The data set {root} has no camera {camera.name!r} of its contract; it has {data.cameras}.'
+                f'The data set {root} has no camera {camera.name!r} of its contract; it has {data.cameras}. Where they '
+                'are called otherwise, say so with `cameras` in a mixture file (data.mixture).'
             )
         found = data.frames[camera.name].shape[1:3]
         if found != (camera.height, camera.width):
@@ -143,17 +208,12 @@ def _check_data(data: Dataset, chunk_length: int) -> None:
                 f'The pictures of camera {camera.name!r} in {root} are {found[1]}x{found[0]}, but its contract says '
                 f'{camera.width}x{camera.height}: convert the bags again.'
             )
-    shortest = min(data.files.episodes, key=lambda episode: episode.length)
-    if shortest.length < chunk_length:
-        raise UserError(
-            f'Episode {shortest.index} of {root} has {shortest.length} frames, fewer than policy.chunk_length '
-            f'{chunk_length}: lower that, or leave the episode out.'
-        )
-    for number, goal in data.files.tasks.items():
-        if not goal.strip():
+    for name in config.state_streams:
+        size = len(contract.state(name).names)
+        if data.streams.get(name) != size:
             raise UserError(
-                f'Task {number} of {root} has no words, and the policy is told its goal in words: name it in '
-                'meta/tasks.parquet, or record with a goal.'
+                f'The policy sees the state {name!r} of {size} numbers (policy.states), but the data set {root} has '
+                f'{data.streams or "no states"}: leave it out of policy.states, or convert with it.'
             )
 
 
@@ -172,6 +232,18 @@ def _check_start(start: StartSettings, config: PolicyConfig) -> None:
             f'The checkpoint {start.checkpoint} (start.checkpoint) has another shape; set the policy section to its '
             f'config.json. Tensors that differ:\n{listed}{more}'
         )
+    # What the weights mean beyond their shapes, such as top_k; dropout may be chosen anew.
+    there = theirs.denoiser.model_dump()
+    differing = [
+        f'policy.{name} is {value!r} here and {there[name]!r} there'
+        for name, value in config.denoiser.model_dump().items()
+        if there[name] != value and not name.endswith('dropout')
+    ]
+    if differing:
+        raise UserError(
+            f'The checkpoint {start.checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
+            'the policy section to its config.json.'
+        )
 
 
 def _shapes(config: PolicyConfig) -> dict[str, list[int]]:
@@ -183,7 +255,7 @@ def _load_imagenet(network: PolicyNetwork, path: str) -> None:
     try:
         weights = torch.load(Path(path), map_location='cpu', weights_only=True)
         for encoder in network.image_encoders:
-            encoder.load_imagenet(weights)
+            cast(FilmResnet, encoder).load_imagenet(weights)
     except (OSError, RuntimeError, AttributeError, KeyError) as error:
         raise UserError(
             f'The ImageNet weights {path} (policy.imagenet_weights) do not load: {str(error).splitlines()[0]}'

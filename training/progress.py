@@ -9,17 +9,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-LOG = 'log.jsonl'
+import numpy as np
+from numpy.typing import NDArray
+
+LOG, TENSORBOARD = 'log.jsonl', 'tensorboard'
 
 
 class Progress:
     """One training's output. Times come from `clock`, in seconds."""
 
-    def __init__(self, out: Path, steps: int, batch_size: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, out: Path, steps: int, batch_size: int, done: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """done: steps that were done before; what TensorBoard was told of later ones is taken back."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         self._steps, self._batch_size, self._clock = steps, batch_size, clock
-        self._board = SummaryWriter(str(out / 'tensorboard'))
+        self._board = SummaryWriter(str(out / TENSORBOARD), purge_step=done + 1 if done else None)
         self._log = (out / LOG).open('a', encoding='utf-8')
         self._terminal = sys.stdout.isatty()
         self._since: tuple[int, float] | None = None
@@ -60,6 +66,10 @@ class Progress:
         for name, value in values.items():
             if isinstance(value, (int, float)):
                 self._board.add_scalar(f'{kind}/{name}', value, step)
+
+    def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        """To TensorBoard. image: red-green-blue, [height, width, 3]."""
+        self._board.add_image(name, image, step, dataformats='HWC')
 
     def say(self, text: str) -> None:
         """A line that stays."""

@@ -13,7 +13,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.errors import UserError
-from mode_ros.policy.config import DiffusionConfig, ImageEncoderConfig, Normalization, TextEncoderConfig
+from mode_ros.policy.config import (
+    DenseWidth,
+    DiffusionConfig,
+    ImageEncoderConfig,
+    NoiseConditioning,
+    Normalization,
+    RoutingKind,
+    TextEncoderConfig,
+    check_alternatives,
+)
 from mode_ros.settings import read_text, read_values, read_yaml
 
 Count = Annotated[int, Field(ge=1)]
@@ -29,6 +38,7 @@ class DataSettings(_Settings):
 
     path: str = Field(default='', description='folder of a data set, as `mode_ros convert` writes it')
     mixture: str = Field(default='', description='instead of path: a YAML file of several data sets with weights')
+    contract: str = Field(default='', description="name or path of the robot's contract, for data that carry none")
     cache: str | None = Field(default=None, description='folder of decoded pictures; by default inside the data set')
     validation_share: Share = Field(default=0.1, description="share of each task's episodes that are held out")
     shift: Mapping[str, float] = Field(
@@ -40,7 +50,7 @@ class DataSettings(_Settings):
     @model_validator(mode='after')
     def _fits_together(self) -> DataSettings:
         if bool(self.path) == bool(self.mixture):
-            raise ValueError('give either path, a data set, or mixture, a file that lists several')
+            raise ValueError('give either path, a data set, or mixture, a file of several (data.path= empties it)')
         wrong = {name: shift for name, shift in self.shift.items() if not 0 <= shift < 0.5}
         if wrong:
             raise ValueError(f'shift must lie between 0 and 0.5 of the image, and {wrong} does not')
@@ -58,6 +68,13 @@ class PolicySettings(_Settings):
     top_k: Count = Field(default=2, description='experts used per token (k)')
     attention_dropout: Share = 0.3
     expert_dropout: Share = 0.1
+    routing: RoutingKind = Field(default='noise', description='what chooses the experts; dense: one network for all')
+    dense_width: DenseWidth = Field(default='total', description='dense only: as wide as all experts, or as k of them')
+    shared_expert: bool = Field(default=False, description='one more expert, which every token uses')
+    noise_token: bool = Field(default=True, description='the noise level as the first token')
+    noise_conditioning: NoiseConditioning = Field(
+        default='attention', description='how the noise level enters attention: added, not at all, or scale and shift'
+    )
     states: tuple[str, ...] | Literal['all'] = Field(
         default=(), description="the contract's state streams that the policy sees; a robot without cameras: all"
     )
@@ -74,6 +91,7 @@ class PolicySettings(_Settings):
             raise ValueError(f'top_k is {self.top_k}, but there are only {self.experts} experts: lower top_k')
         if self.embed_dim % self.heads:
             raise ValueError(f'embed_dim {self.embed_dim} cannot be divided into {self.heads} heads')
+        check_alternatives(self.routing, self.shared_expert, self.noise_token, self.noise_conditioning)
         return self
 
 
@@ -127,6 +145,7 @@ class RunSettings(_Settings):
     steps: Count = Field(default=20_000, description='optimiser steps')
     batch_size: Count = Field(default=64, description='samples per optimiser step, over all processes')
     accumulate: Count = Field(default=1, description='parts in which a step is computed, one after the other')
+    shard: bool = Field(default=False, description='spread weights and optimiser over the processes (FSDP)')
     precision: Literal['float32', 'bfloat16'] = Field(default='float32', description='of products and convolutions')
     seed: int = Field(default=0, ge=0)
     log_every: Count = Field(default=20, description='steps')
@@ -156,6 +175,8 @@ class TrainSettings(_Settings):
     def _fits_together(self) -> TrainSettings:
         if self.start.freeze_routers and self.loss.balancing:
             raise ValueError('frozen routers cannot be balanced: set loss.balancing to 0')
+        if self.start.freeze_routers and self.policy.routing == 'dense':
+            raise ValueError('routing dense has no routers to freeze: set start.freeze_routers to false')
         return self
 
     def to_yaml(self) -> str:
@@ -189,11 +210,13 @@ def _put(values: dict[str, Any], change: str) -> None:
     place = values
     *sections, last = key.split('.')
     for section in sections:
-        below = place.setdefault(section, {})
+        if place.get(section) is None:  # also a section that the file leaves empty
+            place[section] = {}
+        below = place[section]
         if not isinstance(below, dict):
             raise UserError(f'{change!r} changes no setting: {section} is {below!r}, and has no keys.')
         place = below
-    place[last] = _number(read_yaml(text, f'The value of {key}'))
+    place[last] = _number(read_yaml(text, f'The value of {key}')) if text else ''
 
 
 def _number(value: Any) -> Any:

@@ -11,6 +11,7 @@ Everything is written aside and renamed.
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,12 +44,15 @@ def save_snapshot(
     shutil.rmtree(aside, ignore_errors=True)
     try:
         save_policy(aside, info, average, settings)
-        torch.save(dict(state), aside / STATE)
+        with (aside / STATE).open('wb') as file:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())  # the rename may otherwise outlive the content
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     except (OSError, RuntimeError) as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error) from error
     for old in checkpoints(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
@@ -60,11 +64,11 @@ def save_policy(folder: Path, info: CheckpointInfo, network: PolicyNetwork, sett
         save_checkpoint(folder, info, network)
         (folder / SETTINGS).write_text(settings, encoding='utf-8')
     except (OSError, RuntimeError) as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error) from error
     except Exception as error:  # safetensors has an error of its own for what the disk refuses
         if type(error).__name__ != 'SafetensorError':
             raise
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error) from error
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -72,24 +76,35 @@ def load_state(folder: Path) -> dict[str, Any]:
     try:
         state = torch.load(folder / STATE, map_location='cpu', weights_only=True)
     except Exception as error:  # a cut file fails in many ways
-        raise UserError(
-            f'{folder / STATE} cannot be read ({str(error).splitlines()[0]}): remove {folder} and go on from the one '
-            'before.'
-        ) from error
+        raise _damaged(folder, f'{folder / STATE} cannot be read ({str(error).splitlines()[0]})') from error
     return dict(state)
 
 
-def load_average(folder: Path) -> tuple[CheckpointInfo, PolicyNetwork]:
-    """The averaged weights of a checkpoint."""
-    return load_checkpoint(folder)
+def load_average(folder: Path) -> PolicyNetwork:
+    """The averaged weights of a checkpoint. Raises UserError for one that is damaged."""
+    try:
+        return load_checkpoint(folder)[1]
+    except UserError as error:
+        raise _damaged(folder, str(error).rstrip('.')) from error
 
 
-def _cannot_write(folder: Path, error: BaseException) -> UserError:
-    # torch and safetensors hide the system's error in a text.
-    full = getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT) or 'No space left' in str(error)
-    free = shutil.disk_usage(folder.parent if folder.parent.exists() else folder.anchor).free / 1e6
+def _damaged(folder: Path, why: str) -> UserError:
+    before = [each.name for each in checkpoints(folder.parents[1]) if each.name < folder.name]
+    way = f'go on from {before[-1]} with --resume' if before else 'begin anew with another --output'
+    return UserError(f'The checkpoint {folder} is damaged: {why}. Remove it and {way}.')
+
+
+def cannot_write(folder: Path, error: BaseException) -> UserError:
+    """What to say when something of a training cannot be written."""
+    chain, cause = [error], error.__cause__ or error.__context__
+    while cause is not None and cause not in chain:  # torch's own error stands before the system's
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    full = any(getattr(each, 'errno', None) in (errno.ENOSPC, errno.EDQUOT) for each in chain)
+    full = full or 'No space left' in str(error)  # safetensors has it in words alone
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free / 1e6
     why = f'the disk is full ({free:.0f} MB free)' if full else f'{type(error).__name__}: {error}'
     return UserError(
-        f'The checkpoint {folder} could not be written: {why}. The checkpoints before it are whole: make room and go '
-        'on with --resume.'
+        f'{folder} could not be written: {why}. The checkpoints before it are whole: make room and go on with --resume.'
     )

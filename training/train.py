@@ -18,7 +18,7 @@ from mode_ros.training.trainer import Stopped, Trainer, make_accelerator, prepar
 def find_config(name: str) -> Path:
     """The training file `name`: a path, or the name of one that comes with mode_ros. Raises UserError."""
     path = Path(name)
-    if path.exists() or path.suffix:
+    if path.is_file() or path.suffix:
         return path
     folder = share_folder() / 'config' / 'train'
     if not (folder / f'{name}.yaml').exists():
@@ -36,22 +36,24 @@ def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bo
         plan = make_plan(settings)
     if accelerator.is_main_process:
         print(describe(plan), flush=True)
+    try:
+        trainer = Trainer(plan, out, accelerator)
         if check_only:
             return ''
-        prepare_folder(out, settings, resume)
-    if check_only:
-        return ''
-    accelerator.wait_for_everyone()
-    trainer = Trainer(plan, out, accelerator)
-    try:
+        if accelerator.is_main_process:  # after all that may be refused, so that OUT stays free for a second try
+            prepare_folder(out, settings, resume)
+        accelerator.wait_for_everyone()
         found = trainer.train(resume)
     except Stopped as stopped:
         return str(stopped)
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory(error):
+            raise
+        parts = settings.run.accumulate * accelerator.num_processes
         raise UserError(
-            f'There is not enough memory for a part of {settings.run.batch_size // settings.run.accumulate} samples '
-            f'({error}): raise run.accumulate, which computes a step in more and smaller parts, or lower '
-            'run.batch_size, the image size or policy.embed_dim.'
+            f'There is not enough memory for a part of {settings.run.batch_size // parts} samples '
+            f'({str(error).splitlines()[0] if str(error) else type(error).__name__}): raise run.accumulate, which '
+            'computes a step in more and smaller parts, or lower run.batch_size, the image size or policy.embed_dim.'
         ) from error
     finally:
         accelerator.end_training()
@@ -59,6 +61,11 @@ def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bo
         error_words = '' if found is None else f' Validation error {found.error:.4f}.'
         print(f'Trained {trainer.step} steps.{error_words} The policy is in {out / "policy"}.')
     return ''
+
+
+def _is_memory(error: BaseException) -> bool:
+    # On a CPU torch says it in words.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 def describe(plan: Plan) -> str:

@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, gather_object
+from accelerate.utils import gather_object
+from pydantic import ValidationError
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 
+import mode_ros.training.snapshots as snapshots
 from mode_ros.errors import UserError
 from mode_ros.policy.network import PolicyNetwork
-import mode_ros.training.snapshots as snapshots
+from mode_ros.settings import explain
 from mode_ros.training.batches import Batch, ahead
+from mode_ros.training.inspection.findings import Watch
+from mode_ros.training.inspection.pictures import chunk_picture, routing_picture
 from mode_ros.training.objective import Losses, Objective
 from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.plan import Plan, build_network
-from mode_ros.training.progress import Progress
+from mode_ros.training.progress import LOG, TENSORBOARD, Progress
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import TrainSettings
+from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, spread, whole
+from mode_ros.training.training_report import peak_memory_mb, save_samples, write_report
 from mode_ros.training.validation import Validation, validate
 
-# Settings that may change when a training goes on: they decide what is written, not what is learnt.
-_MAY_CHANGE = {'log_every', 'validate_every', 'validation_samples', 'checkpoint_minutes', 'keep'}
+# Settings that may change when a training goes on: they decide what is written and how a batch is cut, not what is
+# learnt. (Batch norm sees other parts of the batch when it is cut in another way, as on another number of processes.)
+_MAY_CHANGE = {
+    'data.cache',
+    'run.accumulate',
+    'run.shard',
+    'run.log_every',
+    'run.validate_every',
+    'run.validation_samples',
+    'run.checkpoint_minutes',
+    'run.keep',
+}
+# What is logged of each step besides the experts' shares, by its name in _one_step.
+_LOGGED = ('denoising', 'balancing', 'gradient_norm')
 
 
 class Stopped(Exception):
@@ -37,11 +59,13 @@ class Stopped(Exception):
 
 
 def make_accelerator(settings: TrainSettings, cpu: bool) -> Accelerator:
-    """Mixed precision and processes, as the settings and `accelerate launch` say."""
+    """Mixed precision and processes, as the settings and `accelerate launch` say.
+
+    Raises UserError for more processes than this machine has GPUs, unless they are to use its CPU.
+    """
+    _check_devices(cpu)
     precision = {'float32': 'no', 'bfloat16': 'bf16'}[settings.run.precision]
-    # An expert that no sample of a process drew has no gradient there.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[unused])
+    return Accelerator(cpu=cpu, mixed_precision=precision)
 
 
 class Trainer:
@@ -58,13 +82,24 @@ class Trainer:
                 f'run.accumulate {settings.run.accumulate}: make it a multiple of '
                 f'{processes * settings.run.accumulate}.'
             )
-        self._network = build_network(plan).to(accelerator.device, memory_format=torch.channels_last)
+        self._network = build_network(plan).to(accelerator.device)
+        self._spread = settings.run.shard and processes > 1
+        if not self._spread:  # FSDP takes weights in their plain order alone
+            self._network = self._network.to(memory_format=torch.channels_last)
         self._average = average_of(self._network, settings.optimizer.ema_decay)
         objective = Objective(self._network, settings.loss)
-        objective.over_all = self._mean_over_all
+        objective.over_all = self.mean_over_all
+        if self._spread:
+            mesh = make_mesh(accelerator.device)
+            spread(objective, self._network, mesh)
+            spread(self._average.module, self._average.module, mesh)
         optimizer = build_optimizer(self._network, settings.optimizer)
-        self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
+        if self._spread:  # accelerate's own FSDP is not for a CPU, where tests run
+            self._objective, self._optimizer = objective, optimizer
+        else:
+            self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
         self._validation_moments = plan.source.validation(settings.run.validation_samples)
+        self._watch = Watch(1 if settings.policy.routing == 'dense' else settings.policy.top_k)
         self._best = float('inf')
         self._stop: int | None = None
         self.step = 0
@@ -72,9 +107,14 @@ class Trainer:
 
     @property
     def average(self) -> PolicyNetwork:
-        """The averaged weights, in eval mode: what a checkpoint holds."""
+        """The averaged weights, in eval mode: what a checkpoint holds. To be asked for in all processes."""
         network = self._average.module
         assert isinstance(network, PolicyNetwork)
+        if self._spread:
+            weights = whole(network.state_dict())
+            network = PolicyNetwork(self._plan.config)
+            network.load_state_dict(weights)
+            network.to(self._accelerator.device)
         return network.eval()
 
     # ---- the loop ---------------------------------------------------------------------------------------------
@@ -83,7 +123,8 @@ class Trainer:
         """Train to the end, and write OUT/policy; returns the last validation, None without held-out episodes.
 
         resume: go on from the newest checkpoint; stop_after: end early after this many steps in all, as if interrupted.
-        Raises Stopped after SIGINT or SIGTERM, the state saved, and UserError for a loss that is not finite.
+        Raises Stopped after SIGINT or SIGTERM, the state saved, and UserError for a loss that is not finite and for a
+        disk that takes no more.
         """
         if resume:
             self._restore()
@@ -93,6 +134,8 @@ class Trainer:
         try:
             with self._signals():
                 found = self._run(progress, stop_after)
+        except OSError as error:  # of the log and of TensorBoard's; a checkpoint's is a UserError already
+            raise snapshots.cannot_write(self._out, error) from error
         finally:
             if progress is not None:
                 progress.close()
@@ -109,14 +152,21 @@ class Trainer:
             self.step += 1
             ended = self.step == self._steps
             if self.step % run.log_every == 0 or ended:
-                values = window.values()
+                values = window.values(self.mean_over_all)
                 if progress is not None:
-                    progress.show(self.step, {**values, 'learning_rate': self._rate(self.step - 1)})
+                    peak = peak_memory_mb(self._accelerator.device)
+                    told = {**values, 'learning_rate': self._rate(self.step - 1), 'peak_memory_mb': peak}
+                    progress.show(self.step, told)
+                    samples = (self.step % run.log_every or run.log_every) * run.batch_size
+                    for line in self._watch.lines(self.step, values['expert_shares'], samples):
+                        progress.say(line)
                 window = _Window()
             if self._validation_moments and (self.step % run.validate_every == 0 or ended):
                 last = self._validate(progress)
-            stopping = self._agree(self._stop is not None or self.step == stop_after)
-            due = self._agree(time.monotonic() - saved > 60 * run.checkpoint_minutes)
+            stopping, due = self._agree(
+                self._stop is not None or self.step == stop_after,
+                self._accelerator.is_main_process and time.monotonic() - saved > 60 * run.checkpoint_minutes,
+            )
             if due or stopping or ended:
                 self._save()
                 saved = time.monotonic()
@@ -124,37 +174,37 @@ class Trainer:
                 raise Stopped(
                     f'Stopped after step {self.step} of {self._steps}; go on with --resume and the same settings.'
                 )
+        average = self.average
         if self._accelerator.is_main_process:
             snapshots.save_policy(
-                self._out / snapshots.POLICY, self._plan.info(self.step), self.average, self._settings.to_yaml()
+                self._out / snapshots.POLICY, self._plan.info(self.step), average, self._settings.to_yaml()
             )
+            write_report(self._out)
         return last
 
     def _one_step(self, batches: Iterator[Batch]) -> Mapping[str, Any]:
         run, parts = self._settings.run, []
         waited = 0.0
         begin = time.perf_counter()
-        moments: list[tuple[int, int]] = []
+        seen: list[Batch] = []
         for number in range(run.accumulate):
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
-            moments += batch.moments
+            seen.append(batch)
+            # What is dropped is decided as the batch is: by the seed and the step, so that going on repeats it.
+            torch.manual_seed(_seed(run.seed, self.step, number, self._accelerator.process_index))
             last = number == run.accumulate - 1
-            alone = contextlib.nullcontext() if last else self._accelerator.no_sync(self._objective)
-            with alone:
-                losses: Losses = self._objective(batch.to(self._accelerator.device))
+            with self._gradients_exchanged(last):
+                with self._accelerator.autocast():
+                    losses: Losses = self._objective(batch.to(self._accelerator.device))
                 self._accelerator.backward(losses.total / run.accumulate)
             parts.append(losses)
         norm = self._accelerator.clip_grad_norm_(self._network.parameters(), self._settings.optimizer.clip)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         # The gradient is the same in all processes, so that all stop together.
         if not bool(torch.isfinite(norm)):
-            raise UserError(
-                f'The loss is not finite at step {self.step} (denoising '
-                f'{[round(float(each.denoising), 4) for each in parts]}), so the training stops and keeps its last '
-                f'checkpoint. The batch: {self._plan.source.describe(moments)}. Look at these, or lower '
-                'optimizer.learning_rate.'
-            )
+            raise self._not_finite(seen, parts)
         for group in self._optimizer.param_groups:
             group['lr'] = self._rate(self.step)
         self._optimizer.step()
@@ -178,15 +228,33 @@ class Trainer:
                 start = (number * world + self._accelerator.process_index) * size
                 yield step, slice(start, start + size)
 
+    def _not_finite(self, batches: Sequence[Batch], parts: Sequence[Losses]) -> UserError:
+        mine = [
+            (moment, float(error))
+            for batch, losses in zip(batches, parts, strict=True)
+            for moment, error in zip(batch.moments, losses.errors.tolist(), strict=True)
+        ]
+        everywhere = gather_object(mine)
+        wrong = [moment for moment, error in everywhere if not np.isfinite(error)]
+        if wrong:
+            which = f'These samples gave it: {self._plan.source.describe(wrong)}'
+        else:
+            largest = sorted(everywhere, key=lambda each: each[1], reverse=True)
+            which = f'The samples with the largest loss: {self._plan.source.describe([each[0] for each in largest])}'
+        return UserError(
+            f'The loss or its gradient is not finite at step {self.step}, so the training stops and keeps its last '
+            f'checkpoint. {which}. Look at these, or lower optimizer.learning_rate.'
+        )
+
     def _rate(self, step: int) -> float:
         optimizer = self._settings.optimizer
         return optimizer.learning_rate * learning_rate_factor(step, self._steps, optimizer)
 
     def _validate(self, progress: Progress | None) -> Validation | None:
-        found = None
+        found, average = None, self.average
         if self._accelerator.is_main_process:
             source = self._plan.source
-            found = validate(self.average, source, self._validation_moments, self._settings.loss)
+            found = validate(average, source, self._validation_moments, self._settings.loss)
             names = self._plan.contract.action_names
             assert progress is not None
             progress.validated(
@@ -198,10 +266,13 @@ class Trainer:
                     'by_task': found.by_task,
                 },
             )
+            progress.picture(self.step, 'validation/chunks', chunk_picture(found, names))
+            progress.picture(self.step, 'routing/use', routing_picture(average))
+            save_samples(self._out, self.step, found)
             if found.error < self._best:
                 self._best = found.error
                 snapshots.save_policy(
-                    self._out / snapshots.BEST, self._plan.info(self.step), self.average, self._settings.to_yaml()
+                    self._out / snapshots.BEST, self._plan.info(self.step), average, self._settings.to_yaml()
                 )
         self._accelerator.wait_for_everyone()
         return found
@@ -209,21 +280,22 @@ class Trainer:
     # ---- going on ---------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        random = gather_object([torch.get_rng_state()])
+        average, network, optimizer = self.average, self._network.state_dict(), self._optimizer.state_dict()
+        if self._spread:
+            network, optimizer = whole(network), whole(optimizer)
         if self._accelerator.is_main_process:
             state = {
                 'step': self.step,
                 'settings': self._settings.model_dump(mode='json'),
-                'network': self._network.state_dict(),
-                'optimizer': self._optimizer.state_dict(),
+                'network': network,
+                'optimizer': optimizer,
                 'averaged': int(self._average.n_averaged),
-                'random': random,
                 'best': self._best,
             }
             snapshots.save_snapshot(
                 self._out,
                 self._plan.info(self.step),
-                self.average,
+                average,
                 state,
                 self._settings.to_yaml(),
                 self._settings.run.keep,
@@ -236,46 +308,53 @@ class Trainer:
             raise UserError(f'{self._out} has no checkpoint to go on from; leave out --resume to begin.')
         folder = found[-1]
         state = snapshots.load_state(folder)
-        _check_same(state['settings'], self._settings.model_dump(mode='json'), folder)
-        self._network.load_state_dict(state['network'])
-        self._optimizer.load_state_dict(state['optimizer'])
-        _, average = snapshots.load_average(folder)
-        self.average.load_state_dict(average.state_dict())
+        _check_same(state['settings'], self._settings, folder)
+        load_weights(self._network, state['network'])
+        load_optimizer(self._optimizer, state['optimizer'])
+        load_weights(self._average.module, snapshots.load_average(folder).state_dict())
         self._average.n_averaged.fill_(state['averaged'])
         self.step, self._best = state['step'], state['best']
-        random = state['random']
-        torch.set_rng_state(random[self._accelerator.process_index % len(random)])
 
     # ---- several processes ------------------------------------------------------------------------------------
 
-    def _mean_over_all(self, shares: Tensor) -> Tensor:
+    def mean_over_all(self, values: Tensor) -> Tensor:
+        """The mean over all processes of what each of them gives, of any shape; without a gradient."""
         if self._accelerator.num_processes == 1:
-            return shares
-        mean = self._accelerator.reduce(shares, reduction='mean')
+            return values
+        mean = self._accelerator.reduce(values, reduction='mean')
         assert isinstance(mean, Tensor)
         return mean
 
-    def _agree(self, mine: bool) -> bool:
-        """What the first process says, in all of them."""
-        if self._accelerator.num_processes == 1:
-            return mine
-        said = [mine]
-        broadcast_object_list(said)
-        return said[0]
+    def _gradients_exchanged(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Around one part of a step: processes exchange gradients after the last one alone."""
+        if isinstance(self._objective, FSDPModule):
+            self._objective.set_requires_gradient_sync(last)
+            return contextlib.nullcontext()
+        alone: contextlib.AbstractContextManager[None] = self._accelerator.no_sync(self._objective)
+        return contextlib.nullcontext() if last else alone
+
+    def _agree(self, *mine: bool) -> list[bool]:
+        """For each question whether any process says yes; one exchange for all of them."""
+        said = torch.tensor(mine, dtype=torch.float32, device=self._accelerator.device)
+        return [share > 0 for share in self.mean_over_all(said).tolist()]
 
     def _progress(self) -> Progress | None:
         if not self._accelerator.is_main_process:
             return None
-        return Progress(self._out, self._steps, self._settings.run.batch_size)
+        return Progress(self._out, self._steps, self._settings.run.batch_size, self.step)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM lets the step end and saves; the second counts at once."""
+        """The first SIGINT or SIGTERM lets the step end and saves; the second counts at once.
+
+        Of several processes each gets a second one from their launcher, which would break off the saving; it ends
+        them for good when they take too long.
+        """
 
         def ask(number: int, frame: FrameType | None) -> None:
             self._stop = number
             for each, before in earlier.items():
-                signal.signal(each, before)
+                signal.signal(each, before if self._accelerator.num_processes == 1 else signal.SIG_IGN)
 
         earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in earlier:
@@ -296,41 +375,78 @@ class _Window:
     def add(self, step: Mapping[str, Any]) -> None:
         self._steps.append(step)
 
-    def values(self) -> dict[str, Any]:
-        """Numbers by name; data_share: the share of the time in which the step waited for its batch."""
-        means = {
-            name: float(torch.stack([step[name] for step in self._steps]).float().mean())
-            for name in ('denoising', 'balancing', 'gradient_norm')
-        }
+    def values(self, over_all: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """Numbers by name, over all processes; over_all: their mean.
+
+        data_share: the share of the time in which the step waited for its batch.
+        """
         shares = torch.stack([step['shares'] for step in self._steps]).mean(0)
-        seconds = sum(step['seconds'] for step in self._steps)
+        waited, seconds = (sum(step[name] for step in self._steps) for name in ('waited', 'seconds'))
+        means = [torch.stack([step[name] for step in self._steps]).float().mean() for name in _LOGGED]
+        mine = torch.stack([*means, means[0].new_tensor(waited / seconds), *shares.flatten()])
+        numbers = over_all(mine).tolist()
         return {
-            **means,
-            'data_share': sum(step['waited'] for step in self._steps) / seconds,
-            'expert_shares': shares.cpu().tolist(),
+            **dict(zip((*_LOGGED, 'data_share'), numbers, strict=False)),
+            'expert_shares': np.reshape(numbers[len(_LOGGED) + 1 :], shares.shape).tolist(),
         }
 
 
 def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
-    """Make OUT with training.yaml; refuses a folder with another training in it unless it goes on."""
+    """Make OUT with training.yaml. Raises UserError for a folder with other things in it, and for a training with
+    checkpoints unless it goes on; one that ended before its first checkpoint is begun anew.
+    """
     if resume:
         return
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f'{out} is not empty: go on with --resume, or give another --output.')
-    out.mkdir(parents=True, exist_ok=True)
-    (out / snapshots.SETTINGS).write_text(settings.to_yaml(), encoding='utf-8')
-    shutil.rmtree(out / snapshots.CHECKPOINTS, ignore_errors=True)
+    try:
+        if out.exists() and any(out.iterdir()):
+            if snapshots.checkpoints(out):
+                raise UserError(f'{out} holds a training: go on with --resume, or give another --output.')
+            if not (out / snapshots.SETTINGS).is_file():
+                raise UserError(f'{out} is not empty: give another --output, or empty it.')
+            (out / LOG).unlink(missing_ok=True)
+            for folder in (TENSORBOARD, snapshots.CHECKPOINTS):
+                shutil.rmtree(out / folder, ignore_errors=True)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / snapshots.SETTINGS).write_text(settings.to_yaml(), encoding='utf-8')
+    except OSError as error:
+        raise UserError(f'The folder {out} cannot be written ({error}): give another --output.') from error
 
 
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _check_devices(cpu: bool) -> None:
+    # `accelerate launch` and torchrun say by this how many of them there are on this machine.
+    wanted = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
+    if cpu or wanted == 1:
+        return
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted > found:
+        raise UserError(
+            f'{wanted} processes were started here, but this machine has {found} GPUs: start at most one for each, as '
+            f'`accelerate launch --num_processes {max(found, 1)}`, or let them share its CPU with --device cpu.'
+        )
+
+
+def _check_same(before: Mapping[str, Any], now: TrainSettings, folder: Path) -> None:
+    training = folder.parents[1]
+    try:
+        # Through the model: what it began without has its default.
+        earlier = TrainSettings.model_validate(before).model_dump(mode='json')
+    except ValidationError as error:
+        raise UserError(
+            f'The training in {training} began with settings that this version of mode_ros does not have '
+            f'({explain(error, TrainSettings)}): begin anew with another --output.'
+        ) from error
     found = [
-        f'{section}.{key} was {before[section].get(key)!r} and is {value!r}'
-        for section, values in now.items()
+        f'{section}.{key} was {earlier[section][key]!r} and is {value!r}'
+        for section, values in now.model_dump(mode='json').items()
         for key, value in values.items()
-        if before[section].get(key) != value and not (section == 'run' and key in _MAY_CHANGE)
+        if earlier[section][key] != value and f'{section}.{key}' not in _MAY_CHANGE
     ]
     if found:
         raise UserError(
-            f'The training in {folder.parents[1]} began with other settings: {"; ".join(found)}. Go on with those, or '
-            'begin anew with another --output.'
+            f'The training in {training} began with other settings: {"; ".join(found)}. Go on with those, or begin '
+            'anew with another --output.'
         )

@@ -34,7 +34,7 @@ class Validation:
     padding: NDArray[np.bool_]
     """[n, A], True after the end of the demonstration, which counts for nothing here."""
     scale: Floats
-    """[d], standard deviation of the recorded actions; 1 where they are constant."""
+    """[n, 1, d], standard deviation of the actions in the moment's data set; 1 where they are constant."""
     tasks: tuple[str, ...]
     """[n] the goal of each moment."""
 
@@ -93,7 +93,8 @@ def validate(
         predicted.append(source.action_units(chosen, chunks))
         recorded.append(source.action_units(chosen, batch.actions))
         padding.append(batch.padding.cpu().numpy())
-    deviation = np.array(source.datasets[0].statistics.action.std)
+    deviations = np.array([data.statistics.action.std for data in source.datasets])
+    deviation = deviations[[data for data, _ in moments]][:, None]
     return Validation(
         tuple(moments),
         np.concatenate(recorded),

@@ -17,9 +17,10 @@ from mode_ros.bench.baselines import active_parameters, total_parameters
 from mode_ros.bench.measure import Result
 from mode_ros.bench.scaling import Point
 from mode_ros.bench.solvers import STEPS, SolverError
+from mode_ros.bench.training import TrainingCost, ratios
 from mode_ros.bench.variants import TITLES
 from mode_ros.errors import UserError
-from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 
 _KIND = {'dense': 'dense', 'mixture': 'full sequence', 'fused copies': 'full sequence'}
 
@@ -68,6 +69,31 @@ def write_scaling(folder: Path, config: PolicyConfig, device: str, threads: int,
     values = {'machine': machine(device, threads), 'configuration': config.model_dump(mode='json'), 'points': rows}
     _write(folder, 'scaling', values)
     _plot_scaling(folder / 'scaling.png', points)
+
+
+def write_training(
+    folder: Path,
+    config: DenoiserConfig,
+    device: str,
+    threads: int,
+    found: Mapping[int, Mapping[str, TrainingCost]],
+) -> None:
+    """Print a table of training steps by batch size and network, and write training.json to `folder`."""
+    about = machine(device, threads)
+    print(f'On {", ".join(about.values())}. Medians, in ms; the ratio is the median over rounds.\n')
+    print('| batch | network | million numbers | forward and backward | optimiser | step | ratio |')
+    print('|--:|---|--:|--:|--:|--:|--:|')
+    for batch, costs in found.items():
+        ratio = ratios(costs)['step']
+        for name, cost in costs.items():
+            parts = [1000 * float(np.median(seconds)) for seconds in (*cost.parts.values(), cost.totals)]
+            numbers = ' | '.join(f'{value:.1f}' for value in (cost.parameters / 1e6, *parts))
+            print(f'| {batch} | {name} | {numbers} | {f"{ratio:.2f}" if name == "mixture" else 1} |')
+    rows = [
+        {'batch': batch, 'ratios': ratios(costs), **{name: dataclasses.asdict(cost) for name, cost in costs.items()}}
+        for batch, costs in found.items()
+    ]
+    _write(folder, 'training', {'machine': about, 'configuration': config.model_dump(mode='json'), 'rows': rows})
 
 
 def write_solvers(folder: Path, checkpoint: str, trained_steps: int, errors: Sequence[SolverError]) -> None:

@@ -16,6 +16,7 @@ from mode_ros.bench.flops import chunk_flops
 from mode_ros.bench.measure import Result, compare
 from mode_ros.bench.scaling import SWEEPS, Point
 from mode_ros.bench.solvers import solver_errors
+from mode_ros.bench.training import compare_training
 from mode_ros.bench.variants import Setting
 from mode_ros.bench.weights import make_weights
 from mode_ros.errors import UserError
@@ -90,6 +91,14 @@ def run_scaling(settings: BenchSettings) -> list[Point]:
             print(f'{sweep.name} {value} done', flush=True)
     report.write_scaling(settings.output, settings.policy, settings.device, settings.threads, points)
     return points
+
+
+def run_training(settings: BenchSettings) -> None:
+    """A training step of the mixture and of a dense transformer; prints, and writes training.json."""
+    torch.set_num_threads(settings.threads)
+    config = settings.policy.denoiser
+    found = {batch: compare_training(config, batch, settings.rounds, settings.device) for batch in settings.batches}
+    report.write_training(settings.output, config, settings.device, settings.threads, found)
 
 
 def run_solvers(checkpoint: Path, settings: BenchSettings) -> None:

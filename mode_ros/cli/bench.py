@@ -3,7 +3,8 @@ with its fused copies, the mixture without a cache and a dense transformer of th
 
 The variants run in processes of their own and take turns, so that drift cancels; each ratio is the median over rounds.
 --scaling measures how the cost grows with steps, layers, width, experts and cameras; --solvers compares solvers and
-step counts with 200 steps on a checkpoint.
+step counts with 200 steps on a checkpoint; --training compares a training step with that of a dense transformer of as
+many active numbers.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--configuration', choices=('small', 'large'), default='small', help='default small')
     parser.add_argument('--layers', type=int, help="instead of the configuration's")
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=VARIANTS, help='the first is the reference')
-    parser.add_argument('--batches', nargs='+', type=int, default=[1, 8], help='batch sizes (default 1 8)')
+    parser.add_argument('--batches', nargs='+', type=int, help='batch sizes (default 1 8)')
     parser.add_argument('--rounds', type=int, default=10, help='chunks per variant (default 10)')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--threads', type=int, default=2, help='CPU threads (default 2)')
     parser.add_argument('--output', type=Path, default=Path('bench_output'), help='folder (default bench_output)')
     parser.add_argument('--scaling', action='store_true', help='how cost grows with the sizes, instead')
+    parser.add_argument('--training', action='store_true', help='training steps (default batch 64), instead')
     parser.add_argument('--solvers', type=Path, metavar='CHECKPOINT', help='solvers and step counts, instead')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures, prints and writes."""
-    from mode_ros.bench.run import BenchSettings, run_comparison, run_scaling, run_solvers
+    from mode_ros.bench.run import BenchSettings, run_comparison, run_scaling, run_solvers, run_training
 
     settings = BenchSettings(
         configuration=arguments.configuration,
         layers=arguments.layers,
         variants=tuple(arguments.variants),
-        batches=tuple(arguments.batches),
+        batches=tuple(arguments.batches or ([64] if arguments.training else [1, 8])),
         rounds=arguments.rounds,
         device=arguments.device,
         threads=arguments.threads,
@@ -46,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if arguments.solvers:
         run_solvers(arguments.solvers, settings)
+    elif arguments.training:
+        run_training(settings)
     elif arguments.scaling:
         run_scaling(settings)
     else:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mode_ros.policy.config import DenoiserConfig
-from mode_ros.policy.layers import Attention, RMSNorm
+from mode_ros.policy.layers import Attention, Modulation, RMSNorm
 from mode_ros.policy.mixture import Mixture
-from mode_ros.policy.routing import Router, Routing
+from mode_ros.policy.routing import Router, Routing, choose_tokens, use_the_only_one
 
 # Positions in the learned table. Everything observed shares one position with the first action, as published.
 GOAL_POSITION = 0
@@ -39,31 +39,74 @@ class NoiseEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """Noise-conditioned attention, then a mixture of experts."""
+    """Noise-conditioned attention, then a mixture of experts; or, to compare with it, an alternative (DenoiserConfig).
+
+    Tensors have the same names in all of them. A dense block has no router and one expert, a shared expert is `shared`,
+    and film's scale and shift are `modulation`.
+    """
+
+    router: Router
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
-        dim = config.embed_dim
+        self.config = config
+        dim, dense = config.embed_dim, config.routing == 'dense'
         self.attention_norm = RMSNorm(dim)
         self.attention = Attention(dim, config.heads, config.attention_dropout)
         self.mixture_norm = RMSNorm(dim)
-        self.router = Router(dim, config.experts, config.top_k)
-        self.mixture = Mixture(dim, config.experts, config.expert_dropout)
+        if dense:
+            self.mixture = Mixture(dim, 1, config.expert_dropout, config.dense_dim)
+        else:
+            self.router = Router(dim, config.experts, config.top_k)
+            self.mixture = Mixture(dim, config.experts, config.expert_dropout)
+        if config.shared_expert:
+            self.shared = Mixture(dim, 1, config.expert_dropout)
+        if config.noise_conditioning == 'film':
+            self.modulation = Modulation(dim)
 
     def forward(self, x: Tensor, condition: Tensor, draws: Tensor | None = None) -> tuple[Tensor, Routing]:
-        """x: [B, T, D], condition: [B, D], draws: [B, E] → ([B, T, D], the router's decision)."""
-        x = x + self.attention(self.attention_norm(x) + condition.unsqueeze(1))
+        """x: [B, T, D], condition: [B, D], draws: as route takes them → ([B, T, D], the router's decision)."""
+        x = x + self.attention(self._conditioned(self.attention_norm(x), condition))
         z = self.mixture_norm(x)
-        routing = self.router(condition, draws)
+        routing = self.route(z, condition, draws)
         # The residual stream goes on from z, not from x: published weights were trained so.
-        return z + self.mixture(z, routing), routing
+        out = z + self.mixture(z, routing)
+        return (out + self.shared.expert(0, z) if self.config.shared_expert else out), routing
+
+    def route(self, z: Tensor, condition: Tensor, draws: Tensor | None = None) -> Routing:
+        """The experts for the tokens z, [B, T, D].
+
+        draws: [B, E] for routing by noise, [B, T, E] for routing by token; experts that choose, and a dense block, draw
+        nothing.
+        """
+        match self.config.routing:
+            case 'noise':
+                return self.router(condition, draws)
+            case 'token':
+                return self.router(z, draws)
+            case 'noise_and_token':
+                return self.router(z + condition.unsqueeze(1), draws)
+            case 'expert_choice':
+                return choose_tokens(self.router.probabilities(z), self.config.top_k)
+            case 'dense':
+                return use_the_only_one(len(z), z.device)
+
+    def _conditioned(self, normed: Tensor, condition: Tensor) -> Tensor:
+        """What attention sees of the tokens: [B, T, D] → [B, T, D]."""
+        match self.config.noise_conditioning:
+            case 'attention':
+                return normed + condition.unsqueeze(1)
+            case 'film':
+                return self.modulation(normed, condition)
+            case 'none':
+                return normed
 
 
 class Denoiser(nn.Module):
     """The network F(c_in·x, σ, goal, observation).
 
-    Tokens in order: noise, goal, state (where state_dim > 0), one per camera, A actions. Attention is causal, so
-    nothing before the actions depends on them; mode_ros.policy.inference lives off that.
+    Tokens in order: noise (unless noise_token is off), goal, state (where state_dim > 0), one per camera, A actions.
+    Attention is causal, so nothing before the actions depends on them; mode_ros.policy.inference lives off that.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -97,13 +140,13 @@ class Denoiser(nn.Module):
 
         scaled_actions: [B, A, d], noised and multiplied by c_in; sigma: [B]; goal: [B, goal_dim];
         images: [B, C, image_dim], features in the configured camera order; state: [B, state_dim], normalised;
-        draws: [L, B, E], exponential, to draw the experts as while training (select_experts); None takes the most
-        probable.
+        draws: [L, B, E], by token [L, B, T, E], exponential, to draw the experts as while training (select_experts);
+        None takes the most probable.
         """
         condition = self.noise_embedding(sigma)
         x = torch.cat(
             [
-                condition.unsqueeze(1),
+                *([condition.unsqueeze(1)] if self.config.noise_token else []),
                 self.goal_token(goal),
                 self.observation_tokens(images, state),
                 self.action_tokens(scaled_actions),
@@ -124,7 +167,8 @@ class Denoiser(nn.Module):
     def release_routers(self) -> None:
         """Let go of the routers' weights: once the routing is decided nothing reads them, and they are 4 % of all."""
         for block in self.stack:
-            block.router.to('meta')
+            if self.config.routing != 'dense':
+                block.router.to('meta')
 
     def goal_token(self, goal: Tensor) -> Tensor:
         """[B, goal_dim] → [B, 1, D]."""
@@ -165,3 +209,5 @@ def _initialise(module: nn.Module) -> None:
     elif isinstance(module, Mixture):
         nn.init.normal_(module.up_weight, std=0.02)
         nn.init.normal_(module.down_weight, std=0.02)
+    elif isinstance(module, Modulation):
+        module.reset()

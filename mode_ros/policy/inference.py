@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mode_ros.errors import UserError
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.denoiser import Block, Denoiser
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
@@ -86,7 +87,15 @@ class ChunkSampler:
         make_products: gives the products, one for each layer, instead of make_linear; called when the routing has been
         decided. Of the denoiser's own tensors those in product_names are then never touched, nor are the routers after
         that call: they may be on the meta device.
+
+        Raises UserError for a denoiser with an alternative to the published block, of which the two facts above are not
+        true; PlainSampler takes it.
         """
+        if not denoiser.config.is_published:
+            raise UserError(
+                f'This denoiser has routing {denoiser.config.routing!r} or another alternative to the published block, '
+                'and the fast path computes the published one alone; it runs with the plain sampler, in float32.'
+            )
         self.denoiser = denoiser
         self._solve = SOLVERS[diffusion.solver]
         self._graph: LoopGraph | None = None

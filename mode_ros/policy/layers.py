@@ -1,4 +1,4 @@
-"""Building blocks of the denoiser: norm, causal attention, gated expert."""
+"""Building blocks of the denoiser: norm, causal attention, gated expert, modulation."""
 
 from __future__ import annotations
 
@@ -62,6 +62,28 @@ class Attention(nn.Module):
             self.query_norm(query), self.key_norm(key), value, is_causal=True, dropout_p=dropout
         )
         return self.output(merge_heads(mixed))
+
+
+class Modulation(nn.Module):
+    """x·(1 + scale) + shift, both linear in SiLU(condition): adaptive layer norm (Peebles and Xie 2023).
+
+    An alternative to adding the condition. It starts as the identity.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(dim, 2 * dim)
+        self.reset()
+
+    def reset(self) -> None:
+        """Make it the identity."""
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x: [B, T, D], condition: [B, D] → [B, T, D]."""
+        scale, shift = self.output(F.silu(condition)).unsqueeze(1).chunk(2, dim=-1)
+        return x * (1 + scale) + shift
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

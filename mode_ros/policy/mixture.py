@@ -12,12 +12,14 @@ from mode_ros.policy.routing import Routing
 class Mixture(nn.Module):
     """E gated experts, stacked so that expert e lies at [e] and is read there without a copy."""
 
-    def __init__(self, dim: int, experts: int, dropout: float) -> None:
+    def __init__(self, dim: int, experts: int, dropout: float, width: int | None = None) -> None:
+        """width: inside an expert, after its gate; None for the published 4·dim."""
         super().__init__()
+        width = width or 4 * dim
         self.dropout = dropout
-        self.up_weight = nn.Parameter(torch.empty(experts, 8 * dim, dim))
-        self.up_bias = nn.Parameter(torch.zeros(experts, 8 * dim))
-        self.down_weight = nn.Parameter(torch.empty(experts, dim, 4 * dim))
+        self.up_weight = nn.Parameter(torch.empty(experts, 2 * width, dim))
+        self.up_bias = nn.Parameter(torch.zeros(experts, 2 * width))
+        self.down_weight = nn.Parameter(torch.empty(experts, dim, width))
 
     @property
     def experts(self) -> int:
@@ -33,11 +35,13 @@ class Mixture(nn.Module):
         """Σ over the selected experts of weight · expert(z).
 
         z: [B, T, D]. The routing's leading dimensions are the first of z's: [B] routes whole samples (by noise),
-        [B, T] would route tokens.
+        [B, T] routes tokens.
 
         What an expert is to see is put side by side first, so that there is one product per expert and no expert sees
         what it was not selected for. `forward_plain` is the same without that.
         """
+        if routing.tokens is not None:
+            return self._chosen_tokens(z, routing, routing.tokens)
         k = routing.experts.shape[-1]
         chosen = routing.experts.flatten()  # [n·k], of n routed samples or tokens
         rows = z.flatten(0, routing.experts.dim() - 2)  # [n, (T,) D]
@@ -50,8 +54,17 @@ class Mixture(nn.Module):
         weights = routing.weights.flatten(0, -2).to(y.dtype)
         return torch.einsum('nk,nk...->n...', weights, y).view_as(z)
 
+    def _chosen_tokens(self, z: Tensor, routing: Routing, tokens: Tensor) -> Tensor:
+        """As forward, where each expert has chosen its tokens (choose_tokens)."""
+        out = torch.zeros_like(z)
+        for index in range(self.experts):
+            where = tokens[..., index, None].expand(-1, -1, z.shape[-1])  # [B, n, D]
+            y = self.expert(index, z.gather(1, where)) * routing.weights[..., index, None].to(z.dtype)
+            out = out.scatter_add(1, where, y.to(z.dtype))
+        return out
+
     def forward_plain(self, z: Tensor, routing: Routing) -> Tensor:
-        """As forward, written the obvious way."""
+        """As forward, written the obvious way; not for experts that choose their tokens."""
         out = torch.zeros_like(z)
         for index in range(self.experts):
             selected = routing.experts == index  # [..., k]

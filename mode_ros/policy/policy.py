@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +17,16 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from mode_ros.errors import UserError
-from mode_ros.policy.checkpoint import CheckpointInfo, load_packed, save_checkpoint
+from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, load_packed, read_info, save_checkpoint
 from mode_ros.policy.config import DiffusionConfig, PolicyConfig, explain
 from mode_ros.policy.diffusion import initial_noise
 from mode_ros.policy.images import image_to_tensor
-from mode_ros.policy.inference import ChunkSampler, Interrupted, Prefix, ShouldStop
+from mode_ros.policy.inference import ChunkSampler, Interrupted, ShouldStop
 from mode_ros.policy.language import GoalCache, TextEncoder, build_text_encoder, normalize_sentence
-from mode_ros.policy.linear import linear_makers
+from mode_ros.policy.linear import check_number_format, linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics, build_normalizer, build_state_normalizer
+from mode_ros.policy.plain_sampler import PlainSampler, Sampler
 from mode_ros.policy.products import MakeProducts, products_of
 
 log = logging.getLogger(__name__)
@@ -88,12 +90,10 @@ class Policy:
         self.network = network.eval().requires_grad_(False)
         self.device = network.denoiser.position.device
         self.device_note = device_note
-        if make_products is None:
-            make_products = partial(products_of, network.denoiser, linear_makers('float32', self.device))
-        self.sampler = ChunkSampler(network.denoiser, info.config.diffusion, make_products=make_products)
+        self.sampler = _build_sampler(info, network, make_products)
         self.sampler.prepare()
         self._goals = GoalCache(text_encoder)
-        self._goal_prefixes: OrderedDict[str, tuple[Tensor, Prefix]] = OrderedDict()
+        self._goal_prefixes: OrderedDict[str, tuple[Tensor, Any]] = OrderedDict()
         self._actions = build_normalizer(info.statistics.action, info.config.action_normalization)
         self._state = build_state_normalizer(
             info.statistics.state, info.config.state_streams, info.config.state_normalization
@@ -112,12 +112,18 @@ class Policy:
         """From a checkpoint folder, to run. device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
 
         text_encoder: instead of the configured one, to share or to test; number_format: 'float32', 'bfloat16' or
-        'int8', of the denoiser's large products; steps, solver: instead of the checkpoint's.
+        'int8', of the denoiser's large products, of which an alternative to the published network (routing by token and
+        the like) has 'float32' alone; steps, solver: instead of the checkpoint's.
 
         Raises UserError that names what is wrong.
         """
         chosen, note = choose_device(device)
-        info, network, make_products = load_packed(folder, chosen, number_format)
+        make_products: MakeProducts | None = None
+        if read_info(folder).config.denoiser.is_published:
+            info, network, make_products = load_packed(folder, chosen, number_format)
+        else:
+            _check_plain(folder, number_format, chosen)
+            info, network = load_checkpoint(folder, chosen)
         info = replace(info, config=_with_sampling(info.config, steps, solver))
         encoder = text_encoder or build_text_encoder(info.config.text_encoder)
         if not info.trained_steps:
@@ -227,8 +233,8 @@ class Policy:
             begin(DONE)
         return self._actions.unnormalize(chunk)
 
-    def _goal_prefix(self, sentence: str) -> tuple[Tensor, Prefix]:
-        """The goal's embedding [1, goal_dim] and its keys and values, on the device."""
+    def _goal_prefix(self, sentence: str) -> tuple[Tensor, Any]:
+        """The goal's embedding [1, goal_dim] and what the sampler computed of it, on the device."""
         if sentence not in self._goal_prefixes:
             embedding = self._goals.embed(sentence).unsqueeze(0).to(self.device)
             self._goal_prefixes[sentence] = embedding, self.sampler.read_goal(embedding)
@@ -256,6 +262,24 @@ class Policy:
         if not np.isfinite(state).all():
             raise UserError(f'The state from {streams} has a number that is not finite: {np.asarray(state).tolist()}.')
         return torch.from_numpy(self._state.normalize(state)).float().unsqueeze(0).to(self.device)
+
+
+def _build_sampler(info: CheckpointInfo, network: PolicyNetwork, make_products: MakeProducts | None) -> Sampler:
+    """The fast path for the published network, the plain one for an alternative to it."""
+    denoiser, diffusion = network.denoiser, info.config.diffusion
+    if not denoiser.config.is_published:
+        return PlainSampler(denoiser, diffusion)
+    if make_products is None:
+        make_products = partial(products_of, denoiser, linear_makers('float32', denoiser.position.device))
+    return ChunkSampler(denoiser, diffusion, make_products=make_products)
+
+
+def _check_plain(folder: Path | str, number_format: str, device: torch.device) -> None:
+    if check_number_format(number_format, device) != 'float32':
+        raise UserError(
+            f'The policy in {folder} is an alternative to the published network, which runs in float32 alone, and the '
+            f'number format {number_format!r} was asked for: leave it at float32.'
+        )
 
 
 def _with_sampling(config: PolicyConfig, steps: int | None, solver: str | None) -> PolicyConfig:

@@ -1,4 +1,4 @@
-"""Which experts run: a router that looks at the noise level alone (MoDE, section 3.2)."""
+"""Which experts run: a router that looks at the noise level alone (MoDE, section 3.2), and others to compare with."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Routing(NamedTuple):
     probabilities: Tensor  # [..., E], softmax over all experts; what a load-balancing loss needs
     experts: Tensor  # [..., k], int64, the selected ones
     weights: Tensor  # [..., k], theirs, summing to 1
+    tokens: Tensor | None = None  # where experts choose, [B, n, E]: the tokens that each took; experts, weights as this
 
 
 def select_experts(probabilities: Tensor, top_k: int, draws: Tensor | None = None) -> Routing:
@@ -34,6 +35,29 @@ def select_experts(probabilities: Tensor, top_k: int, draws: Tensor | None = Non
     # The floor matters only when every chosen expert has underflowed.
     weights = chosen / chosen.sum(-1, keepdim=True).clamp_min(1e-20)
     return Routing(probabilities, experts, weights)
+
+
+def choose_tokens(probabilities: Tensor, top_k: int) -> Routing:
+    """Each expert takes the tokens that want it most (expert choice, Zhou et al. 2022), within a sample.
+
+    probabilities: [B, T, E]. Every expert takes n = k·T/E of a sample's tokens, rounded, so that the load is even by
+    construction; a token may get several experts or none. The weights are the probabilities, as published.
+
+    Whether an expert takes a token depends on the later tokens that rival for it, so causality leaks: the observation's
+    tokens are no longer the same for all noisy actions. Within a chunk that is allowed, since all of its tokens are
+    known at once, but nothing can be computed ahead.
+    """
+    tokens, experts = probabilities.shape[-2:]
+    taken = min(max(round(top_k * tokens / experts), 1), tokens)
+    chosen = probabilities.topk(taken, dim=-2)
+    numbers = torch.arange(experts, device=probabilities.device).expand_as(chosen.indices)
+    return Routing(probabilities, numbers, chosen.values, chosen.indices)
+
+
+def use_the_only_one(batch: int, device: torch.device) -> Routing:
+    """The routing of a dense block, which is a mixture of one expert."""
+    ones = torch.ones(batch, 1, device=device)
+    return Routing(ones, torch.zeros(batch, 1, dtype=torch.int64, device=device), ones)
 
 
 class Router(nn.Module):

@@ -1,0 +1,39 @@
+"""Compare variants of a training: mode_ros ablate config/train/ablation.yaml --output runs/ablation writes a table.
+
+Trains each variant with each seed and writes OUT/ablation.md and ablation.json: the validation error with its spread
+over the seeds, weights, operations and latency of a chunk. What is finished is kept: type the same command again to go
+on after an interruption. Exit status: 0 when done, 1 after an error, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = 'train variants with several seeds and compare them'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument('grid', type=Path, help='YAML with base, variants and seeds, as config/train/ablation.yaml')
+    parser.add_argument('changes', nargs='*', metavar='KEY=VALUE', help='for every variant: run.steps=1000')
+    parser.add_argument('--output', required=True, metavar='OUT', type=Path, help='folder for everything it writes')
+    parser.add_argument('--jobs', type=int, default=1, help='trainings at once, each on one core (default: 1)')
+    parser.add_argument('--device', default='auto', choices=('auto', 'cpu'), help='auto: the GPU where there is one')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains what is not finished, and prints the table; 130 when it was interrupted."""
+    from mode_ros.errors import UserError
+    from mode_ros.training.ablation import ablate
+
+    if arguments.jobs < 1:
+        raise UserError(f'--jobs {arguments.jobs} is too small; give 1 or more.')
+    cpu = arguments.device == 'cpu'
+    text, stopped = ablate(arguments.grid, arguments.changes, arguments.output, arguments.jobs, cpu)
+    if stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    print(text)
+    return 0

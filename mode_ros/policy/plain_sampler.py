@@ -1,0 +1,73 @@
+"""The slow path behind the fast path's interface, for denoisers that the fast path does not compute."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.denoiser import Denoiser
+from mode_ros.policy.diffusion import sample_plain, schedule
+from mode_ros.policy.inference import Interrupted, ShouldStop
+
+
+class Sampler(Protocol):
+    """What a Policy samples with: ChunkSampler or PlainSampler. What a call returns is for the next one alone."""
+
+    def prepare(self, batch: int = 1) -> None:
+        """Get ready for a batch size."""
+
+    def read_goal(self, goal: Tensor) -> Any:
+        """goal: [B, goal_dim]."""
+
+    def read_observation(self, goal_prefix: Any, images: Tensor | None = None, state: Tensor | None = None) -> Any:
+        """goal_prefix: what read_goal gave; images: [B, C, image_dim]; state: [B, state_dim]."""
+
+    def sample(self, prefix: Any, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
+        """prefix: what read_observation gave; noise: [B, A, d], standard normal → [B, A, d]."""
+        ...
+
+
+class Given(NamedTuple):
+    """What the denoiser is told beside the noisy actions."""
+
+    goal: Tensor
+    images: Tensor | None = None
+    state: Tensor | None = None
+
+
+class PlainSampler:
+    """sample_plain as a Sampler: the full network at every step, and nothing computed ahead."""
+
+    def __init__(self, denoiser: Denoiser, diffusion: DiffusionConfig) -> None:
+        self.denoiser, self.diffusion = denoiser, diffusion
+        self._last = len(schedule(diffusion)) - 2
+
+    def prepare(self, batch: int = 1) -> None:
+        """Nothing to do."""
+
+    def read_goal(self, goal: Tensor) -> Given:
+        """goal: [B, goal_dim]."""
+        return Given(goal)
+
+    def read_observation(self, goal_prefix: Given, images: Tensor | None = None, state: Tensor | None = None) -> Given:
+        """images: [B, C, image_dim] features; state: [B, state_dim], normalised."""
+        return goal_prefix._replace(images=images, state=state)
+
+    def sample(self, prefix: Given, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
+        """noise: [B, A, d], standard normal → [B, A, d], normalised actions.
+
+        should_stop is asked before every step; once it says yes, Interrupted is raised.
+        """
+
+        def ask(step: int) -> None:
+            if should_stop is not None and should_stop():
+                raise Interrupted(f'stopped before denoising step {step}')
+
+        def on_step(step: int, x: Tensor) -> None:
+            if step < self._last:
+                ask(step + 1)
+
+        ask(0)
+        return sample_plain(self.denoiser, self.diffusion, noise, prefix.goal, prefix.images, prefix.state, on_step)

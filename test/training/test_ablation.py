@@ -1,0 +1,193 @@
+"""Ablations: every run once, resumed where it stopped, and a table that adds up."""
+
+import json
+import statistics
+
+import pytest
+import torch
+import yaml
+from support.training_sets import SMALL, TextNumbers, joints_set
+
+import mode_ros.training.ablation as ablation
+import mode_ros.training.plan as plan
+from mode_ros.cli.main import main
+from mode_ros.errors import UserError
+from mode_ros.paths import share_folder
+from mode_ros.policy.config import PolicyConfig
+from mode_ros.settings import load_settings
+from mode_ros.training.ablation import Grid, ablate, measure_cost, plan_runs
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setattr(plan, 'build_text_encoder', lambda config: TextNumbers())
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """write(**keys): a grid of two variants and two seeds on a small data set."""
+    data = joints_set(tmp_path / 'data')
+    values = {}
+    for key, value in ({'data.path': str(data), 'data.validation_share': 0.4} | SMALL).items():
+        section, name = key.split('.')
+        values.setdefault(section, {})[name] = value
+    (tmp_path / 'base.yaml').write_text(yaml.safe_dump(values))
+
+    def write(**keys):
+        content = {
+            'base': str(tmp_path / 'base.yaml'),
+            'changes': ['run.steps=2'],
+            'variants': {'published': [], 'dense': ['policy.routing=dense']},
+            'seeds': [0, 1],
+        }
+        path = tmp_path / 'grid.yaml'
+        path.write_text(yaml.safe_dump(content | keys, sort_keys=False))
+        return path
+
+    return write
+
+
+def test_two_variants_and_two_seeds_make_a_table_and_are_kept(grid, tmp_path, capfd):
+    out = tmp_path / 'out'
+    text, stopped = ablate(grid(), [], out, cpu=True)
+    assert stopped == ''
+    assert (out / 'ablation.md').read_text() == text
+    numbers = json.loads((out / 'ablation.json').read_text())
+    published, dense = numbers['variants']
+    assert (published['variant'], dense['variant']) == ('published', 'dense')
+    results = [json.loads((out / 'published' / f'seed_{seed}' / 'result.json').read_text()) for seed in (0, 1)]
+    errors = [result['error'] for result in results]
+    assert published['errors'] == {'0': errors[0], '1': errors[1]}
+    assert errors[0] != errors[1]
+    assert published['error_mean'] == pytest.approx(statistics.fmean(errors))
+    assert published['error_std'] == pytest.approx(statistics.stdev(errors))
+    assert published['active_parameters'] < published['total_parameters']
+    assert dense['total_parameters'] == pytest.approx(published['total_parameters'], rel=0.02)
+    assert published['flops'] < dense['flops']
+    assert (published['sampler'], dense['sampler']) == ('fast', 'plain')
+    assert all(row['latency_ms'] > 0 for row in numbers['variants'])
+    assert f'| published | {statistics.fmean(errors):.4f} ± ' in text
+    capfd.readouterr()
+
+    # Again: nothing is trained, and the table is the same but for the time.
+    written = {path: path.stat().st_mtime_ns for path in out.rglob('result.json')}
+    ablate(grid(), [], out, cpu=True)
+    assert '4 runs, 4 of them finished before' in capfd.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob('result.json')} == written
+    # Other settings under the same name are refused, not mixed.
+    with pytest.raises(UserError, match=r'other settings \(run.steps\)'):
+        ablate(grid(changes=['run.steps=3']), [], out, cpu=True)
+
+
+def test_an_interrupted_run_goes_on_and_the_others_are_not_begun(grid, tmp_path, monkeypatch, capfd):
+    from mode_ros.training.trainer import Trainer
+
+    out, steps, whole = tmp_path / 'out', [], Trainer.train
+    path = grid(variants={'one': []}, changes=['run.steps=4'])
+
+    def interrupted(trainer, resume=False, stop_after=None):
+        return whole(trainer, resume, stop_after=3)
+
+    monkeypatch.setattr(Trainer, 'train', interrupted)
+    text, stopped = ablate(path, [], out, cpu=True)
+    assert text == ''
+    assert 'Stopped after step 3 of 4' in stopped
+    assert not (out / 'one' / 'seed_1').exists()
+
+    def noted(trainer, resume=False, stop_after=None):
+        found = whole(trainer, resume, stop_after)
+        steps.append((resume, trainer.step))
+        return found
+
+    monkeypatch.setattr(Trainer, 'train', noted)
+    assert ablate(path, [], out, cpu=True)[1] == ''
+    assert steps == [(True, 4), (False, 4)]
+
+
+def test_variants_may_differ_in_precision(grid, tmp_path):
+    path = grid(variants={'full': [], 'half': ['run.precision=bfloat16']}, seeds=[0], changes=['run.steps=1'])
+    text, _ = ablate(path, [], tmp_path / 'out', cpu=True)
+    assert '| half |' in text
+    assert '±' not in text.split('\n\n')[0]  # one seed has no spread
+
+
+@pytest.mark.parametrize(
+    ('keys', 'words'),
+    [
+        ({'variants': {}}, 'variants'),
+        ({'variants': {'a/b': []}}, 'variants'),
+        ({'seeds': []}, 'seeds'),
+        ({'variants': {'wide': ['policy.embed_dim=33']}}, 'variant wide: .*33 cannot be divided'),
+        ({'variants': {'typo': ['policy.rooting=dense']}}, 'variant typo: .*policy.rooting'),
+        ({'changes': ['data.validation_share=0']}, 'holds out no episode'),
+        ({'base': 'smal'}, "no training file 'smal'"),
+        ({'jobs': 3}, 'jobs: unknown key'),
+    ],
+)
+def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tmp_path, keys, words):
+    with pytest.raises(UserError, match=words):
+        ablate(grid(**keys), [], tmp_path / 'out', cpu=True)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_grid_that_comes_with_mode_ros_fits(tmp_path):
+    path = share_folder() / 'config' / 'train' / 'ablation.yaml'
+    grid = load_settings(path, Grid, 'The grid')
+    runs = plan_runs(grid, ['data.path=somewhere'], tmp_path)
+    assert len(runs) == len(grid.variants) * len(grid.seeds)
+    assert {run.settings.policy.routing for run in runs} == {
+        'noise', 'token', 'noise_and_token', 'expert_choice', 'dense'
+    }  # fmt: skip
+
+
+def test_cost_is_timed_by_the_clock_without_warm_up():
+    durations = [9.0] * 3 + [0.4, 0.6] * 10  # of which the first three would shift the median
+    ticks = iter([time for chunk, lasting in enumerate(durations) for time in (20 * chunk, 20 * chunk + lasting)])
+    config = PolicyConfig.small(2, cameras=(), state=('pose',), state_dim=2)
+    config = config.model_copy(update={'denoiser': config.denoiser.model_copy(update={'embed_dim': 32, 'layers': 2})})
+    cost = measure_cost(config, lambda: next(ticks))
+    assert cost.latency_ms == pytest.approx(500)
+    # Of k = 2 experts (12·D² numbers each), attention (4·D²) and 10 steps: two operations per number, action token
+    # and step, and little beside.
+    products = 2 * (2 * 12 + 4) * 32**2 * 2
+    assert 10 * 10 * products < cost.flops < 2 * 10 * 10 * products
+
+
+def test_runs_in_processes_of_their_own(grid, tmp_path, monkeypatch):
+    """What is started is replaced: a process that leaves what a training leaves, or fails."""
+    out, commands = tmp_path / 'out', []
+
+    class Process:
+        def __init__(self, command, stdout, **options):
+            commands.append((command, options['env']['OMP_NUM_THREADS']))
+            folder = ablation.Path(command[command.index('--output') + 1])
+            self.status = 1 if 'policy.routing=dense' in command else 0
+            stdout.write(b'mode_ros: it is full\n')
+            (folder / 'policy').mkdir(parents=True)
+            (folder / 'log.jsonl').write_text('{"step": 1, "kind": "validation", "error": 0.25}\n')
+
+        def wait(self):
+            return self.status
+
+        def terminate(self):
+            pass
+
+    monkeypatch.setattr(ablation.subprocess, 'Popen', Process)
+    with pytest.raises(UserError, match=r'failed \(mode_ros: it is full\): see .*seed_\d.log'):
+        ablate(grid(), ['run.log_every=7'], out, jobs=2, cpu=True)
+    assert json.loads((out / 'published' / 'seed_0' / 'result.json').read_text())['error'] == 0.25
+    command, threads = commands[0]
+    assert threads == '1'
+    assert command[1:5] == ['-m', 'mode_ros', 'train', str(tmp_path / 'base.yaml')]
+    assert {'run.steps=2', 'run.log_every=7', 'run.seed=0', '--device'} <= set(command)
+
+
+def test_the_verb_says_what_is_wrong(tmp_path, capfd):
+    with pytest.raises(SystemExit) as ended:
+        main(['ablate', str(tmp_path / 'nothing.yaml'), '--output', str(tmp_path / 'out')])
+    assert ended.value.code == 1
+    assert 'The grid' in capfd.readouterr().err

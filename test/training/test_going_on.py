@@ -1,0 +1,277 @@
+"""A training that stops and goes on ends as one that never stopped, to the last bit; a wrong OUT is named."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from support.contracts import DELTA_TEXT
+from support.training_sets import camera_set, joints_set, logged, make_trainer, train_settings
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint import load_checkpoint
+from mode_ros.training.snapshots import checkpoints, load_state
+from mode_ros.training.trainer import Stopped, prepare_folder
+
+
+@pytest.fixture(scope='module')
+def joints(tmp_path_factory):
+    return joints_set(tmp_path_factory.mktemp('joints') / 'data')
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    return camera_set(tmp_path_factory.mktemp('pictures') / 'data')
+
+
+def assert_same(ours, theirs):
+    """Two states, equal bit for bit."""
+    assert type(ours) is type(theirs)
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for key, value in ours.items():
+            assert_same(value, theirs[key])
+    elif isinstance(ours, (list, tuple)):
+        for left, right in zip(ours, theirs, strict=True):
+            assert_same(left, right)
+    elif isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs)
+    else:
+        assert ours == theirs
+
+
+def assert_same_training(first, second):
+    """Weights, averages, optimiser and losses of two finished trainings."""
+    states = [load_state(checkpoints(out)[-1]) for out in (first, second)]
+    for state in states:
+        del state['settings']
+    assert_same(*states)
+    averages = [load_checkpoint(out / 'policy')[1].state_dict() for out in (first, second)]
+    assert_same(*map(dict, averages))
+    losses = [{step: entry['denoising'] for step, entry in logged(out).items()} for out in (first, second)]
+    assert losses[0] == losses[1]
+
+
+def stopped(settings, out, after):
+    with pytest.raises(Stopped, match=f'Stopped after step {after} of'):
+        make_trainer(settings, out).train(stop_after=after)
+
+
+@pytest.mark.parametrize('kind', ['joints', 'pictures'])
+def test_two_halves_are_the_whole(kind, request, tmp_path):
+    steps = 100 if kind == 'joints' else 12
+    settings = train_settings(
+        request.getfixturevalue(kind),
+        **{'run.steps': steps, 'run.validate_every': steps // 3, 'policy.embed_dim': 16, 'run.batch_size': 4},
+    )
+    make_trainer(settings, tmp_path / 'whole').train()
+    stopped(settings, tmp_path / 'halves', steps // 2)
+    trainer = make_trainer(settings, tmp_path / 'halves')
+    trainer.train(resume=True)
+    assert trainer.step == steps
+    assert_same_training(tmp_path / 'whole', tmp_path / 'halves')
+    assert logged(tmp_path / 'whole', 'validation').keys() == logged(tmp_path / 'halves', 'validation').keys()
+
+
+def test_dropout_is_decided_by_the_step(joints, tmp_path):
+    """The seed of torch's own generator at the start makes no difference."""
+    settings = train_settings(joints, **{'run.steps': 2, 'policy.attention_dropout': 0.5})
+    for name, seed in (('one', 1), ('two', 2)):
+        torch.manual_seed(seed)
+        make_trainer(settings, tmp_path / name).train()
+    assert_same_training(tmp_path / 'one', tmp_path / 'two')
+
+
+def test_the_settings_of_the_beginning_hold(joints, tmp_path):
+    settings = train_settings(joints)
+    stopped(settings, tmp_path / 'out', 1)
+    other = train_settings(joints, **{'optimizer.learning_rate': 0.5, 'policy.expert_dropout': 0.2, 'run.keep': 7})
+    with pytest.raises(UserError) as error:
+        make_trainer(other, tmp_path / 'out').train(resume=True)
+    assert 'policy.expert_dropout was 0.1 and is 0.2' in str(error.value)
+    assert 'optimizer.learning_rate was 0.0001 and is 0.5' in str(error.value)
+    assert 'keep' not in str(error.value)
+    make_trainer(train_settings(joints, **{'run.keep': 7, 'run.accumulate': 2}), tmp_path / 'out').train(resume=True)
+
+
+def test_a_setting_that_did_not_exist_then_has_its_default(joints, tmp_path):
+    settings = train_settings(joints)
+    stopped(settings, tmp_path / 'out', 1)
+    file = checkpoints(tmp_path / 'out')[-1] / 'training_state.pt'
+    state = torch.load(file, weights_only=True)
+    del state['settings']['loss']['padding']
+    torch.save(state, file)
+    make_trainer(settings, tmp_path / 'out').train(resume=True)
+    state['settings']['loss']['forgotten'] = 3
+    torch.save(state, file)
+    for newer in checkpoints(tmp_path / 'out')[1:]:
+        shutil.rmtree(newer)
+    with pytest.raises(UserError, match=r'does not have \(loss\.forgotten: unknown key'):
+        make_trainer(settings, tmp_path / 'out').train(resume=True)
+
+
+@pytest.mark.parametrize('file', ['training_state.pt', 'weights.safetensors'])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_good(joints, tmp_path, file):
+    settings = train_settings(joints)
+    stopped(settings, tmp_path / 'out', 1)
+    with pytest.raises(Stopped):
+        make_trainer(settings, tmp_path / 'out').train(resume=True, stop_after=2)
+    _, second = checkpoints(tmp_path / 'out')
+    content = (second / file).read_bytes()
+    (second / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r'step_00000002 is damaged.*Remove it and go on from step_00000001'):
+        make_trainer(settings, tmp_path / 'out').train(resume=True)
+    shutil.rmtree(second)
+    make_trainer(settings, tmp_path / 'out').train(resume=True)
+
+
+def test_resuming_nothing(joints, tmp_path):
+    trainer = make_trainer(train_settings(joints), tmp_path / 'out')
+    with pytest.raises(UserError, match='no checkpoint to go on from; leave out --resume'):
+        trainer.train(resume=True)
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    out.mkdir()
+    (out / 'thesis.tex').write_text('years of work')
+    with pytest.raises(UserError, match='is not empty: give another --output'):
+        prepare_folder(out, settings, resume=False)
+    assert (out / 'thesis.tex').exists()
+    with pytest.raises(UserError, match='cannot be written'):
+        prepare_folder(out / 'thesis.tex', settings, resume=False)
+
+
+def test_a_training_with_checkpoints_is_not_overwritten_and_one_without_is(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    prepare_folder(out, settings, resume=False)
+    (out / 'log.jsonl').write_text('{}\n')
+    prepare_folder(out, settings, resume=False)  # it ended before it had learnt anything
+    assert not (out / 'log.jsonl').exists()
+    stopped(settings, out, 1)
+    with pytest.raises(UserError, match='holds a training: go on with --resume'):
+        prepare_folder(out, settings, resume=False)
+
+
+def test_only_the_newest_are_kept(joints, tmp_path):
+    settings = train_settings(joints, **{'run.checkpoint_minutes': 1e-9, 'run.keep': 2})
+    make_trainer(settings, tmp_path / 'out').train()
+    assert [path.name for path in checkpoints(tmp_path / 'out')] == ['step_00000003', 'step_00000004']
+
+
+FULL = OSError(errno.ENOSPC, 'No space left on device')
+
+
+def full(*_, **__):
+    raise FULL
+
+
+class FullFile:
+    """Takes some bytes and then no more, as a file on a disk that fills up."""
+
+    def __init__(self, file, room):
+        self._file, self._room = file, room
+
+    def write(self, data):
+        self._room -= len(data)
+        if self._room < 0:
+            raise FULL
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize('place', ['weights', 'state', 'fsync', 'rename', 'log', 'settings'])
+def test_a_full_disk_leaves_the_earlier_checkpoints_whole(joints, tmp_path, monkeypatch, place):
+    import mode_ros.training.snapshots as snapshots
+    from mode_ros.training.progress import Progress
+
+    settings, out = train_settings(joints), tmp_path / 'out'
+    stopped(settings, out, 1)
+    trainer = make_trainer(settings, out)
+    with monkeypatch.context() as patch:
+        if place == 'weights':
+            patch.setattr('mode_ros.policy.checkpoint.save_file', full)
+        elif place == 'state':
+            save = torch.save
+            patch.setattr(torch, 'save', lambda state, file: save(state, FullFile(file, 5000)))
+        elif place == 'fsync':
+            patch.setattr(os, 'fsync', full)
+        elif place == 'rename':
+            patch.setattr('pathlib.Path.rename', full)
+        elif place == 'log':
+            patch.setattr(Progress, 'record', full)
+        else:
+            patch.setattr('pathlib.Path.write_text', full)
+        with pytest.raises(UserError, match=r'disk is full \(\d+ MB free\).*go on with --resume'):
+            trainer.train(resume=True, stop_after=2)
+    found = checkpoints(out)
+    assert [path.name for path in found] == ['step_00000001']
+    assert snapshots.load_state(found[0])['step'] == 1
+    load_checkpoint(found[0])
+    assert not list((out / 'checkpoints').glob('.*'))
+    make_trainer(settings, out).train(resume=True)
+
+
+def test_a_refused_file_is_told_apart_from_a_full_disk(joints, tmp_path, monkeypatch):
+    trainer = make_trainer(train_settings(joints), tmp_path / 'out')
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr('mode_ros.policy.checkpoint.save_file', refuse)
+    with pytest.raises(UserError, match='could not be written: PermissionError'):
+        trainer.train()
+
+
+def command(data, out, *more):
+    small = [
+        f'data.path={data}', 'policy.embed_dim=16', 'policy.layers=1', 'policy.heads=2', 'policy.states=all',
+        'run.batch_size=4', 'run.steps=100000', 'run.log_every=1', 'run.precision=float32',
+    ]  # fmt: skip
+    return [sys.executable, '-m', 'mode_ros', 'train', 'small', *small, '--output', str(out), '--device', 'cpu', *more]
+
+
+def wait_for_steps(process, out, steps):
+    deadline = time.monotonic() + 300
+    while not (out / 'log.jsonl').exists() or len(logged(out)) < steps:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_command_goes_on(joints, tmp_path, number):
+    out = tmp_path / 'out'
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True, 'env': environment}
+    with subprocess.Popen(command(joints, out), **options) as process:
+        wait_for_steps(process, out, 3)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 130, errors
+    reached = load_state(checkpoints(out)[-1])['step']
+    assert f'Stopped after step {reached} of 100000; go on with --resume' in errors
+    assert max(logged(out)) == reached
+    again = subprocess.run(command(joints, out), **options, timeout=300)
+    assert again.returncode == 1
+    assert 'holds a training: go on with --resume' in again.stderr
+    with subprocess.Popen(command(joints, out, '--resume'), **options) as process:
+        wait_for_steps(process, out, reached + 2)
+        process.send_signal(number)
+        assert process.wait(300) == 130
+    assert load_state(checkpoints(out)[-1])['step'] >= reached + 2
+
+
+def test_the_contract_is_beside_every_checkpoint(pictures, tmp_path):
+    trainer = make_trainer(train_settings(pictures, **{'run.steps': 1}), tmp_path / 'out')
+    trainer.train()
+    for folder in (tmp_path / 'out' / 'policy', checkpoints(tmp_path / 'out')[0]):
+        assert (folder / 'contract.yaml').read_text() == DELTA_TEXT
