@@ -50,18 +50,25 @@ def denoising_error(raw: Tensor, actions: Tensor, noisy: Tensor, sigma: Tensor, 
     return (raw.float() - (actions - c.skip * noisy) / c.out) ** 2
 
 
+def expert_loads(routing: Routing) -> Tensor:
+    """f: the share of what was routed (samples, or tokens) that selected each expert, [E], summing to k."""
+    experts = routing.probabilities.shape[-1]
+    counts = torch.bincount(routing.experts.flatten(), minlength=experts)
+    return counts / (routing.probabilities.numel() // experts)
+
+
 def expert_shares(routing: Routing) -> Tensor:
-    """f: the share of selections that went to each expert, [E], summing to 1."""
-    counts = torch.bincount(routing.experts.flatten(), minlength=routing.probabilities.shape[-1])
-    return counts / counts.sum()
+    """The share of selections that went to each expert, [E], summing to 1."""
+    loads = expert_loads(routing)
+    return loads / loads.sum()
 
 
-def balancing_loss(routings: Sequence[Routing], over_all: MeanOverAll = lambda shares: shares) -> Tensor:
-    """Load balancing, E·Σ f·p, the mean over layers: 1 when the experts share evenly, up to E when one does it all.
+def balancing_loss(routings: Sequence[Routing], over_all: MeanOverAll = lambda loads: loads) -> Tensor:
+    """Load balancing, E·Σ f·p, the mean over layers: k when the experts share evenly, up to E when k do it all.
 
-    f: as expert_shares; p: the mean probabilities; both over the batch. over_all makes f the share in all processes, so
-    that the mean of the processes' losses is the loss of the whole batch.
+    f: as expert_loads; p: the mean probabilities; both over the batch. over_all makes f that of all processes, so that
+    the mean of the processes' losses is the loss of the whole batch.
     """
-    shares = over_all(torch.stack([expert_shares(routing) for routing in routings]))  # [L, E], one exchange for all
+    loads = over_all(torch.stack([expert_loads(routing) for routing in routings]))  # [L, E], one exchange for all
     mean = torch.stack([routing.probabilities.flatten(0, -2).mean(0) for routing in routings])
-    return mean.shape[-1] * (shares * mean).sum(-1).mean()
+    return mean.shape[-1] * (loads * mean).sum(-1).mean()

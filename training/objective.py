@@ -21,7 +21,7 @@ class Losses(NamedTuple):
 
     total: Tensor  # scalar, to be minimised
     denoising: Tensor  # scalar
-    balancing: Tensor  # scalar, 1 when the experts share evenly
+    balancing: Tensor  # scalar, k when the experts share evenly
     shares: Tensor  # [L, E], how much each expert was used
     errors: Tensor  # [B], each sample's denoising error
 

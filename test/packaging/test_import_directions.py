@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CORE = {'control', 'policy', 'messages', 'recording', 'sim', 'errors', 'paths', 'robots', 'pairing', 'settings', 'simulated'}
+CORE = {
+    'control',
+    'policy',
+    'messages',
+    'recording',
+    'sim',
+    'errors',
+    'paths',
+    'robots',
+    'pairing',
+    'settings',
+    'simulated',
+}
 # What each part of mode_ros may import from mode_ros, besides itself. A new part must be given its line here.
 MAY_IMPORT = {
     '__init__': set(),

@@ -66,10 +66,10 @@ def routing(probabilities, experts):
 
 
 @pytest.mark.parametrize('top_k', [1, 2])
-def test_balancing_is_one_when_even(top_k):
+def test_balancing_is_k_when_even(top_k):
     even = torch.full((8, 4), 0.25)
     experts = [[(row + k) % 4 for k in range(top_k)] for row in range(8)]
-    assert float(balancing_loss([routing(even, experts)])) == pytest.approx(1)
+    assert float(balancing_loss([routing(even, experts)])) == pytest.approx(top_k)
 
 
 def test_balancing_is_the_number_of_experts_when_one_does_it_all():
