@@ -15,9 +15,9 @@ from mode_ros.evaluation.evaluator import make_episode
 from mode_ros.evaluation.results import summarise, table
 from mode_ros.evaluation.rollout import run_episode
 from mode_ros.evaluation.run import evaluate
-from mode_ros.evaluation.sensors import check_fits
 from mode_ros.evaluation.settings import make_settings
 from mode_ros.pairing import make_untrained
+from mode_ros.simulated import check_fits
 from mode_ros.training.data import calvin as recorded
 from mode_ros.training.data.foreign import quaternion_from_euler
 
