@@ -1,6 +1,7 @@
 """What every test shares: a ROS domain of its own, no network, and skips for what this machine lacks."""
 
 import os
+import signal
 
 import pytest
 
@@ -9,6 +10,10 @@ import pytest
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+
+# A shell starts what it runs in the background deaf to Ctrl-C, which processes pass on; tests of Ctrl-C need it heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

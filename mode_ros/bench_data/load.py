@@ -32,6 +32,8 @@ def measure(arguments: argparse.Namespace) -> Outcome:
     """Converts a few bags, fills the cache, and draws batches at random."""
     if arguments.chunk < 1:
         raise UserError(f'--chunk {arguments.chunk} is too small; give 1 or more.')
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='mode_ros_bench_', dir=arguments.folder) as name:
         return _measure(Path(name), arguments.chunk)
 
