@@ -146,7 +146,7 @@ def _curves(steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[st
         [
             curves('denoising loss', {'': of(steps, 'denoising')}, logarithmic=True),
             curves('validation error', {'': of(validations, 'error')}),
-            curves('balancing loss (1: even)', {'': of(steps, 'balancing')}),
+            curves('balancing loss (k: even)', {'': of(steps, 'balancing')}),
             curves('norm of the gradient', {'': of(steps, 'gradient_norm')}, logarithmic=True),
             curves('learning rate', {'': of(steps, 'learning_rate')}),
             curves('steps per second', {'': of(steps, 'steps_per_second')}),
