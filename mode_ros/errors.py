@@ -1,5 +1,9 @@
 """The one exception that a user's input can cause."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something the user gave cannot be used.
@@ -7,3 +11,16 @@ class UserError(Exception):
     The message is a whole sentence: it names the value, says why it cannot be used and what would work. Commands
     print it without a traceback; nodes log it and refuse to configure.
     """
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Turns a full disk into a UserError, for work that is kept piece by piece and goes on when typed again."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            'The disk is full. What is finished is kept: free some space and type the same command again.'
+        ) from error

@@ -13,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mode_ros.policy.config import DenoiserConfig, DiffusionConfig
+from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.denoiser import Block, Denoiser
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
 from mode_ros.policy.layers import gate, merge_heads, split_heads
 from mode_ros.policy.routing import select_experts
-from mode_ros.policy.weights import meta_device
 
 # (after the second norm [B, T, D], denoising step) → what the experts add, [B, T, D].
 Feedforward = Callable[[Tensor, int], Tensor]
@@ -112,18 +111,6 @@ def dense(block: Block, noise: Tensor) -> Feedforward:
     down_weight = mixture.down_weight.transpose(0, 1).flatten(1)
     mixture.down_weight = torch.nn.Parameter(torch.empty_like(mixture.down_weight, device='meta'))
     return lambda z, step: F.linear(gate(F.linear(z, up_weight, up_bias)), down_weight)
-
-
-def total_parameters(config: DenoiserConfig) -> int:
-    """Numbers in a denoiser of this configuration."""
-    with meta_device():
-        return sum(parameter.numel() for parameter in Denoiser(config).parameters())
-
-
-def active_parameters(config: DenoiserConfig) -> int:
-    """Those that one denoising step reads: without the experts that are not selected."""
-    expert = 12 * config.embed_dim**2 + 8 * config.embed_dim
-    return total_parameters(config) - config.layers * (config.experts - config.top_k) * expert
 
 
 def _separate(block: Block) -> list[tuple[Tensor, Tensor]]:

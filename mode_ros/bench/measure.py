@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mode_ros.bench.baselines import total_parameters
 from mode_ros.bench.variants import FUSED, Measured, Setting
 from mode_ros.bench.worker import Built, Worker
+from mode_ros.policy.size import total_parameters
 
 # Rounds that are not counted: lazy set-up in torch, caches, and the goal's part of the prefix.
 _WARM_UP = 2

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mode_ros.bench.baselines import active_parameters, total_parameters
 from mode_ros.bench.measure import Result
 from mode_ros.bench.scaling import Point
 from mode_ros.bench.solvers import STEPS, SolverError
@@ -21,6 +20,7 @@ from mode_ros.bench.training import TrainingCost, ratios
 from mode_ros.bench.variants import TITLES
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
+from mode_ros.policy.size import active_parameters, total_parameters
 
 _KIND = {'dense': 'dense', 'mixture': 'full sequence', 'fused copies': 'full sequence'}
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import errno
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mode_ros.control.contract import parse_contract
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, full_disk_told
 from mode_ros.record_sim.session import demonstrate
 from mode_ros.record_sim.task_folder import TaskFolder, Terms, partial_episode
 from mode_ros.record_sim.wire import Wire
@@ -76,7 +75,7 @@ def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int) -> Outco
     Raises UserError for folders that cannot be used, a contract of another robot, and tasks without an expert. What is
     finished is kept then, too.
     """
-    with contextlib.ExitStack() as stack, _disk():
+    with contextlib.ExitStack() as stack, full_disk_told():
         folders = [stack.enter_context(contextlib.closing(TaskFolder(out, each))) for each in terms]
         before = sum(len(folder.finished) for folder in folders)
         wanted = sum(max(0, episodes - len(folder.finished)) for folder in folders)
@@ -219,15 +218,3 @@ def _end_with_parent() -> None:
 
 def _work(terms: Terms, root: Path, seed: int) -> bool:
     return _stage.record(terms, root, seed)
-
-
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise UserError(
-            'The disk is full. What is finished is kept: free some space and type the same command again.'
-        ) from error

@@ -7,7 +7,6 @@ import json
 import pytest
 import torch
 
-from mode_ros.bench.baselines import active_parameters, total_parameters
 from mode_ros.bench.measure import compare, estimate_memory, groups
 from mode_ros.bench.run import BenchSettings, run_comparison
 from mode_ros.bench.solvers import STEPS, errors_of
@@ -17,6 +16,7 @@ from mode_ros.bench.worker import Worker
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig, DiffusionConfig, PolicyConfig
 from mode_ros.policy.denoiser import Denoiser
+from mode_ros.policy.size import active_parameters, total_parameters
 
 SIZES = {'action_dim': 3, 'image_dim': 12, 'goal_dim': 10, 'embed_dim': 32, 'layers': 2, 'heads': 4, 'chunk_length': 5}
 CONFIG = DenoiserConfig(**SIZES)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from mode_ros.bench.baselines import active_parameters
 from mode_ros.bench.run import BenchSettings, run_training
 from mode_ros.bench.training import PARTS, TrainingCost, compare_training, dense_counterpart, ratios
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 from mode_ros.policy.denoiser import Denoiser
+from mode_ros.policy.size import active_parameters
 
 SIZES = {'action_dim': 3, 'image_dim': 12, 'goal_dim': 10, 'embed_dim': 32, 'layers': 2, 'heads': 4, 'chunk_length': 5}
 CONFIG = DenoiserConfig(**SIZES)

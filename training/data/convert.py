@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import errno
 import fcntl
 import json
 import multiprocessing
@@ -26,7 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mode_ros.control.contract import differences, parse_contract
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, full_disk_told
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import Assembly, restore, swap
 from mode_ros.training.data.recordings import Recording, contract_layout
@@ -188,7 +187,10 @@ def _run_all(
     bar_format = '{l_bar}{bar}| {n:.0f}/{total:.0f} s recorded [{elapsed}<{remaining}{postfix}]'
     workers = min(jobs, len(waiting))
     settings = replace(settings, encoding=replace(settings.encoding, threads=max(1, jobs // max(1, workers))))
-    with tqdm(total=max(seconds, 1e-3), desc='convert', bar_format=bar_format, disable=not waiting) as bar, _disk():
+    with (
+        tqdm(total=max(seconds, 1e-3), desc='convert', bar_format=bar_format, disable=not waiting) as bar,
+        full_disk_told(),
+    ):
         if workers <= 1:
             for key, recording in waiting.items():
                 yield key, stage_recording(recording, key, settings, stage, partial(_advance, bar))
@@ -246,18 +248,6 @@ def _report(seconds: float) -> None:
     if _worker['stop'].is_set():
         raise concurrent.futures.CancelledError
     _worker['ticks'].put(seconds)
-
-
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise UserError(
-            'The disk is full. What is finished is kept: free some space and type the same command again.'
-        ) from error
 
 
 def default_jobs() -> int:
