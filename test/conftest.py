@@ -17,6 +17,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items):
+    _skip_what_cannot_render(items)
     gpu = [item for item in items if item.get_closest_marker('gpu')]
     if gpu:
         import torch
@@ -24,3 +25,16 @@ def pytest_collection_modifyitems(items):
         if not torch.cuda.is_available():
             for item in gpu:
                 item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+def _skip_what_cannot_render(items):
+    """Skip what renders where nothing can; and choose the renderer before any test imports mujoco."""
+    from mode_ros.errors import UserError
+    from mode_ros.sim.rendering import choose_backend
+
+    try:
+        choose_backend()
+    except UserError as error:
+        for item in items:
+            if item.get_closest_marker('rendering'):
+                item.add_marker(pytest.mark.skip(reason=str(error)))

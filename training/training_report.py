@@ -24,8 +24,8 @@ from mode_ros.policy.checkpoint import load_checkpoint
 from mode_ros.training.data.plot import line_plot
 from mode_ros.training.inspection.drawing import Curve, curves
 from mode_ros.training.inspection.measure import Measurement, measure
-from mode_ros.training.inspection.page import page, table, text
 from mode_ros.training.inspection.pages import entropy_map, findings_list, use_maps
+from mode_ros.training.page import page, table, text
 from mode_ros.training.progress import LOG, read_log
 from mode_ros.training.validation import Validation
 

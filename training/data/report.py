@@ -5,7 +5,6 @@ The page is one file without scripts and without anything from elsewhere.
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,24 +13,15 @@ from typing import Any
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import read_parts
 from mode_ros.training.data.plot import line_plot
+from mode_ros.training.page import page, table, text
 
 # Pictures of the first episodes only: the page of a large data set must still open. report.json has all numbers.
 SHOWN_EPISODES = 200
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .9rem }
-th { text-align: left; color: #5a6b7b; font-weight: 600 } th, td { padding: .25rem .7rem .25rem 0; vertical-align: top }
-tr { border-bottom: 1px solid #e4e9ee } td.n, th.n { text-align: right }
-.facts { color: #5a6b7b } .bad { color: #b3261e; font-weight: 600 } .good { color: #19723c }
-.none { color: #19723c } .sub { color: #5a6b7b; font-size: .9rem }
-section { border: 1px solid #e4e9ee; border-radius: 8px; padding: .8rem 1rem; margin: 1rem 0; break-inside: avoid }
-section h3 { margin: 0 0 .1rem; font-size: 1rem } .sheet { display: flex; gap: 3px; margin: .5rem 0 0 }
-.sheet { overflow: hidden }
-.sheet img { height: 72px; border-radius: 3px } .plots { display: flex; gap: 1rem; flex-wrap: wrap; margin-top: .5rem }
+.none { color: #19723c } section h3 { margin: 0 0 .1rem } .camera { margin-top: .5rem }
+.sheet { display: flex; gap: 3px; margin: .5rem 0 0; overflow: hidden } .sheet img { height: 72px; border-radius: 3px }
 summary { color: #5a6b7b; margin: .5rem 0; cursor: pointer }
-svg text { font: 11px system-ui, sans-serif; fill: #5a6b7b } .camera { margin-top: .5rem }
 """
 
 
@@ -79,15 +69,14 @@ def _page(report: Mapping[str, Any], cards: Sequence[str]) -> str:
     )
     more = len(episodes) - len(cards)
     rest = f'<p class="sub">{more} more episodes are in report.json.</p>' if more else ''
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<title>{_text(report["data_set"])}</title><style>{_STYLE}</style></head><body>'
-        f'<h1>{_text(report["data_set"])}</h1><p class="facts">{facts}</p>'
+    body = (
+        f'<h1>{text(report["data_set"])}</h1><p class="facts">{facts}</p>'
         f'<h2>Left out</h2>{_left_out_table(report["left_out"])}'
         f'<h2>Tasks</h2>{_task_table(episodes)}'
         f'<h2>Streams</h2>{_streams(report["recordings"])}'
-        f'<h2>Episodes</h2>{"".join(cards)}{rest}</body></html>\n'
+        f'<h2>Episodes</h2>{"".join(cards)}{rest}'
     )
+    return page(report['data_set'], body, _STYLE)
 
 
 def _left_out_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -95,13 +84,13 @@ def _left_out_table(rows: Sequence[Mapping[str, Any]]) -> str:
         return '<p class="none">Nothing.</p>'
     body = [
         [
-            _text(row['recording']),
+            text(row['recording']),
             _span(row['from'], row['to']),
-            f'<span class="bad">{_text(row["reason"])}</span>',
+            f'<span class="bad">{text(row["reason"])}</span>',
         ]
         for row in rows
     ]
-    return _table(['recording', 'span (s)', 'why'], body)
+    return table(['recording', 'span (s)', 'why'], body)
 
 
 def _task_table(episodes: Sequence[Mapping[str, Any]]) -> str:
@@ -110,14 +99,14 @@ def _task_table(episodes: Sequence[Mapping[str, Any]]) -> str:
         goals.setdefault(episode['goal'], []).append(episode)
     body = [
         [
-            _text(goal),
+            text(goal),
             str(len(group)),
             str(sum(episode['success'] is True for episode in group)),
             _clock(sum(episode['seconds'] for episode in group)),
         ]
         for goal, group in goals.items()
     ]
-    return _table(['goal', 'episodes', 'successful', 'time'], body, numbers=(1, 2, 3))
+    return table(['goal', 'episodes', 'successful', 'time'], body, numbers=(1, 2, 3))
 
 
 def _streams(recordings: Sequence[Mapping[str, Any]]) -> str:
@@ -152,14 +141,14 @@ def _stream_table(recordings: Sequence[Mapping[str, Any]]) -> str:
             trouble = _troubles(found)
             body.append(
                 [
-                    _text(recording['name']) if number == 0 else '',
-                    _text(name),
+                    text(recording['name']) if number == 0 else '',
+                    text(name),
                     str(found['messages']),
                     _number(found.get('rate')),
                     _number(found.get('jitter_ms')),
                     _number(found.get('longest_ms')),
                     ' / '.join(_number(value) for value in offset) if offset else '',
-                    f'<span class="bad">{_text(", ".join(trouble))}</span>'
+                    f'<span class="bad">{text(", ".join(trouble))}</span>'
                     if trouble
                     else '<span class="good">ok</span>',
                 ]
@@ -167,11 +156,11 @@ def _stream_table(recordings: Sequence[Mapping[str, Any]]) -> str:
         drops = {topic: count for topic, count in recording['drops'].items() if count}
         if drops:
             lost = ', '.join(f'{count} of {topic}' for topic, count in drops.items())
-            body.append(['', f'<span class="bad">dropped while recording: {_text(lost)}</span>', *[''] * 6])
+            body.append(['', f'<span class="bad">dropped while recording: {text(lost)}</span>', *[''] * 6])
         if recording['recovered']:
-            body.append(['', f'<span class="bad">{_text(recording["recovered"])}</span>', *[''] * 6])
+            body.append(['', f'<span class="bad">{text(recording["recovered"])}</span>', *[''] * 6])
     heads = ['recording', 'stream', 'messages', 'Hz', 'jitter (ms)', 'longest (ms)', 'delay p50 / p99 (ms)', '']
-    return _table(heads, body, numbers=(2, 3, 4, 5, 6))
+    return table(heads, body, numbers=(2, 3, 4, 5, 6))
 
 
 _TROUBLES = ('zero_stamps', 'reordered', 'unusable')
@@ -183,7 +172,7 @@ def _episode(part: Mapping[str, Any]) -> str:
     )
     driven = f', {part["intervention"]:.0%} driven by a person' if part['intervention'] else ''
     sheets = ''.join(
-        f'<div class="camera sub">{_text(camera)}</div><div class="sheet">'
+        f'<div class="camera sub">{text(camera)}</div><div class="sheet">'
         + ''.join(f'<img alt="" src="data:image/jpeg;base64,{image}">' for image in images)
         + '</div>'
         for camera, images in part['sheet'].items()
@@ -194,21 +183,10 @@ def _episode(part: Mapping[str, Any]) -> str:
         for series in part[kind]
     )
     return (
-        f'<section><h3>{part["episode"]}. {_text(part["goal"])}</h3>'
-        f'<div class="sub">{_text(part["recording"])} from {part["start"]:.2f} s, {part["length"]} frames, '
+        f'<section><h3>{part["episode"]}. {text(part["goal"])}</h3>'
+        f'<div class="sub">{text(part["recording"])} from {part["start"]:.2f} s, {part["length"]} frames, '
         f'{part["seconds"]:.2f} s, {success}{driven}</div>{sheets}<div class="plots">{plots}</div></section>'
     )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    def cell(tag: str, column: int, content: str) -> str:
-        return f'<{tag} class="n">{content}</{tag}>' if column in numbers else f'<{tag}>{content}</{tag}>'
-
-    head = ''.join(cell('th', column, _text(text)) for column, text in enumerate(heads))
-    body = ''.join(
-        '<tr>' + ''.join(cell('td', column, text) for column, text in enumerate(row)) + '</tr>' for row in rows
-    )
-    return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _span(first: float | None, last: float | None) -> str:
@@ -222,7 +200,3 @@ def _clock(seconds: float) -> str:
 
 def _number(value: float | None) -> str:
     return '' if value is None else f'{value:.2f}'
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))

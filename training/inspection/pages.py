@@ -11,7 +11,7 @@ from mode_ros.training.inspection.drawing import heatmap
 from mode_ros.training.inspection.findings import Finding
 from mode_ros.training.inspection.inspect import Inspection, largest_difference
 from mode_ros.training.inspection.measure import Measurement, Routed
-from mode_ros.training.inspection.page import page, table, text
+from mode_ros.training.page import page, table, text
 
 
 def inspection_page(sides: Sequence[Inspection]) -> str:

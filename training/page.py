@@ -20,11 +20,11 @@ svg { max-width: 100%; height: auto } svg text { font: 11px system-ui, sans-seri
 """
 
 
-def page(title: str, body: str) -> str:
-    """The whole document; body: HTML."""
+def page(title: str, body: str, style: str = '') -> str:
+    """The whole document; body: HTML; style: CSS for what this page has beside the common things."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<title>{text(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n'
+        f'<title>{text(title)}</title><style>{_STYLE}{style}</style></head><body>{body}</body></html>\n'
     )
 
 
