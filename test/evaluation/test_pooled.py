@@ -27,7 +27,7 @@ def test_groups_are_pooled_and_compared_in_pairs(tmp_path):
         'a/0': [True, True, True, False],
         'a/1': [True, True, False, False],
         'b/0': [True, True, True, True],
-        'b/1': [True, False, False, False],
+        'b/1': [False, False, False, False],
     }
     seen = []
 
@@ -44,10 +44,10 @@ def test_groups_are_pooled_and_compared_in_pairs(tmp_path):
     assert (first['successes'], first['rollouts'], first['rate'], first['rates']) == (5, 8, 5 / 8, [0.75, 0.5])
     assert (first['low'], first['high']) == wilson_interval(5, 8)
     assert first['difference'] is None
-    assert (second['successes'], second['rates']) == (5, [1.0, 0.25])
+    assert (second['successes'], second['rates']) == (4, [1.0, 0.0])
     pairs = solved['a/0'] + solved['a/1'], solved['b/0'] + solved['b/1']
     low, high = paired_difference_interval(*pairs)
-    assert second['difference'] == {'rate': 0.0, 'low': low, 'high': high}
+    assert second['difference'] == {'rate': pytest.approx(-1 / 8), 'low': low, 'high': high}
     assert (low, high) != paired_difference_interval(pairs[0], pairs[1][::-1]), 'this one would not be paired'
 
 
