@@ -130,6 +130,11 @@ def check_number_format(number_format: str, device: torch.device) -> NumberForma
     return number_format
 
 
+def is_available(number_format: NumberFormat, device: torch.device) -> bool:
+    """Whether the device computes in the format."""
+    return not _lacks(number_format, device)
+
+
 def _lacks(number_format: str, device: torch.device) -> str:
     """Why the device cannot compute in the format, or ''."""
     if number_format == 'float32':
