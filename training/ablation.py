@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -46,6 +46,11 @@ RESULT, TABLE, NUMBERS, OUTPUT = 'result.json', 'ablation.md', 'ablation.json', 
 
 # Chunks that are timed, after some that are not.
 _TIMED, _WARM_UP = 20, 3
+
+ClosedLoop = Callable[[Mapping[str, Sequence[Path]]], Mapping[str, Mapping[str, Any]]]
+"""Scores every variant's policies, one per seed and in the seeds' order: for each variant the `suite`, `rollouts`, the
+`rate` in 0 to 1 with its 95 % interval `low` to `high`, `rates` by policy, and the `difference` from the first variant
+with its interval; the first has None."""
 
 Name = Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$')]
 
@@ -91,10 +96,18 @@ class Cost:
     """fast, which computes ahead what routing by noise allows, or plain."""
 
 
-def ablate(grid: Path, changes: Sequence[str], out: Path, jobs: int = 1, cpu: bool = False) -> tuple[str, str]:
+def ablate(
+    grid: Path,
+    changes: Sequence[str],
+    out: Path,
+    jobs: int = 1,
+    cpu: bool = False,
+    closed_loop: ClosedLoop | None = None,
+) -> tuple[str, str]:
     """Train what is not finished and write the table.
 
-    changes: KEY=VALUE for every variant; jobs: trainings at once, each in a process with one thread; 1: in this one.
+    changes: KEY=VALUE for every variant; jobs: trainings at once, each in a process with one thread; 1: in this one;
+    closed_loop: adds how often the policies succeed.
     Returns the table, and '' or how to go on when it was interrupted. Raises UserError for a grid that does not fit,
     a training that failed, and a folder with runs of other settings.
     """
@@ -106,7 +119,8 @@ def ablate(grid: Path, changes: Sequence[str], out: Path, jobs: int = 1, cpu: bo
         return '', stopped
     # Processor time: what else runs on the machine does not make a variant slow.
     costs = {run.variant: measure_cost(_policy_config(run), time.thread_time) for run in runs}
-    numbers = summarise(runs, costs)
+    scores = None if closed_loop is None else closed_loop(_policies(runs))
+    numbers = summarise(runs, costs, scores)
     out.mkdir(parents=True, exist_ok=True)
     text = to_table(numbers)
     (out / NUMBERS).write_text(json.dumps(numbers, indent=1) + '\n', encoding='utf-8')
@@ -184,8 +198,13 @@ def measure_cost(config: PolicyConfig, clock: Callable[[], float]) -> Cost:
     )
 
 
-def summarise(runs: Sequence[Run], costs: dict[str, Cost]) -> dict[str, Any]:
-    """Every variant with its runs' results and their mean and standard deviation; None for that of one run."""
+def summarise(
+    runs: Sequence[Run], costs: dict[str, Cost], scores: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Every variant with its runs' results and their mean and standard deviation; None for that of one run.
+
+    scores: as ClosedLoop gives them.
+    """
     rows = []
     for variant in dict.fromkeys(run.variant for run in runs):
         own = [run for run in runs if run.variant == variant]
@@ -199,6 +218,7 @@ def summarise(runs: Sequence[Run], costs: dict[str, Cost]) -> dict[str, Any]:
                 'error_std': statistics.stdev(errors) if len(errors) > 1 else None,
                 'errors': {run.seed: error for run, error in zip(own, errors, strict=True)},
                 **asdict(costs[variant]),
+                **({} if scores is None else {'closed_loop': dict(scores[variant])}),
             }
         )
     return {'machine': platform.processor() or platform.machine(), 'torch': torch.__version__, 'variants': rows}
@@ -206,16 +226,36 @@ def summarise(runs: Sequence[Run], costs: dict[str, Cost]) -> dict[str, Any]:
 
 def to_table(numbers: dict[str, Any]) -> str:
     """Markdown."""
-    lines = [
-        '| variant | validation error | seeds | million weights | active | GFLOP per chunk | ms per chunk | sampler |',
-        '|---|---|---|---|---|---|---|---|',
+    rows = numbers['variants']
+    scored = 'closed_loop' in rows[0]
+    heads = [
+        'variant',
+        'validation error',
+        'seeds',
+        *(['solved', '95 % interval', f'against {rows[0]["variant"]}'] if scored else []),
+        'million weights',
+        'active',
+        'GFLOP per chunk',
+        'ms per chunk',
+        'sampler',
     ]
-    for row in numbers['variants']:
+    lines = [_line(heads), '|---' * len(heads) + '|']
+    for row in rows:
         spread = '' if row['error_std'] is None else f' ± {row["error_std"]:.4f}'
         lines.append(
-            f'| {row["variant"]} | {row["error_mean"]:.4f}{spread} | {len(row["errors"])} '
-            f'| {row["total_parameters"] / 1e6:.2f} | {row["active_parameters"] / 1e6:.2f} '
-            f'| {row["flops"] / 1e9:.3f} | {row["latency_ms"]:.2f} | {row["sampler"]} |'
+            _line(
+                [
+                    row['variant'],
+                    f'{row["error_mean"]:.4f}{spread}',
+                    str(len(row['errors'])),
+                    *(_score_cells(row['closed_loop']) if scored else []),
+                    f'{row["total_parameters"] / 1e6:.2f}',
+                    f'{row["active_parameters"] / 1e6:.2f}',
+                    f'{row["flops"] / 1e9:.3f}',
+                    f'{row["latency_ms"]:.2f}',
+                    row['sampler'],
+                ]
+            )
         )
     lines += [
         '',
@@ -223,7 +263,37 @@ def to_table(numbers: dict[str, Any]) -> str:
         'episodes; mean and standard deviation over the seeds. Weights, operations and time are the denoiser’s; time '
         f'is the median of the processor time of one thread ({numbers["machine"]}), in float32.',
     ]
+    if scored:
+        score = rows[0]['closed_loop']
+        lines += [
+            '',
+            f'Solved: of {score["rollouts"]} episodes of {score["suite"]}, those of all seeds together. The difference '
+            f'from {rows[0]["variant"]} is in percentage points with its 95 % interval, from episodes in pairs. Both '
+            'intervals are for these trained policies; how far other seeds would be apart is not in them.',
+        ]
     return '\n'.join(lines) + '\n'
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f'| {" | ".join(cells)} |'
+
+
+def _score_cells(score: Mapping[str, Any]) -> list[str]:
+    low, high, apart = 100 * score['low'], 100 * score['high'], score['difference']
+    return [
+        f'{100 * score["rate"]:.1f} %',
+        f'{low:.1f} to {high:.1f} %',
+        ''
+        if apart is None
+        else f'{100 * apart["rate"]:+.1f} ({100 * apart["low"]:+.1f} to {100 * apart["high"]:+.1f})',
+    ]
+
+
+def _policies(runs: Sequence[Run]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for run in runs:
+        found.setdefault(run.variant, []).append(run.folder / POLICY)
+    return found
 
 
 def _train_here(runs: Sequence[Run], cpu: bool) -> str:

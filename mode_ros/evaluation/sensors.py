@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from mode_ros.control.contract import Camera, Contract, State
 from mode_ros.control.controller import Controller
 from mode_ros.control.observation import ObservationBuffer
-from mode_ros.sim.simulator import RobotState, Simulator
+from mode_ros.sim.simulator import Simulator
+from mode_ros.simulated import state_readings, stream_values
 
 Image = NDArray[np.uint8]
 Array = TypeVar('Array', bound='NDArray[Any]')
@@ -54,9 +55,9 @@ class Sensors:
         of an episode's time, and most pictures are seen by nobody. With drop_frames all are, since each may be
         repeated.
         """
-        measured = self._simulator.state()
+        readings = state_readings(self._contract, self._simulator)
         for state in self._contract.observation.states:
-            values = self._with_noise(state, stream_values(measured, state))
+            values = self._with_noise(state, stream_values(readings[state.topic], state))
             controller.measure(state.name, now, values)
             observations.push(state.name, now, partial(_same, values))
         for camera in self._contract.observation.cameras:
@@ -89,18 +90,6 @@ class Sensors:
         if state.type == 'pose':
             values[3:] /= np.linalg.norm(values[3:])
         return values
-
-
-def stream_values(measured: RobotState, state: State) -> NDArray[np.float64]:
-    """The numbers [n] of the contract's stream `state`, as sim_node publishes and the other nodes read them.
-
-    Raises KeyError for a joint that the simulator does not have; `check_fits` refuses such a contract before.
-    """
-    if state.type == 'pose':
-        return np.concatenate([measured.end_effector_position, measured.end_effector_orientation])
-    field = measured.joint_velocities if state.field == 'velocity' else measured.joint_positions
-    by_name = dict(zip(measured.joint_names, field, strict=True))
-    return np.array([by_name[name] for name in state.names], dtype=np.float64)
 
 
 def _same(value: Array) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,13 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
@@ -35,7 +33,7 @@ from mode_ros.messages import commands
 from mode_ros.messages.commands import decode_command
 from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.stamps import to_time
-from mode_ros.messages.states import encode_joint_state, encode_pose
+from mode_ros.messages.states import MESSAGE_TYPES, encode_joint_state, encode_pose
 from mode_ros.nodes.managed import Diagnostics
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -43,7 +41,7 @@ from mode_ros.nodes.qos import COMMAND, LATCHED
 from mode_ros.robots import load_named_contract
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.simulator import Simulator
-from mode_ros.simulated import check_fits
+from mode_ros.simulated import Joints, check_fits, state_readings
 
 FRAME = 'world'
 
@@ -71,7 +69,6 @@ class SimNode(Node):
         super().__init__('sim_node', automatically_declare_parameters_from_overrides=True, **options)
         self.parameters = read_parameters(self, SimParameters)
         self._contract: Contract = load_named_contract(self.parameters.contract)[0]
-        self._state_topics = _topics_by_type(self._contract)
         self._commands = _Commands(self._contract)
         self._wake = threading.Condition()
         self._closing = False
@@ -117,8 +114,8 @@ class SimNode(Node):
                 self.create_publisher(Image, base, 2),
                 self.create_publisher(CompressedImage, f'{base}/compressed', 2),
             )
-        self._joints = [self.create_publisher(JointState, topic, 10) for topic in self._state_topics['joint_state']]
-        self._poses = [self.create_publisher(PoseStamped, topic, 10) for topic in self._state_topics['pose']]
+        types = {state.topic: MESSAGE_TYPES[state.type] for state in self._contract.observation.states}
+        self._states = {topic: self.create_publisher(kind, topic, 10) for topic, kind in types.items()}
         self._goal = self.create_publisher(String, self._contract.goal_topic, LATCHED)
         self._success_publisher = self.create_publisher(Bool, 'success', LATCHED)
 
@@ -204,11 +201,13 @@ class SimNode(Node):
         self._success = success
 
     def _observe(self, simulator: Simulator) -> None:
-        state, now = simulator.state(), self._time
-        for publisher in self._joints:
-            publisher.publish(encode_joint_state(state.joint_names, state.joint_positions, state.joint_velocities, now))
-        for publisher in self._poses:
-            publisher.publish(encode_pose(state.end_effector_position, state.end_effector_orientation, now, FRAME))
+        now = self._time
+        for topic, reading in state_readings(self._contract, simulator).items():
+            if isinstance(reading, Joints):
+                message = encode_joint_state(reading.names, reading.positions, reading.velocities, now)
+            else:
+                message = encode_pose(reading.position, reading.orientation, now, FRAME)
+            self._states[topic].publish(message)
         for camera, raw, compressed in self._images.values():
             # The camera in the contract is what the policy needs; what nobody listens to is not encoded.
             wants_compressed = camera.transport == 'compressed' or compressed.get_subscription_count() > 0
@@ -294,14 +293,6 @@ class _Pace:
         # What was lost to a slow moment is not caught up by racing through the next second.
         self._due = max(self._due, now - 2 * self._step_wall)
         return max(self._due - now, 0.0)
-
-
-def _topics_by_type(contract: Contract) -> dict[str, list[str]]:
-    topics: dict[str, list[str]] = defaultdict(list)
-    for state in contract.observation.states:
-        if state.topic not in topics[state.type]:
-            topics[state.type].append(state.topic)
-    return topics
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from mode_ros.messages.states import decode_state, encode_joint_state, encode_po
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 from mode_ros.sim.demonstrator import Demonstrator, Noise
 from mode_ros.sim.simulator import Simulator
+from mode_ros.simulated import Joints, state_readings
 
 # Stamps of zero mean 'not stamped', so a simulation begins later (nanoseconds).
 START = NANOSECONDS
@@ -89,13 +90,12 @@ class _Session:
                     self._controller.measure(state.name, self._now, decode_state(message, state))
 
     def _observations(self) -> Iterator[tuple[str, Any]]:
-        state, now = self._simulator.state(), self._now
-        topics = {item.topic: item.type for item in self._contract.observation.states}
-        for topic, kind in topics.items():
-            if kind == 'joint_state':
-                yield topic, encode_joint_state(state.joint_names, state.joint_positions, state.joint_velocities, now)
+        now = self._now
+        for topic, reading in state_readings(self._contract, self._simulator).items():
+            if isinstance(reading, Joints):
+                yield topic, encode_joint_state(reading.names, reading.positions, reading.velocities, now)
             else:
-                yield topic, encode_pose(state.end_effector_position, state.end_effector_orientation, now, FRAME)
+                yield topic, encode_pose(reading.position, reading.orientation, now, FRAME)
         for camera in self._contract.observation.cameras:
             encode = encode_compressed_image if camera.transport == 'compressed' else encode_image
             rgb = self._simulator.render(camera.name, camera.width, camera.height)

@@ -22,6 +22,13 @@ FINGER_JOINTS = ('r_close', 'l_close')
 CAMERA_OF = {'static': 'corner4', 'wrist': 'gripperPOV'}
 BENCHMARK_TIME_LIMIT = 500
 
+SCENE_NAMES = (
+    *(f'object_{number}_{value}' for number in (1, 2) for value in ('x', 'y', 'z', 'q0', 'q1', 'q2', 'q3')),
+    *(f'goal_{axis}' for axis in 'xyz'),
+)
+OBJECTS = slice(4, 18)
+"""Where the benchmark's observation has the two objects, after the hand and its gripper. Its last three: the goal."""
+
 EXPERT_STEP_GAIN = 0.15
 """Share of the remaining way that an expert typically moves per step; the benchmark's experts have 0.1 to 0.25."""
 SLOWED_EXPERTS = {'bin-picking': 0.25}
@@ -52,12 +59,16 @@ class MetaworldSimulator(Simulator):
 
     The end effector of the state is the benchmark's hand, 4 cm above the fingertips; the gripper's opening is the
     distance between the fingers' centres.
+
+    The scene is what the benchmark's own observation has of it: of up to two objects the position in m and four numbers
+    of a quaternion, whose order differs between its tasks, and the goal's position. What a task does not have is 0.
     """
 
     robot = 'Sawyer arm of Meta-World'
     action_names = ('x', 'y', 'z', 'gripper')
     step_seconds = 0.0125
     step_limits = (0.01, 0.01, 0.01)
+    scene_names = SCENE_NAMES
 
     def __init__(self, task: str, control_period: float = 0.05) -> None:
         super().__init__(control_period)
@@ -90,6 +101,11 @@ class MetaworldSimulator(Simulator):
             end_effector_orientation=np.roll(hand.xquat, -1),  # MuJoCo has w first
             gripper_opening=float(np.linalg.norm(fingers)),
         )
+
+    def scene(self) -> Floats:
+        """As in `Simulator`: [17]."""
+        self._check_thread()
+        return np.concatenate([self._observation[OBJECTS], self._observation[-3:]])
 
     def expert_action(self) -> Floats:
         """The action [4] of the benchmark's scripted policy, its gain adapted to the control period (`expert_gain`)."""

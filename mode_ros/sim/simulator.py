@@ -60,6 +60,8 @@ class Simulator(ABC):
     """What a demonstration goes on for after its success, s: that the arm lets go, or stays, is part of the task."""
 
     cameras = CAMERAS
+    scene_names: ClassVar[tuple[str, ...]] = ()
+    """[S] names of the numbers of `scene`; none where the simulator does not tell them."""
     task: str
     """The task's full name, as `make_simulator` takes it."""
     instruction: str
@@ -138,6 +140,14 @@ class Simulator(ABC):
         Raises UserError where the benchmark has no such expert.
         """
         raise UserError(f'The task {self.task!r} has no scripted expert.')
+
+    def scene(self) -> Floats:
+        """Where the objects and the goal are now, [S] in the order of `scene_names`; [0] where that is not told.
+
+        No sensor of a robot measures this. It is for experiments without pictures.
+        """
+        self._check_thread()
+        return np.zeros(0)
 
     @abstractmethod
     def state(self) -> RobotState:

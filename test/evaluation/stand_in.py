@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mode_ros.robots import load_named_contract
-from mode_ros.sim.metaworld_sim import ARM_JOINTS, FINGER_JOINTS
+from mode_ros.sim.metaworld_sim import ARM_JOINTS, FINGER_JOINTS, SCENE_NAMES
 from mode_ros.sim.simulator import RobotState, Simulator
 
 CONTRACT, TEXT = load_named_contract('metaworld_sawyer')
@@ -58,6 +58,15 @@ class PointSimulator(Simulator):
     def _render(self, camera, width, height):
         self.rendered.append((camera, self.steps))
         return np.full((height, width, 3), self.steps // STEPS % 256, np.uint8)
+
+
+class SeeingSimulator(PointSimulator):
+    """Tells its scene: the goal is the place, and the first object's x counts the steps."""
+
+    scene_names = SCENE_NAMES
+
+    def scene(self):
+        return np.concatenate([[self.steps], np.zeros(13), self.target])
 
 
 class Scripted:

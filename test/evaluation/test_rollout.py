@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from evaluation.stand_in import CONTRACT, STEPS, Expert, PointSimulator, Scripted
+from evaluation.stand_in import CONTRACT, STEPS, Expert, PointSimulator, Scripted, SeeingSimulator
 
 from mode_ros.control.controller import RETRY_AFTER
 from mode_ros.evaluation.rollout import MAX_CHUNK_AGE, run_episode
 from mode_ros.evaluation.sensors import Faults
 from mode_ros.paths import share_folder
 from mode_ros.policy.inference import Interrupted
+from mode_ros.robots import load_named_contract
 
 STILL = [0.0, 0, 0, 0]
 
 
-def run(policy, simulator=None, latency=1, **more):
+def run(policy, simulator=None, latency=1, contract=CONTRACT, **more):
     simulator = simulator or PointSimulator()
     simulator.reset(0)
-    return run_episode(simulator, CONTRACT, policy, 'go', latency, torch.Generator().manual_seed(0), **more)
+    return run_episode(simulator, contract, policy, 'go', latency, torch.Generator().manual_seed(0), **more)
 
 
 def ramp(length, sign=1.0, gripper=1.0):
@@ -50,6 +51,21 @@ def test_the_policy_sees_the_moment_in_which_the_robot_came_to_rest():
     for period, (_, state, goal) in zip(periods, policy.seen, strict=True):
         assert state[1] == pytest.approx(done[period - 1] if period else 0.0)
         assert goal == 'go'
+
+
+def test_without_cameras_the_policy_sees_the_scene_of_the_moment():
+    contract = load_named_contract('metaworld_sawyer_state')[0]
+    simulator, policy = SeeingSimulator(limit=40 * STEPS), Scripted(ramp(6), state=('scene', 'end_effector'))
+
+    run(policy, simulator, latency=2, contract=contract)
+
+    assert not simulator.rendered
+    places = dict(zip(contract.state('scene').names, range(17), strict=True))
+    steps = [period * STEPS for period in range(0, 40, 2 + 6)]
+    for (images, state, _), step in zip(policy.seen, steps, strict=True):
+        assert images == {}
+        assert state[[places[f'goal_{axis}'] for axis in 'xyz']].tolist() == simulator.target.tolist()
+        assert state[places['object_1_x']] == step
 
 
 @pytest.mark.parametrize(('length', 'latency'), [(1, 1), (10, 1), (10, 3), (7, 2)])

@@ -11,7 +11,7 @@ from evaluation.stand_in import CONTRACT, TEXT
 from mode_ros.control.contract import parse_contract
 from mode_ros.evaluation import sensors
 from mode_ros.paths import share_folder
-from mode_ros.sim.simulator import RobotState
+from mode_ros.simulated import Joints, Pose, stream_values
 
 
 def test_states_are_those_of_the_messages():
@@ -20,18 +20,16 @@ def test_states_are_those_of_the_messages():
 
     generator = np.random.default_rng(0)
     names = (*CONTRACT.state('fingers').names[::-1], 'another', *CONTRACT.state('joints').names)
-    turn = generator.normal(size=4)
-    state = RobotState(
-        names, generator.normal(size=10), generator.normal(size=10), generator.normal(size=3), turn, gripper_opening=0.1
-    )
+    joints = Joints(names, generator.normal(size=10), generator.normal(size=10))
+    pose = Pose(generator.normal(size=3), generator.normal(size=4))
     speeds = parse_contract(TEXT.replace('type: joint_state\n', 'type: joint_state\n      field: velocity\n'), 'test')
     for contract in (CONTRACT, speeds):
         for stream in contract.observation.states:
             if stream.type == 'pose':
-                message = encode_pose(state.end_effector_position, state.end_effector_orientation, 5, 'world')
+                reading, message = pose, encode_pose(pose.position, pose.orientation, 5, 'world')
             else:
-                message = encode_joint_state(names, state.joint_positions, state.joint_velocities, 5)
-            assert sensors.stream_values(state, stream).tolist() == decode_state(message, stream).tolist()
+                reading, message = joints, encode_joint_state(names, joints.positions, joints.velocities, 5)
+            assert stream_values(reading, stream).tolist() == decode_state(message, stream).tolist()
 
 
 def test_a_compressed_picture_is_that_of_the_messages():

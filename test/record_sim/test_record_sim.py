@@ -29,6 +29,7 @@ from mode_ros.recording.episode import Episode
 from mode_ros.robots import load_named_contract
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.instructions import training_instructions
+from mode_ros.sim.metaworld_sim import SCENE_NAMES
 from mode_ros.sim.suites import FIRST_TRAINING_SEED
 from mode_ros.simulated import check_fits
 from mode_ros.training.data.bag_recording import BagRecording
@@ -169,6 +170,36 @@ def test_an_episode_converts_without_anything_left_out(toys, tmp_path):
     assert (about.success, about.drops) == (True, {})
     assert len(frames) * 4 == len(toy.executed), 'one frame for each control period'
     assert all(frame.intervention for frame in frames), 'the demonstrator drives from the first frame on'
+
+
+def test_a_scene_is_recorded_where_the_contract_reads_it(tmp_path, monkeypatch):
+    class Seeing(ToySimulator):
+        scene_names = SCENE_NAMES
+
+        def scene(self):
+            return np.concatenate([self.position, np.zeros(11), self.goal])
+
+    made = []
+    monkeypatch.setattr(run, 'make_simulator', lambda *arguments: made.append(Seeing(*arguments[1:])) or made[-1])
+    _, text = load_named_contract('metaworld_sawyer_state')
+
+    record(tmp_path, [terms(contract=text)], episodes=1, jobs=1)
+
+    bag = tmp_path / 'reach' / 'episode_000000'
+    _, connections, messages = content(bag)
+    types = {connection.topic: connection.msgtype for connection in connections}
+    assert types['/scene_state'] == 'sensor_msgs/msg/JointState'
+    assert not any('image' in topic for topic in types)
+    joints = next(message for topic, _, message in messages if topic == '/joint_states')
+    assert set(joints.name).isdisjoint(SCENE_NAMES)
+    frames, found, _ = converted(bag)
+    assert found == frames
+    for frame in frames:
+        states = frame.observation.states
+        assert states['scene'].tolist() == [*states['end_effector'][:3], *np.zeros(11), *made[0].goal]
+    monkeypatch.setattr(run, 'make_simulator', lambda *arguments: ToySimulator(*arguments[1:]))
+    with pytest.raises(UserError, match='nothing of the scene'):
+        record(tmp_path, [terms('door-open', contract=text)], episodes=1, jobs=1)
 
 
 def test_the_recorded_action_is_the_demonstrators_and_not_the_disturbance(toys, tmp_path):

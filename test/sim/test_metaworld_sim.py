@@ -315,3 +315,25 @@ def test_wrong_views_and_seeds_are_refused(simulator):
 
 def test_every_task_has_its_sentences():
     assert set(list_tasks('metaworld')) == set(instructions._instructions())
+
+
+def test_the_scene_is_what_the_benchmark_observes():
+    with make_simulator('metaworld', 'pick-place') as simulator:
+        simulator.reset(5)
+        named = dict(zip(simulator.scene_names, simulator.scene(), strict=True))
+        puck, goal = simulator._env.data.body('obj').xpos, simulator._env._target_pos
+        assert [named[f'object_1_{axis}'] for axis in 'xyz'] == pytest.approx(puck, abs=1e-9)
+        assert [named[f'goal_{axis}'] for axis in 'xyz'] == pytest.approx(goal)
+        assert not any(value for name, value in named.items() if name.startswith('object_2')), 'there is one object'
+        before = simulator.scene()
+        while not simulator.success():
+            hold(simulator, simulator.expert_action(), 1)
+            puck = simulator._env.data.body('obj').xpos
+            assert simulator.scene()[:3] == pytest.approx(puck, abs=1e-9), 'now, not a step ago'
+        moved = simulator.scene() - before
+        assert np.linalg.norm(moved[:3]) > 0.05, 'the puck was carried'
+        assert not moved[-3:].any(), 'and the goal stayed'
+        simulator.reset(6)
+        assert (simulator.scene()[-3:] != before[-3:]).any()
+        simulator.reset(5)
+        assert simulator.scene().tolist() == before.tolist()

@@ -8,6 +8,7 @@ import torch
 import yaml
 from support.training_sets import SMALL, TextNumbers, joints_set
 
+import mode_ros.evaluation.pooled as pooled
 import mode_ros.training.ablation as ablation
 import mode_ros.training.plan as plan
 from mode_ros.cli.main import main
@@ -83,6 +84,41 @@ def test_two_variants_and_two_seeds_make_a_table_and_are_kept(grid, tmp_path, ca
         ablate(grid(changes=['run.steps=3']), [], out, cpu=True)
 
 
+def test_scores_of_the_policies_stand_in_the_table(grid, tmp_path):
+    out, asked = tmp_path / 'out', []
+
+    def closed_loop(policies):
+        asked.append(policies)
+        common = {'suite': 'toys', 'rollouts': 40}
+        return {
+            'published': common | {'rate': 0.5, 'low': 0.35, 'high': 0.65, 'rates': [0.25, 0.75], 'difference': None},
+            'dense': common
+            | {
+                'rate': 0.25,
+                'low': 0.14,
+                'high': 0.4,
+                'rates': [0.0, 0.5],
+                'difference': {'rate': -0.25, 'low': -0.4, 'high': 0.015},
+            },
+        }
+
+    text, _ = ablate(grid(), [], out, cpu=True, closed_loop=closed_loop)
+
+    wanted = {name: [out / name / f'seed_{seed}' / 'policy' for seed in (0, 1)] for name in ('published', 'dense')}
+    assert asked == [wanted]
+    assert all(path.is_dir() for paths in wanted.values() for path in paths), 'trained before they are scored'
+    head, _, published, dense = text.splitlines()[:4]
+    assert '| solved | 95 % interval | against published |' in head
+    assert '| 50.0 % | 35.0 to 65.0 % |  |' in published
+    assert '| 25.0 % | 14.0 to 40.0 % | -25.0 (-40.0 to +1.5) |' in dense
+    assert head.count('|') == published.count('|') == dense.count('|')
+    assert 'Solved: of 40 episodes of toys' in text
+    numbers = json.loads((out / 'ablation.json').read_text())
+    assert numbers['variants'][1]['closed_loop']['rates'] == [0.0, 0.5]
+    # And without, the table is the old one.
+    assert 'solved' not in ablate(grid(), [], out, cpu=True)[0]
+
+
 def test_an_interrupted_run_goes_on_and_the_others_are_not_begun(grid, tmp_path, monkeypatch, capfd):
     from mode_ros.training.trainer import Trainer
 
@@ -134,14 +170,20 @@ def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tm
     assert not (tmp_path / 'out').exists()
 
 
-def test_the_grid_that_comes_with_mode_ros_fits(tmp_path):
-    path = share_folder() / 'config' / 'train' / 'ablation.yaml'
+@pytest.mark.parametrize(
+    ('name', 'routings'),
+    [
+        ('ablation', {'noise', 'token', 'noise_and_token', 'expert_choice', 'dense'}),
+        ('claims', {'noise', 'token', 'dense'}),
+    ],
+)
+def test_the_grids_that_come_with_mode_ros_fit(tmp_path, name, routings):
+    path = share_folder() / 'config' / 'train' / f'{name}.yaml'
     grid = load_settings(path, Grid, 'The grid')
     runs = plan_runs(grid, ['data.path=somewhere'], tmp_path)
     assert len(runs) == len(grid.variants) * len(grid.seeds)
-    assert {run.settings.policy.routing for run in runs} == {
-        'noise', 'token', 'noise_and_token', 'expert_choice', 'dense'
-    }  # fmt: skip
+    assert {run.settings.policy.routing for run in runs} == routings
+    assert not grid.variants['published'], 'what the others differ from'
 
 
 def test_cost_is_timed_by_the_clock_without_warm_up():
@@ -186,8 +228,45 @@ def test_runs_in_processes_of_their_own(grid, tmp_path, monkeypatch):
     assert {'run.steps=2', 'run.log_every=7', 'run.seed=0', '--device'} <= set(command)
 
 
-def test_the_verb_says_what_is_wrong(tmp_path, capfd):
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ([], 'The grid'),
+        (['--evaluate', 'metaworld-dem'], 'nearest are metaworld-demo'),
+        (['--evaluate', 'metaworld-demo', '--rollouts', '0'], 'rollouts'),
+        (['--rollouts', '5'], 'name a suite with --evaluate'),
+        (['--latency', '0.1'], 'name a suite with --evaluate'),
+        (['--jobs', '0'], '--jobs 0'),
+    ],
+)
+def test_the_verb_says_what_is_wrong(tmp_path, capfd, options, words):
     with pytest.raises(SystemExit) as ended:
-        main(['ablate', str(tmp_path / 'nothing.yaml'), '--output', str(tmp_path / 'out')])
+        main(['ablate', str(tmp_path / 'nothing.yaml'), '--output', str(tmp_path / 'out'), *options])
     assert ended.value.code == 1
-    assert 'The grid' in capfd.readouterr().err
+    assert words in capfd.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_verb_hands_the_evaluation_on(tmp_path, monkeypatch, capfd):
+    seen = {}
+
+    def ablate_only(grid, changes, out, jobs, cpu, closed_loop):
+        seen['scores'] = closed_loop({'one': [tmp_path / 'seed_0' / 'policy']})
+        return 'the table', ''
+
+    def evaluate_groups(groups, options):
+        return groups, options
+
+    monkeypatch.setattr(ablation, 'ablate', ablate_only)
+    monkeypatch.setattr(pooled, 'evaluate_groups', evaluate_groups)
+    with pytest.raises(SystemExit) as ended:
+        main(
+            ['ablate', 'grid.yaml', '--output', 'out', '--jobs', '2']
+            + ['--evaluate', 'metaworld-demo', '--rollouts', '3', '--latency', '0.1']
+        )
+    assert ended.value.code == 0
+    groups, options = seen['scores']
+    assert groups == {'one': [tmp_path / 'seed_0' / 'policy']}
+    wanted = {'suite': 'metaworld-demo', 'rollouts': 3, 'latency': 0.1, 'jobs': 2, 'videos': 0, 'device': 'auto'}
+    assert options == wanted
+    assert 'the table' in capfd.readouterr().out

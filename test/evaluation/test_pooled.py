@@ -1,0 +1,84 @@
+"""Scores of several policies together: every episode counts once, and pairs stay pairs."""
+
+import shutil
+
+import pytest
+from evaluation.test_run import OneWay
+
+from mode_ros.errors import UserError
+from mode_ros.evaluation.pooled import check_options, evaluate_groups
+from mode_ros.evaluation.run import evaluate
+from mode_ros.evaluation.statistics import paired_difference_interval, wilson_interval
+
+OPTIONS = {'suite': 'metaworld-demo', 'rollouts': 2, 'latency': 0.05, 'videos': 0}
+
+
+def outcome(settings, successes):
+    rate = sum(successes) / len(successes)
+    return {
+        'suite': settings.suite,
+        'mean': {'rate': rate},
+        'episodes': [{'success': success} for success in successes],
+    }
+
+
+def test_groups_are_pooled_and_compared_in_pairs(tmp_path):
+    solved = {
+        'a/0': [True, True, True, False],
+        'a/1': [True, True, False, False],
+        'b/0': [True, True, True, True],
+        'b/1': [True, False, False, False],
+    }
+    seen = []
+
+    def run(settings):
+        seen.append(settings)
+        return outcome(settings, solved[str(settings.checkpoint.relative_to(tmp_path))])
+
+    groups = {name: [tmp_path / name / seed for seed in '01'] for name in 'ab'}
+    found = evaluate_groups(groups, OPTIONS, run)
+
+    assert [(settings.rollouts, settings.latency) for settings in seen] == [(2, 0.05)] * 4
+    assert seen[0].output == tmp_path / 'a' / 'evaluation_metaworld-demo'
+    first, second = found['a'], found['b']
+    assert (first['successes'], first['rollouts'], first['rate'], first['rates']) == (5, 8, 5 / 8, [0.75, 0.5])
+    assert (first['low'], first['high']) == wilson_interval(5, 8)
+    assert first['difference'] is None
+    assert (second['successes'], second['rates']) == (5, [1.0, 0.25])
+    pairs = solved['a/0'] + solved['a/1'], solved['b/0'] + solved['b/1']
+    low, high = paired_difference_interval(*pairs)
+    assert second['difference'] == {'rate': 0.0, 'low': low, 'high': high}
+    assert (low, high) != paired_difference_interval(pairs[0], pairs[1][::-1]), 'this one would not be paired'
+
+
+def test_what_is_finished_is_not_run_again(point, checkpoint, tmp_path):
+    policies = []
+    for seed in '01':
+        shutil.copytree(checkpoint, tmp_path / seed / 'policy')
+        policies.append(tmp_path / seed / 'policy')
+    loaded = []
+
+    def run(settings):
+        return evaluate(settings, lambda settings: loaded.append(settings) or OneWay())
+
+    first = evaluate_groups({'one': policies}, OPTIONS, run)
+    assert len(loaded) == 2
+    assert (first['one']['successes'], first['one']['rollouts']) == (20, 40), 'seed 0 of ten tasks, twice'
+    assert evaluate_groups({'one': policies}, OPTIONS, run) == first
+    assert len(loaded) == 2
+    wider = evaluate_groups({'one': policies}, {**OPTIONS, 'rollouts': 3}, run)
+    assert (wider['one']['successes'], wider['one']['rollouts']) == (20, 60)
+    lines = (tmp_path / '0' / 'evaluation_metaworld-demo' / 'episodes.jsonl').read_text().splitlines()
+    assert len(lines) == 30
+    with pytest.raises(UserError, match=r'latency is 0.2 now and 0.05 there'):
+        evaluate_groups({'one': policies}, {**OPTIONS, 'latency': 0.2}, run)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [({'suite': 'metaworld-dem'}, 'metaworld-demo'), ({'rollouts': 0}, 'rollouts'), ({'latency': -1.0}, 'latency')],
+)
+def test_options_that_no_policy_could_have_are_refused(change, words):
+    check_options(OPTIONS)
+    with pytest.raises(UserError, match=words):
+        check_options({**OPTIONS, **change})

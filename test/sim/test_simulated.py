@@ -1,0 +1,98 @@
+"""What a simulated robot tells on which topic, and which contracts it is refused for."""
+
+import numpy as np
+import pytest
+from support.toy_simulator import JOINTS, ToySimulator
+
+from mode_ros.control.contract import parse_contract
+from mode_ros.control.observation import Unusable
+from mode_ros.errors import UserError
+from mode_ros.messages.states import decode_state, encode_joint_state
+from mode_ros.robots import load_named_contract
+from mode_ros.sim.metaworld_sim import SCENE_NAMES
+from mode_ros.sim.simulator import RobotState
+from mode_ros.simulated import Joints, Pose, check_fits, state_readings, stream_values
+
+CONTRACT, TEXT = load_named_contract('metaworld_sawyer_state')
+
+
+class Seer(ToySimulator):
+    """A toy that tells a scene; every number that it measures is another one."""
+
+    scene_names = SCENE_NAMES
+
+    def state(self):
+        return RobotState(JOINTS, np.arange(9.0), 10 + np.arange(9.0), np.full(3, 20.0), np.array([0, 0, 0, 1.0]), 0.1)
+
+    def scene(self):
+        return 30 + np.arange(17.0)
+
+
+def changed(old, new):
+    assert old in TEXT
+    return parse_contract(TEXT.replace(old, new), 'changed')
+
+
+def test_each_topic_has_its_own_reading():
+    readings = state_readings(CONTRACT, Seer('reach'))
+
+    assert list(readings) == ['joint_states', 'end_effector_pose', 'scene_state']
+    joints, pose, scene = readings.values()
+    assert isinstance(joints, Joints)
+    assert joints.names == JOINTS
+    assert (joints.positions[1], joints.velocities[1]) == (1, 11)
+    assert isinstance(pose, Pose)
+    assert pose.position.tolist() == [20, 20, 20]
+    assert isinstance(scene, Joints)
+    assert (scene.names, scene.positions.tolist()) == (SCENE_NAMES, list(range(30, 47)))
+
+
+def test_values_are_found_by_name_and_are_those_of_the_messages():
+    readings = state_readings(CONTRACT, Seer('reach'))
+    fingers, scene = CONTRACT.state('fingers'), CONTRACT.state('scene')
+
+    assert stream_values(readings['joint_states'], fingers).tolist() == [7, 8]
+    turned = scene.model_copy(update={'names': ('goal_x', 'object_1_x')})
+    assert stream_values(readings['scene_state'], turned).tolist() == [44, 30]
+    told = readings['scene_state']
+    message = encode_joint_state(told.names, told.positions, told.velocities, 5)
+    assert decode_state(message, turned).tolist() == [44, 30]
+    with pytest.raises(Unusable, match='velocity'):
+        decode_state(message, turned.model_copy(update={'field': 'velocity'}))
+
+
+def test_a_part_of_the_scene_will_do():
+    contract = changed('        [object_1_x, object_1_y, object_1_z, object_1_q0', '        [object_1_q0')
+    check_fits(contract, 'This', Seer('reach'))
+    assert len(stream_values(state_readings(contract, Seer('reach'))['scene_state'], contract.state('scene'))) == 14
+
+
+def test_a_simulator_that_does_not_tell_the_scene_refuses():
+    check_fits(CONTRACT, 'This', Seer('reach'))
+    with pytest.raises(UserError, match=r"'object_1_x' in the state 'scene'.* and nothing of the scene"):
+        check_fits(CONTRACT, 'This', ToySimulator('reach'))
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'told'),
+    [
+        ('goal_x, goal_y, goal_z]', 'goal_x, goal_y, goal_w]', r"'goal_w' .* and of the scene \['object_1_x'"),
+        ('topic: scene_state', 'topic: joint_states', "'joint_states' has joints of the robot as well as the scene"),
+        ('names: [r_close, l_close]', 'names: [r_close, goal_x]', 'well as the scene'),
+        ('topic: scene_state\n      type: joint_state', 'topic: scene_state\n      type: joint_state\n      field: '
+         'velocity', "'scene' is a velocity of the scene"),
+        ('topic: scene_state\n      type: joint_state', 'topic: scene_state\n      type: joint_state\n      field: '
+         'effort', "'scene' is an effort"),
+    ],
+)  # fmt: skip
+def test_a_scene_that_is_not_told_is_refused(old, new, told):
+    with pytest.raises(UserError, match=told):
+        check_fits(changed(old, new), 'This', Seer('reach'))
+
+
+def test_the_contract_is_metaworlds_arm_without_cameras():
+    pictures = load_named_contract('metaworld_sawyer')[0]
+    assert CONTRACT.observation.cameras == ()
+    assert CONTRACT.observation.states[:3] == pictures.observation.states
+    assert CONTRACT.state('scene').names == SCENE_NAMES
+    assert (CONTRACT.action, CONTRACT.rate) == (pictures.action, pictures.rate)
