@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -385,7 +386,7 @@ def _policy_config(run: Run) -> PolicyConfig:
 def _sampler(denoiser: Denoiser, config: PolicyConfig, makers: LinearMakers) -> Sampler:
     if not config.denoiser.is_published:
         return PlainSampler(denoiser, config.diffusion)
-    return ChunkSampler(denoiser, config.diffusion, make_products=lambda: products_of(denoiser, makers))
+    return ChunkSampler(denoiser, config.diffusion, make_products=partial(products_of, denoiser, makers))
 
 
 def _sample(sampler: Sampler, inputs: Inputs) -> torch.Tensor:

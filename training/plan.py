@@ -47,6 +47,8 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     config = policy_config(settings.policy, contract)
     if settings.start.checkpoint:
         _check_start(settings.start, config)
+    if settings.start.encoders:
+        _check_encoders(settings.start.encoders, config)
     for files in found:  # before their pictures are decoded, which takes long
         _check_files(files, settings.policy.chunk_length)
     datasets, weights = _open(settings, contract)
@@ -95,7 +97,7 @@ def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
 
 
 def build_network(plan: Plan) -> PolicyNetwork:
-    """The network to train: random by the seed, from a checkpoint, or with ImageNet's image encoders."""
+    """The network to train: random by the seed, from a checkpoint, or with another's image encoders or ImageNet's."""
     settings = plan.settings
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.run.seed)
@@ -103,6 +105,9 @@ def build_network(plan: Plan) -> PolicyNetwork:
     if settings.start.checkpoint:
         _, theirs = load_checkpoint(settings.start.checkpoint)
         network.load_state_dict(theirs.state_dict())
+    elif settings.start.encoders:
+        _, theirs = load_checkpoint(settings.start.encoders)
+        network.image_encoders.load_state_dict(theirs.image_encoders.state_dict())
     elif settings.policy.imagenet_weights:
         _load_imagenet(network, settings.policy.imagenet_weights)
     if settings.start.freeze_routers:
@@ -244,6 +249,22 @@ def _check_start(start: StartSettings, config: PolicyConfig) -> None:
             f'The checkpoint {start.checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
             'the policy section to its config.json.'
         )
+
+
+def _check_encoders(checkpoint: str, config: PolicyConfig) -> None:
+    """They must have been made for the same cameras, sizes and sentences; what the robot does with them may differ."""
+    theirs = read_info(checkpoint).config
+    names = [camera.name for camera in config.cameras]
+    for what, ours, there in (
+        ('the cameras', names, [camera.name for camera in theirs.cameras]),
+        ('policy.image_encoder', config.image_encoder, theirs.image_encoder),
+        ('policy.text_encoder', config.text_encoder, theirs.text_encoder),
+    ):
+        if ours != there:
+            raise UserError(
+                f'The image encoders of {checkpoint} (start.encoders) do not fit: {what} are here {ours} and there '
+                f'{there}. Name another checkpoint, or leave start.encoders out.'
+            )
 
 
 def _shapes(config: PolicyConfig) -> dict[str, list[int]]:

@@ -127,15 +127,20 @@ class OptimizerSettings(_Settings):
 
 
 class StartSettings(_Settings):
-    """Fine-tuning: where the weights come from."""
+    """Where the weights come from."""
 
     checkpoint: str = Field(default='', description='a checkpoint folder, also an imported one; empty: random weights')
+    encoders: str = Field(
+        default='', description='a checkpoint, also of another robot, that gives its image encoders and nothing else'
+    )
     freeze_routers: bool = Field(default=False, description='keep its routing, as published for fine-tuning')
 
     @model_validator(mode='after')
     def _fits_together(self) -> StartSettings:
         if self.freeze_routers and not self.checkpoint:
             raise ValueError('freeze_routers keeps the routing of a checkpoint, and none is given')
+        if self.encoders and self.checkpoint:
+            raise ValueError('checkpoint gives the image encoders, too: leave encoders out')
         return self
 
 
@@ -173,6 +178,8 @@ class TrainSettings(_Settings):
 
     @model_validator(mode='after')
     def _fits_together(self) -> TrainSettings:
+        if self.start.encoders and self.policy.imagenet_weights:
+            raise ValueError('start.encoders and policy.imagenet_weights both give the image encoders: leave one out')
         if self.start.freeze_routers and self.loss.balancing:
             raise ValueError('frozen routers cannot be balanced: set loss.balancing to 0')
         if self.start.freeze_routers and self.policy.routing == 'dense':

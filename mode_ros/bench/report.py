@@ -96,8 +96,15 @@ def write_training(
     _write(folder, 'training', {'machine': about, 'configuration': config.model_dump(mode='json'), 'rows': rows})
 
 
-def write_solvers(folder: Path, checkpoint: str, trained_steps: int, errors: Sequence[SolverError]) -> None:
-    """Print the table of errors and write solvers.json to `folder`."""
+def write_solvers(
+    folder: Path,
+    checkpoint: str,
+    trained_steps: int,
+    chunks: int,
+    errors: Sequence[SolverError],
+    formats: Mapping[str, float],
+) -> None:
+    """Print the table of errors and write solvers.json to `folder`. chunks: that the errors are taken over."""
     kinds = list(dict.fromkeys((error.solver, error.schedule) for error in errors))
     found = {(error.solver, error.schedule, error.steps): error.error for error in errors}
     print('| N | ' + ' | '.join(f'{solver}, {schedule}' for solver, schedule in kinds) + ' |')
@@ -105,8 +112,11 @@ def write_solvers(folder: Path, checkpoint: str, trained_steps: int, errors: Seq
     for steps in STEPS:
         row = ' | '.join(f'{100 * found[solver, schedule, steps]:.2f} %' for solver, schedule in kinds)
         print(f'| {steps} | {row} |')
+    for name, error in formats.items():
+        print(f'{name} instead of float32: {100 * error:.2f} %')
     rows = [dataclasses.asdict(error) for error in errors]
-    _write(folder, 'solvers', {'checkpoint': checkpoint, 'trained_steps': trained_steps, 'errors': rows})
+    about = {'checkpoint': checkpoint, 'trained_steps': trained_steps, 'chunks': chunks}
+    _write(folder, 'solvers', {**about, 'errors': rows, 'number_formats': dict(formats)})
 
 
 def _row(result: Result, config: PolicyConfig, encoder: Sequence[float], flops: Mapping[str, int]) -> dict[str, Any]:

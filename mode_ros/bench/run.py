@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,20 @@ from mode_ros.bench.encoder import encoder_seconds
 from mode_ros.bench.flops import chunk_flops
 from mode_ros.bench.measure import Result, compare
 from mode_ros.bench.scaling import SWEEPS, Point
-from mode_ros.bench.solvers import solver_errors
+from mode_ros.bench.solvers import errors_of, format_errors
 from mode_ros.bench.training import compare_training
-from mode_ros.bench.variants import Setting
+from mode_ros.bench.variants import Inputs, Setting, make_inputs
 from mode_ros.bench.weights import make_weights
 from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 from mode_ros.policy.linear import NUMBER_FORMATS, check_number_format
+from mode_ros.policy.network import PolicyNetwork
+
+# Random observations that solvers are compared on.
+_SOLVER_CHUNKS = 16
+# What a checkpoint's denoiser is given: features of its own image encoders.
+ReadInputs = Callable[[CheckpointInfo, PolicyNetwork], Inputs]
 
 
 @dataclass(frozen=True)
@@ -101,13 +108,23 @@ def run_training(settings: BenchSettings) -> None:
     report.write_training(settings.output, config, settings.device, settings.threads, found)
 
 
-def run_solvers(checkpoint: Path, settings: BenchSettings) -> None:
-    """Action error against 200 steps, per solver, schedule and step count; prints, and writes solvers.json."""
+def run_solvers(checkpoint: Path, settings: BenchSettings, read: ReadInputs | None = None) -> None:
+    """Action error against 200 steps, per solver, schedule and step count, and that of the number formats; prints, and
+    writes solvers.json.
+
+    read: gives the observations; without, they are standard normal.
+    """
     torch.set_num_threads(settings.threads)
-    found, trained_steps = solver_errors(checkpoint, settings.device)
-    if not trained_steps:
+    info, network = load_checkpoint(checkpoint, settings.device)
+    if not info.trained_steps:
         print(f'{checkpoint} is untrained: these errors tell nothing about a policy that has learned')
-    report.write_solvers(settings.output, str(checkpoint.name), trained_steps, found)
+    if read is None:
+        inputs = make_inputs(network.denoiser.config, _SOLVER_CHUNKS, settings.device)
+    else:
+        inputs = read(info, network)
+    errors = errors_of(network.denoiser, info.config.diffusion, inputs)
+    formats = format_errors(network.denoiser, info.config.diffusion, inputs)
+    report.write_solvers(settings.output, checkpoint.name, info.trained_steps, len(inputs.noise), errors, formats)
 
 
 @contextmanager

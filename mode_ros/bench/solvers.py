@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import get_args
 
 import torch
 
 from mode_ros.bench.measure import relative_rms
-from mode_ros.bench.variants import Inputs, make_inputs
-from mode_ros.policy.checkpoint import load_checkpoint
+from mode_ros.bench.variants import Inputs
 from mode_ros.policy.config import DiffusionConfig, Schedule, Solver
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.inference import ChunkSampler
+from mode_ros.policy.linear import NUMBER_FORMATS, is_available, linear_makers
+from mode_ros.policy.products import products_of
 
 STEPS = (2, 3, 4, 5, 6, 8, 10, 15, 20)
 REFERENCE = DiffusionConfig(steps=200)
-# Chunks that the error is taken over.
-_CHUNKS = 16
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,11 @@ class SolverError:
     error: float
 
 
-def solver_errors(checkpoint: Path, device: str) -> tuple[list[SolverError], int]:
-    """Errors for every solver, schedule and step count, and how many steps the checkpoint was trained.
-
-    On standard normal observations, in normalised actions. The reference is DDIM in 200 steps from the same noise.
-    """
-    info, network = load_checkpoint(checkpoint, device)
-    inputs = make_inputs(network.denoiser.config, _CHUNKS, device)
-    return errors_of(network.denoiser, info.config.diffusion, inputs), info.trained_steps
-
-
 def errors_of(denoiser: Denoiser, diffusion: DiffusionConfig, inputs: Inputs) -> list[SolverError]:
-    """As solver_errors, of a denoiser in memory; the noise levels' range is `diffusion`'s."""
+    """Errors for every solver, schedule and step count, in normalised actions.
+
+    The range of noise levels is `diffusion`'s; the reference is DDIM in 200 steps from the same noise.
+    """
 
     def chunk(**changes: object) -> torch.Tensor:
         sampler = ChunkSampler(denoiser, DiffusionConfig.model_validate(diffusion.model_dump() | changes))
@@ -56,3 +48,18 @@ def errors_of(denoiser: Denoiser, diffusion: DiffusionConfig, inputs: Inputs) ->
         for spaced in get_args(Schedule)
         for steps in STEPS
     ]
+
+
+def format_errors(denoiser: Denoiser, diffusion: DiffusionConfig, inputs: Inputs) -> dict[str, float]:
+    """RMS distance from the float32 chunk over its spread, for each other number format that the device has."""
+    device = denoiser.position.device
+
+    def chunk(number_format: str) -> torch.Tensor:
+        make_products = partial(products_of, denoiser, linear_makers(number_format, device))
+        sampler = ChunkSampler(denoiser, diffusion, make_products=make_products)
+        prefix = sampler.read_observation(sampler.read_goal(inputs.goal), inputs.images, inputs.state)
+        return sampler.sample(prefix, inputs.noise)
+
+    expected = chunk('float32')
+    others = [name for name in NUMBER_FORMATS if name != 'float32' and is_available(name, device)]
+    return {name: relative_rms(chunk(name), expected) for name in others}

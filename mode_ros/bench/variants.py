@@ -17,7 +17,7 @@ from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.inference import ChunkSampler
 from mode_ros.policy.linear import NUMBER_FORMATS, linear_makers
-from mode_ros.policy.products import LayerProducts, product_names
+from mode_ros.policy.products import LayerProducts, UsedExperts, product_names
 from mode_ros.policy.weights import load_products, load_weights, meta_device
 
 FUSED = 'fused copies'
@@ -100,9 +100,9 @@ def ours(number_format: str, setting: Setting) -> ChunkSampler:
     makers = linear_makers(number_format, device)
     network = load_network(setting, product_names(setting.denoiser))
 
-    def make_products() -> tuple[LayerProducts, ...]:
+    def make_products(used: UsedExperts) -> tuple[LayerProducts, ...]:
         network.release_routers()
-        return load_products(setting.denoiser, setting.weights, device, makers)
+        return load_products(setting.denoiser, setting.weights, device, makers, used)
 
     return ChunkSampler(network, setting.diffusion, make_products=make_products)
 

@@ -11,6 +11,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mode_ros.errors import UserError
+
+if TYPE_CHECKING:
+    from mode_ros.bench.run import ReadInputs
+    from mode_ros.policy.checkpoint import CheckpointInfo
+    from mode_ros.policy.network import PolicyNetwork
 
 HELP = 'measure latency, memory and accuracy'
 
@@ -30,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--scaling', action='store_true', help='how cost grows with the sizes, instead')
     parser.add_argument('--training', action='store_true', help='training steps (default batch 64), instead')
     parser.add_argument('--solvers', type=Path, metavar='CHECKPOINT', help='solvers and step counts, instead')
+    parser.add_argument('--dataset', type=Path, help='with --solvers: moments of it, instead of random observations')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         output=arguments.output,
     )
+    if arguments.dataset and not arguments.solvers:
+        raise UserError('--dataset gives the observations for --solvers CHECKPOINT, and that is missing.')
     if arguments.solvers:
-        run_solvers(arguments.solvers, settings)
+        run_solvers(arguments.solvers, settings, _moments(arguments.dataset) if arguments.dataset else None)
     elif arguments.training:
         run_training(settings)
     elif arguments.scaling:
@@ -55,3 +66,15 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         run_comparison(settings)
     return 0
+
+
+def _moments(dataset: Path) -> ReadInputs:
+    """What reads a data set's moments as a checkpoint's denoiser is given them."""
+    from mode_ros.bench.variants import Inputs
+    from mode_ros.training.inspection.inspect import read_inputs
+
+    def read(info: CheckpointInfo, network: PolicyNetwork) -> Inputs:
+        found = read_inputs(info, network, dataset)
+        return Inputs(found.goal, found.images, found.state, found.noise)
+
+    return read

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import TextIO
 
 from mode_ros.errors import UserError
 
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     number when interrupted.
     """
     parsed = build_parser().parse_args(arguments)
+    calm_progress_bars(sys.stderr)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As on Ctrl-C, what was started is ended and what was written is closed.
         signal.signal(number, _end)
@@ -62,6 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def calm_progress_bars(stream: TextIO) -> None:
+    """Where progress goes into a file, a line every ten seconds is enough. To be called before tqdm is imported."""
+    if not stream.isatty():
+        os.environ.setdefault('TQDM_MININTERVAL', '10')
 
 
 def _end(number: int, frame: FrameType | None) -> None:

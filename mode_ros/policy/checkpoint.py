@@ -27,7 +27,7 @@ from mode_ros.policy.config import PolicyConfig, parse_policy_config
 from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics
-from mode_ros.policy.products import LayerProducts, MakeProducts, product_names
+from mode_ros.policy.products import LayerProducts, MakeProducts, UsedExperts, product_names
 from mode_ros.policy.weights import load_products, load_weights, meta_device
 
 FORMAT_VERSION = 1
@@ -154,9 +154,9 @@ def load_packed(
     path, config = Path(folder) / WEIGHTS, info.config.denoiser
     load_weights(network, path, device, torch.float32, {f'denoiser.{name}' for name in product_names(config)})
 
-    def make_products() -> tuple[LayerProducts, ...]:
+    def make_products(used: UsedExperts) -> tuple[LayerProducts, ...]:
         network.denoiser.release_routers()
-        return load_products(config, path, device, makers, 'denoiser.')
+        return load_products(config, path, device, makers, used, 'denoiser.')
 
     return info, network.eval(), make_products
 

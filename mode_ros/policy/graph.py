@@ -14,7 +14,10 @@ from torch import Tensor
 
 
 class Prefix(NamedTuple):
-    """Keys and values, per layer, of the tokens so far at all N noise levels; each [N, B, H, T, hd]."""
+    """Keys and values, per layer, of the tokens so far at all N noise levels; each [N, B·H, T, hd].
+
+    A whole prefix has room for the A action tokens at the end of T, where every denoising step writes its own.
+    """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]

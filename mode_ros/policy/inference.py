@@ -5,13 +5,16 @@ experts run at each (step, layer) is a constant of a loaded policy. And attentio
 the keys and values of the noise, goal and observation tokens are the same whatever the actions are: they are computed
 for all N noise levels in one pass, the goal's once per goal, and each step runs the A action tokens alone.
 
-Experts are read where they lie; nothing here copies a weight for a noise level. sample_plain in
-mode_ros.policy.diffusion is the oracle.
+Experts are read where they lie; nothing here copies a weight for a noise level, and experts that no step selects are
+not kept. At batch 1 a step of a small network is bound by the number of operations, hence _Norm, _attend and _keep,
+which compute what Block does with fewer. sample_plain in mode_ros.policy.diffusion is the oracle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 from typing import NamedTuple, cast
 
 import torch
@@ -23,7 +26,7 @@ from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.denoiser import Block, Denoiser
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
 from mode_ros.policy.graph import LoopGraph, Prefix, record_cuda
-from mode_ros.policy.layers import gate, merge_heads, split_heads
+from mode_ros.policy.layers import RMSNorm, merge_heads
 from mode_ros.policy.linear import LinearMakers, LinearOp, MakeLinear, view_linear
 from mode_ros.policy.products import LayerProducts, MakeProducts, products_of
 from mode_ros.policy.routing import select_experts
@@ -41,21 +44,62 @@ class RoutingTable(NamedTuple):
     experts: tuple[tuple[tuple[int, ...], ...], ...]  # [step][layer][k]
     weights: tuple[tuple[tuple[float, ...], ...], ...]  # [step][layer][k], summing to 1 over k
 
+    @property
+    def used(self) -> tuple[frozenset[int], ...]:
+        """[layer], the experts that any step uses."""
+        return tuple(frozenset(chain.from_iterable(steps)) for steps in zip(*self.experts, strict=True))
+
 
 class _ExpertGroup(NamedTuple):
     """The steps at which a layer uses one expert, for the pass over all noise levels at once."""
 
     expert: int
     steps: Tensor  # [n], int64
-    weights: Tensor  # [n, 1, 1, 1]
+    weights: Tensor  # [n, 1, 1]
+
+
+class _Norm(NamedTuple):
+    """RMSNorm with what does not depend on x computed ahead: x / max(‖x‖₂, eps·√D) · (gain·√D)."""
+
+    gain: Tensor  # [D], times √D
+    floor: float
+
+    @classmethod
+    def of(cls, norm: RMSNorm) -> _Norm:
+        root = len(norm.gain) ** 0.5
+        return cls(norm.gain.detach() * root, norm.eps * root)
+
+    def direction(self, x: Tensor) -> Tensor:
+        """[..., D], of length 1."""
+        return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min_(self.floor)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.direction(x).mul_(self.gain)
+
+    def plus(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The norm of x, and the condition added."""
+        return torch.addcmul(condition, self.direction(x), self.gain)
 
 
 class _LayerOps(NamedTuple):
     """One block as inference runs it."""
 
-    block: Block
+    heads: int
+    attention_norm: _Norm
+    head_norm: _Norm  # of queries and of keys
+    mixture_norm: _Norm
     products: LayerProducts
     groups: tuple[_ExpertGroup, ...]
+
+    @classmethod
+    def of(cls, block: Block, products: LayerProducts, groups: tuple[_ExpertGroup, ...]) -> _LayerOps:
+        attention = block.attention
+        query_norm, key_norm = _Norm.of(attention.query_norm), _Norm.of(attention.key_norm)
+        # A score is q·k/√hd. Both gains and the scale are put into the keys, so that the queries need none.
+        head_gain = query_norm.gain * key_norm.gain * len(key_norm.gain) ** -0.5
+        head_norm = _Norm(head_gain, key_norm.floor)
+        norms = _Norm.of(block.attention_norm), head_norm, _Norm.of(block.mixture_norm)
+        return cls(attention.heads, *norms, products, groups)
 
 
 class _StepScalings(NamedTuple):
@@ -85,8 +129,8 @@ class ChunkSampler:
         """denoiser: on its final device; diffusion: noise levels, step count, solver; make_linear: see MakeLinear.
 
         make_products: gives the products, one for each layer, instead of make_linear; called when the routing has been
-        decided. Of the denoiser's own tensors those in product_names are then never touched, nor are the routers after
-        that call: they may be on the meta device.
+        decided, with the experts that it needs. Of the denoiser's own tensors those in product_names are then never
+        touched, nor are the routers after that call: they may be on the meta device.
 
         Raises UserError for a denoiser with an alternative to the published block, of which the two facts above are not
         true; PlainSampler takes it.
@@ -107,14 +151,13 @@ class ChunkSampler:
             self._noise = denoiser.noise_embedding(self.sigmas[:-1].to(device))  # [N, D]
             self.routing = _decide_routing(denoiser, self._noise)
             if make_products is None:
-                products: Sequence[LayerProducts] = products_of(denoiser, LinearMakers(make_linear, make_linear))
-            else:
-                products = make_products()
+                make_products = partial(products_of, denoiser, LinearMakers(make_linear, make_linear))
+            products = make_products(self.routing.used)
             self._layers = tuple(
-                _LayerOps(block, products[index], _expert_groups(self.routing, index, device))
+                _LayerOps.of(block, products[index], _expert_groups(self.routing, index, device))
                 for index, block in enumerate(denoiser.stack)
             )
-            self._mask = _action_mask(self.config.prefix_length, self.config.chunk_length, device)
+            self._mask = _causal_mask(self.config.prefix_length, self.config.chunk_length, device)
 
     @torch.inference_mode()
     def read_goal(self, goal: Tensor) -> Prefix:
@@ -133,7 +176,7 @@ class ChunkSampler:
         images: [B, C, image_dim] features; state: [B, state_dim], normalised; B as in read_goal.
         """
         tokens = self.denoiser.observation_tokens(images, state)
-        return self._extend(tokens.expand(len(self._noise), *tokens.shape), goal_prefix)
+        return self._extend(tokens.expand(len(self._noise), *tokens.shape), goal_prefix, self.config.chunk_length)
 
     def prepare(self, batch: int = 1) -> None:
         """Record the step loop for this batch size as one CUDA graph; on a CPU there is nothing to do.
@@ -150,11 +193,9 @@ class ChunkSampler:
         noise: [B, A, d], standard normal, on the sampler's device → [B, A, d], normalised actions.
         should_stop is asked before every step; once it says yes, Interrupted is raised.
         """
-        tokens = prefix.keys[0].shape[-2]
-        if tokens != self.config.prefix_length:
-            raise ValueError(
-                f'this prefix has {tokens} of {self.config.prefix_length} tokens: give what read_observation returned'
-            )
+        tokens, whole = prefix.keys[0].shape[-2], self.config.prefix_length + self.config.chunk_length
+        if tokens != whole:
+            raise ValueError(f'this prefix has {tokens} tokens instead of {whole}: give what read_observation returned')
         if self._graph is not None and self._graph.batch == len(noise):
             if should_stop is not None and should_stop():
                 raise Interrupted('stopped before the denoising steps')
@@ -172,7 +213,8 @@ class ChunkSampler:
     def _example(self, batch: int) -> tuple[Prefix, Tensor]:
         """A prefix and a noise of the right shapes, all zeros."""
         config = self.config
-        shape = (len(self._noise), batch, config.heads, config.prefix_length, config.head_dim)
+        tokens = config.prefix_length + config.chunk_length
+        shape = (len(self._noise), batch * config.heads, tokens, config.head_dim)
         zeros = tuple(self._noise.new_zeros(shape) for _ in self._layers)
         noise = self._noise.new_zeros(batch, config.chunk_length, config.action_dim)
         return Prefix(zeros, tuple(map(torch.zeros_like, zeros))), noise
@@ -181,60 +223,87 @@ class ChunkSampler:
         """[B, A, d] → [B, A, d] at one noise level."""
         c = self._scalings[step]
         condition = self._noise[step]
-        hidden = self.denoiser.action_tokens(c.into * x)
+        hidden = self.denoiser.action_tokens(c.into * x).flatten(0, 1)  # [B·A, D], which products take as it is
         for index, layer in enumerate(self._layers):
-            h = layer.block.attention_norm(hidden) + condition
-            query, key, value = self._heads(layer, layer.products.query_key_value(h))
-            key = torch.cat([prefix.keys[index][step], key], dim=-2)
-            value = torch.cat([prefix.values[index][step], value], dim=-2)
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self._mask)
-            z = layer.block.mixture_norm(hidden + layer.products.output(merge_heads(mixed)))
+            keys, values = prefix.keys[index][step], prefix.values[index][step]
+            projected = layer.products.query_key_value(layer.attention_norm.plus(hidden, condition))
+            mixed = _attend(layer, projected, keys, values, self._mask)
+            z = layer.mixture_norm(hidden + layer.products.output(mixed))
+            experts, weights = self.routing.experts[step][index], self.routing.weights[step][index]
+            encoded = layer.products.up[experts[0]].encode(z)  # the same for all of them
             hidden = z
-            selected = zip(self.routing.experts[step][index], self.routing.weights[step][index], strict=True)
-            for expert, weight in selected:
-                expert_out = layer.products.down[expert](gate(layer.products.up[expert](z)))
+            for expert, weight in zip(experts, weights, strict=True):
+                expert_out = layer.products.down[expert](_gate(layer.products.up[expert].product(encoded)))
                 hidden = torch.add(hidden, expert_out, alpha=weight)
-        return c.skip * x + c.out * self.denoiser.read_out(hidden)
+        return c.skip * x + c.out * self.denoiser.read_out(hidden).view_as(x)
 
-    def _extend(self, x: Tensor, past: Prefix | None) -> Prefix:
-        """Run new prefix tokens, [N, B, T, D], at all noise levels after those of `past`."""
-        keys, values = [], []
-        condition = self._noise[:, None, None]
+    def _extend(self, x: Tensor, past: Prefix | None, room: int = 0) -> Prefix:
+        """Run new prefix tokens, [N, B, T, D], at all noise levels after those of `past`; room: for tokens to come."""
+        all_keys, all_values = [], []
+        steps, batch, new = x.shape[:3]
+        before = 0 if past is None else past.keys[0].shape[-2]
+        mask = _causal_mask(before, new, x.device)
+        condition = self._noise.repeat_interleave(batch * new, 0)
+        x = x.flatten(0, 2)  # [N·B·T, D]
         for index, layer in enumerate(self._layers):
-            h = layer.block.attention_norm(x) + condition
-            last = index == len(self._layers) - 1
-            if last:  # Nothing reads the last layer's prefix but its keys and values.
-                projected = cast(LinearOp, layer.products.key_value)(h)
-                key, value = (split_heads(part, self.config.heads) for part in projected.chunk(2, dim=-1))
-                key = layer.block.attention.key_norm(key)
-            else:
-                query, key, value = self._heads(layer, layer.products.query_key_value(h))
+            shape = steps, batch * self.config.heads, before + new + room, self.config.head_dim
+            keys, values = x.new_empty(shape), x.new_empty(shape)
             if past is not None:
-                key = torch.cat([past.keys[index], key], dim=-2)
-                value = torch.cat([past.values[index], value], dim=-2)
-            keys.append(key)
-            values.append(value)
-            if not last:
-                x = self._rest_of_block(layer, x, query, key, value)
-        return Prefix(tuple(keys), tuple(values))
+                keys[..., :before, :].copy_(past.keys[index])
+                values[..., :before, :].copy_(past.values[index])
+            all_keys.append(keys)
+            all_values.append(values)
+            keys, values = (part.flatten(0, 1)[:, : before + new] for part in (keys, values))  # without the room
+            h = layer.attention_norm.plus(x, condition)
+            if index == len(self._layers) - 1:  # Nothing reads the last layer's prefix but its keys and values.
+                _keep(layer, cast(LinearOp, layer.products.key_value)(h), keys, values, new)
+            else:
+                mixed = _attend(layer, layer.products.query_key_value(h), keys, values, mask)
+                x = self._mix(layer, layer.mixture_norm(x + layer.products.output(mixed)), steps)
+        return Prefix(tuple(all_keys), tuple(all_values))
 
-    def _heads(self, layer: _LayerOps, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[..., T, 3D] → normed query, normed key, value; each [..., H, T, hd]."""
-        query, key, value = (split_heads(part, self.config.heads) for part in projected.chunk(3, dim=-1))
-        return layer.block.attention.query_norm(query), layer.block.attention.key_norm(key), value
-
-    def _rest_of_block(self, layer: _LayerOps, x: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Attention's output and the mixture, at all noise levels: [N, B, T, D] → [N, B, T, D]."""
-        new = query.shape[-2]
-        mask = _action_mask(key.shape[-2] - new, new, x.device)
-        query, key, value = (part.flatten(0, 1) for part in (query, key, value))  # to the [batch, H, T, hd] torch takes
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view(*x.shape[:2], *query.shape[1:])
-        z = layer.block.mixture_norm(x + layer.products.output(merge_heads(mixed)))
+    def _mix(self, layer: _LayerOps, z: Tensor, steps: int) -> Tensor:
+        """The mixture of experts, at all noise levels: [N·B·T, D] → [N·B·T, D]."""
+        z = z.unflatten(0, (steps, -1))
         out = z.clone()
-        for expert, steps, weights in layer.groups:
-            y = layer.products.down[expert](gate(layer.products.up[expert](z.index_select(0, steps))))
-            out.index_add_(0, steps, y * weights)
-        return out
+        for expert, chosen, weights in layer.groups:
+            y = layer.products.down[expert](_gate(layer.products.up[expert](z.index_select(0, chosen))))
+            out.index_add_(0, chosen, y.mul_(weights))
+        return out.flatten(0, 1)
+
+
+def _gate(projected: Tensor) -> Tensor:
+    """As layers.gate, with one tensor less to allocate; not for training."""
+    value, gate = projected.chunk(2, dim=-1)
+    return F.silu(gate).mul_(value)
+
+
+def _attend(layer: _LayerOps, projected: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Causal attention of new tokens over those before and themselves, for n sequences (observations, noise levels).
+
+    projected: [n·T, 3D]; keys, values: [n·H, S, hd], whose last T are written here; mask: [T, S], added to the scores
+    → [n·T, D]. At these sizes products written out are faster than torch's attention.
+    """
+    new = len(mask)
+    queries = _keep(layer, projected, keys, values, new)
+    scores = torch.bmm(queries, keys.transpose(1, 2)).add_(mask)
+    mixed = torch.bmm(scores.softmax(-1), values)  # [n·H, T, hd]
+    return merge_heads(mixed.unflatten(0, (-1, layer.heads))).flatten(0, 1)
+
+
+def _keep(layer: _LayerOps, projected: Tensor, keys: Tensor, values: Tensor, new: int) -> Tensor:
+    """Write new tokens' keys and values as the last of `keys` and `values`, both [n·H, S, hd]; returns the queries.
+
+    projected: [n·T, 3D] or, without queries, [n·T, 2D] → [n·H, T, hd] or [0, T, hd]. The norms' gains and the scores'
+    scale are in the keys.
+    """
+    heads, width = layer.heads, len(layer.head_norm.gain)
+    parts = projected.view(-1, new, projected.shape[-1] // width, width).transpose(1, 2)  # [n, 3H or 2H, T, hd]
+    normed = layer.head_norm.direction(parts[:, :-heads])
+    latest = len(parts), heads, new, width
+    torch.mul(normed[:, -heads:], layer.head_norm.gain, out=keys[:, -new:].view(latest))
+    values[:, -new:].view(latest).copy_(parts[:, -heads:])
+    return normed[:, :-heads].flatten(0, 1)
 
 
 def _step_scalings(sigmas: Tensor, sigma_data: float) -> tuple[_StepScalings, ...]:
@@ -261,12 +330,13 @@ def _expert_groups(routing: RoutingTable, layer: int, device: torch.device) -> t
         _ExpertGroup(
             expert,
             torch.tensor([step for step, _ in used], device=device),
-            torch.tensor([weight for _, weight in used], device=device).view(-1, 1, 1, 1),
+            torch.tensor([weight for _, weight in used], device=device).view(-1, 1, 1),
         )
         for expert, used in sorted(uses.items())
     )
 
 
-def _action_mask(past: int, new: int, device: torch.device) -> Tensor:
-    """True where a new token may look: at everything past, and at the new ones up to itself. [new, past + new]."""
-    return torch.ones(new, past + new, dtype=torch.bool, device=device).tril(past)
+def _causal_mask(past: int, new: int, device: torch.device) -> Tensor:
+    """[new, past + new], added to the scores: 0 where a new token may look, at all past ones and up to itself."""
+    hidden = torch.ones(new, past + new, dtype=torch.bool, device=device).triu(past + 1)
+    return torch.zeros(hidden.shape, device=device).masked_fill(hidden, float('-inf'))

@@ -20,8 +20,9 @@ the embeddings, the norms, the attention and the output layer.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import torch
 import torch.nn.functional as F
@@ -35,16 +36,25 @@ NUMBER_FORMATS: tuple[NumberFormat, ...] = get_args(NumberFormat)
 # Rows of a matrix that are rounded at a time, for the sake of memory while loading.
 _ROUNDED_TOGETHER = 256
 _TINY = 1e-30  # a scale for weights or activations that are all zero
+_ZERO_POINT = 128
 
 # Rows (tokens) that oneDNN's float32 and bfloat16 layouts are chosen for: one chunk. Others work, somewhat slower.
 _ROWS = 10
 
 
 class LinearOp(Protocol):
-    """x: [..., in], float32 → [..., out], float32."""
+    """x: [..., in], float32 → [..., out], float32, in two parts: experts that are given the same x share the first."""
+
+    def encode(self, x: Tensor, /) -> Any:
+        """`x` as every product of the same maker takes it."""
+        ...
+
+    def product(self, encoded: Any, /) -> Tensor:
+        """The product of what `encode` gave."""
+        ...
 
     def __call__(self, x: Tensor, /) -> Tensor:
-        """The product."""
+        """Both."""
         ...
 
 
@@ -53,11 +63,35 @@ class LinearOp(Protocol):
 MakeLinear = Callable[[Tensor, 'Tensor | None'], LinearOp]
 
 
+class _Linear(ABC):
+    """A LinearOp."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, /) -> Any: ...
+
+    @abstractmethod
+    def product(self, encoded: Any, /) -> Tensor: ...
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return self.product(self.encode(x))
+
+
+class _PlainLinear(_Linear):
+    """F.linear, in the weights' own type."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._bias = weight, bias
+
+    def encode(self, x: Tensor, /) -> Tensor:
+        return x.to(self._weight.dtype)
+
+    def product(self, encoded: Tensor, /) -> Tensor:
+        return F.linear(encoded, self._weight, self._bias).float()
+
+
 def view_linear(weight: Tensor, bias: Tensor | None) -> LinearOp:
     """F.linear on the weights where they lie."""
-    weight = weight.detach()
-    bias = None if bias is None else bias.detach()
-    return lambda x: F.linear(x, weight, bias)
+    return _PlainLinear(weight.detach(), None if bias is None else bias.detach())
 
 
 class LinearMakers(NamedTuple):
@@ -96,6 +130,11 @@ def check_number_format(number_format: str, device: torch.device) -> NumberForma
     return number_format
 
 
+def is_available(number_format: NumberFormat, device: torch.device) -> bool:
+    """Whether the device computes in the format."""
+    return not _lacks(number_format, device)
+
+
 def _lacks(number_format: str, device: torch.device) -> str:
     """Why the device cannot compute in the format, or ''."""
     if number_format == 'float32':
@@ -116,9 +155,7 @@ def _or(names: list[NumberFormat]) -> str:
 
 
 def _bfloat16_linear(weight: Tensor, bias: Tensor | None) -> LinearOp:
-    weight = weight.detach().bfloat16()
-    bias = None if bias is None else bias.detach().bfloat16()
-    return lambda x: F.linear(x.bfloat16(), weight, bias).float()
+    return _PlainLinear(weight.detach().bfloat16(), None if bias is None else bias.detach().bfloat16())
 
 
 class _Place:
@@ -138,8 +175,21 @@ class _Place:
         return self._numbers[: shape.numel()].view(shape)
 
 
+class _PackedLinear(_Linear):
+    """A product on weights reordered for oneDNN, in float32 or bfloat16."""
+
+    def __init__(self, packed: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
+        self._packed, self._bias, self._dtype = packed, bias, dtype
+
+    def encode(self, x: Tensor, /) -> Tensor:
+        return x.to(self._dtype)
+
+    def product(self, encoded: Tensor, /) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(encoded, self._packed, self._bias, 'none', [], '').float()
+
+
 class _Packed:
-    """Makes products on weights reordered for oneDNN, in float32 or bfloat16."""
+    """Makes them."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
@@ -151,14 +201,40 @@ class _Packed:
             weight = self._place.of(weight.shape).copy_(weight)
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
         bias = None if bias is None else bias.detach().to(self._dtype, copy=True)
-        product = torch.ops.mkldnn._linear_pointwise
-        if self._dtype == torch.float32:
-            return lambda x: product(x, packed, bias, 'none', [], '')
-        return lambda x: product(x.to(torch.bfloat16), packed, bias, 'none', [], '').float()
+        return _PackedLinear(packed, bias, self._dtype)
+
+
+class _Rounded(NamedTuple):
+    """Activations in 8 bits: x ≈ (values - 128) · scales."""
+
+    values: Tensor  # [..., in], uint8
+    scales: Tensor  # [..., 1]
+
+
+class _Int8Linear(_Linear):
+    """Weights with one scale per output, activations with one per row (token), both symmetric in [-127, 127]."""
+
+    def __init__(self, packed: Tensor, scales: Tensor, bias: Tensor | None) -> None:
+        self._packed, self._scales, self._bias = packed, scales, bias
+        self._zeros = torch.zeros(len(scales), dtype=torch.int32)
+
+    def encode(self, x: Tensor, /) -> _Rounded:
+        scales = x.abs().amax(-1, keepdim=True).clamp_min_(_TINY).mul_(1 / 127)
+        # The kernels take unsigned numbers around a zero point. They take signed ones, too, but on a processor without
+        # AMX through a reference implementation that is thousands of times slower. Adding 128 wraps around.
+        values = (x / scales).round_().to(torch.int8).view(torch.uint8).add_(_ZERO_POINT)
+        return _Rounded(values, scales)
+
+    def product(self, encoded: _Rounded, /) -> Tensor:
+        y = torch.ops.onednn.qlinear_pointwise(
+            encoded.values, 1.0, _ZERO_POINT, self._packed, self._scales, self._zeros,
+            None, 1.0, 0, torch.float32, 'none', [], '',
+        )  # fmt: skip
+        return y.mul_(encoded.scales) if self._bias is None else torch.addcmul(self._bias, y, encoded.scales)
 
 
 class _PackedInt8:
-    """Weights with one scale per output, activations with one per row (token), both symmetric in [-127, 127]."""
+    """Makes them."""
 
     def __init__(self) -> None:
         self._place = _Place(torch.int8)
@@ -166,17 +242,7 @@ class _PackedInt8:
     def __call__(self, weight: Tensor, bias: Tensor | None) -> LinearOp:
         rounded, scales = self._round(weight.detach())
         packed = torch.ops.onednn.qlinear_prepack(rounded, None)
-        zeros = torch.zeros(len(weight), dtype=torch.int32)
-        offset = torch.zeros(1) if bias is None else bias.detach().to(torch.float32, copy=True)
-        product = torch.ops.onednn.qlinear_pointwise
-
-        def int8_linear(x: Tensor) -> Tensor:
-            row_scales = x.abs().amax(-1, keepdim=True).mul_(1 / 127).clamp_min_(_TINY)
-            x = (x / row_scales).round_().to(torch.int8)
-            y = product(x, 1.0, 0, packed, scales, zeros, None, 1.0, 0, torch.float32, 'none', [], '')
-            return torch.addcmul(offset, y, row_scales)
-
-        return int8_linear
+        return _Int8Linear(packed, scales, None if bias is None else bias.detach().to(torch.float32, copy=True))
 
     def _round(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         rounded, scales = self._place.of(weight.shape), torch.empty(len(weight))

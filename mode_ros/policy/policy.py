@@ -270,7 +270,8 @@ def _build_sampler(info: CheckpointInfo, network: PolicyNetwork, make_products: 
     if not denoiser.config.is_published:
         return PlainSampler(denoiser, diffusion)
     if make_products is None:
-        make_products = partial(products_of, denoiser, linear_makers('float32', denoiser.position.device))
+        makers = linear_makers('float32', denoiser.position.device)
+        make_products = partial(products_of, denoiser, makers)
     return ChunkSampler(denoiser, diffusion, make_products=make_products)
 
 

@@ -6,7 +6,7 @@ needs more memory than the packed whole and one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,12 +32,14 @@ class LayerProducts(NamedTuple):
     query_key_value: LinearOp
     key_value: LinearOp | None  # the lower two thirds of the above; in the last layer, which needs it
     output: LinearOp
-    up: tuple[LinearOp, ...]  # [E]
-    down: tuple[LinearOp, ...]  # [E]
+    up: Mapping[int, LinearOp]  # by expert
+    down: Mapping[int, LinearOp]
 
 
+# The experts that some step uses, layer by layer. Others are not kept: routing is decided before, and they never run.
+UsedExperts = Sequence[Collection[int]]
 # Makes every layer's products; called once, when the routing has been decided.
-MakeProducts = Callable[[], 'Sequence[LayerProducts]']
+MakeProducts = Callable[[UsedExperts], Sequence[LayerProducts]]
 
 
 def product_names(config: DenoiserConfig) -> tuple[str, ...]:
@@ -45,29 +47,42 @@ def product_names(config: DenoiserConfig) -> tuple[str, ...]:
     return tuple(f'blocks.{layer}.{name}' for layer in range(config.layers) for name in _NAMES)
 
 
-def build_products(config: DenoiserConfig, read: ReadPart, makers: LinearMakers) -> tuple[LayerProducts, ...]:
-    """Every layer's products. `read` is asked for one matrix at a time."""
+def build_products(
+    config: DenoiserConfig, read: ReadPart, makers: LinearMakers, used: UsedExperts
+) -> tuple[LayerProducts, ...]:
+    """Every layer's products. `read` is asked for one matrix at a time, and for every one, so that it can check all."""
     return tuple(
-        _layer(config, layer, lambda name, part=ALL, layer=layer: read(f'blocks.{layer}.{name}', part), makers)
+        _layer(
+            config, layer, lambda name, part=ALL, layer=layer: read(f'blocks.{layer}.{name}', part), makers, used[layer]
+        )
         for layer in range(config.layers)
     )
 
 
-def products_of(denoiser: Denoiser, makers: LinearMakers) -> tuple[LayerProducts, ...]:
+def products_of(denoiser: Denoiser, makers: LinearMakers, used: UsedExperts) -> tuple[LayerProducts, ...]:
     """The products of a network in memory."""
     tensors = denoiser.state_dict()
     with torch.no_grad():
-        return build_products(denoiser.config, lambda name, part: tensors[name][part], makers)
+        return build_products(denoiser.config, lambda name, part: tensors[name][part], makers, used)
 
 
-def _layer(config: DenoiserConfig, layer: int, read: Callable[..., Tensor], makers: LinearMakers) -> LayerProducts:
+def _layer(
+    config: DenoiserConfig, layer: int, read: Callable[..., Tensor], makers: LinearMakers, used: Collection[int]
+) -> LayerProducts:
     weight, bias = f'{_FUSED}.weight', f'{_FUSED}.bias'
     lower = slice(config.embed_dim, None)
     last = layer == config.layers - 1
+    up: dict[int, LinearOp] = {}
+    down: dict[int, LinearOp] = {}
+    for expert in range(config.experts):
+        for made, name, bias_name in ((up, _UP, _UP_BIAS), (down, _DOWN, None)):
+            matrix, offset = read(name, expert), None if bias_name is None else read(bias_name, expert)
+            if expert in used:
+                made[expert] = makers.experts(matrix, offset)
     return LayerProducts(
         query_key_value=makers.attention(read(weight), read(bias)),
         key_value=makers.attention(read(weight, lower), read(bias, lower)) if last else None,
         output=makers.attention(read(_OUTPUT), None),
-        up=tuple(makers.experts(read(_UP, e), read(_UP_BIAS, e)) for e in range(config.experts)),
-        down=tuple(makers.experts(read(_DOWN, e), None) for e in range(config.experts)),
+        up=up,
+        down=down,
     )

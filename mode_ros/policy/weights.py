@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig
 from mode_ros.policy.linear import LinearMakers
-from mode_ros.policy.products import LayerProducts, build_products
+from mode_ros.policy.products import LayerProducts, UsedExperts, build_products
 
 _NAMED_AT_MOST = 5
 _RANDOM = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_)
@@ -65,19 +65,24 @@ def load_weights(
 
 
 def load_products(
-    config: DenoiserConfig, path: Path, device: torch.device, makers: LinearMakers, prefix: str = ''
+    config: DenoiserConfig,
+    path: Path,
+    device: torch.device,
+    makers: LinearMakers,
+    used: UsedExperts,
+    prefix: str = '',
 ) -> tuple[LayerProducts, ...]:
     """A denoiser's products from a safetensors file whose header load_weights has checked.
 
-    prefix: what stands before the denoiser's names in the file. Raises UserError that names a tensor that is not
-    finite.
+    used: the experts to keep, layer by layer; the others' numbers are only checked. prefix: what stands before the
+    denoiser's names in the file. Raises UserError that names a tensor that is not finite.
     """
 
     def read(name: str, part: int | slice) -> Tensor:
         return _read_part(path, prefix + name, part).to(device)
 
     with torch.no_grad():
-        return build_products(config, read, makers)
+        return build_products(config, read, makers, used)
 
 
 def _read_part(path: Path, name: str, part: int | slice) -> Tensor:

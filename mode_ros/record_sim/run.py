@@ -84,7 +84,8 @@ def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int) -> Outco
             for folder, seed, success in stack.enter_context(contextlib.closing(way(folders, episodes, jobs))):
                 folder.take(seed, success)
                 bar.update(success)
-                bar.set_postfix_str(f'{sum(len(each.failed) for each in folders)} failed, {folder.terms.task}')
+                told = f'{sum(len(each.failed) for each in folders)} failed, {folder.terms.task}'
+                bar.set_postfix_str(told, refresh=False)
         total = sum(len(folder.finished) for folder in folders)
         failed = {folder.terms.task: len(folder.failed) for folder in folders if folder.failed}
         given_up = tuple(folder.terms.task for folder in folders if folder.is_given_up(episodes))

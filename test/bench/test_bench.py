@@ -9,10 +9,11 @@ import torch
 
 from mode_ros.bench.measure import compare, estimate_memory, groups
 from mode_ros.bench.run import BenchSettings, run_comparison
-from mode_ros.bench.solvers import STEPS, errors_of
+from mode_ros.bench.solvers import STEPS, errors_of, format_errors
 from mode_ros.bench.variants import Setting, build_variant, make_inputs, measure_once
 from mode_ros.bench.weights import make_weights
 from mode_ros.bench.worker import Worker
+from mode_ros.cli.main import main
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig, DiffusionConfig, PolicyConfig
 from mode_ros.policy.denoiser import Denoiser
@@ -119,3 +120,17 @@ def test_errors_of_solvers_fall_with_the_steps():
     by = {(e.solver, e.schedule, e.steps): e.error for e in found}
     assert by['ddim', 'exponential', 20] < by['ddim', 'exponential', 4]
     assert by['dpmpp_2m', 'exponential', 20] < by['ddim', 'exponential', 20]
+
+
+def test_errors_of_number_formats_are_small_and_not_nothing():
+    torch.manual_seed(0)
+    network = Denoiser(CONFIG).eval()
+    found = format_errors(network, DiffusionConfig(), make_inputs(CONFIG, 2, 'cpu'))
+    assert 'float32' not in found
+    assert all(0 < error < 0.1 for error in found.values())
+
+
+def test_a_data_set_is_for_the_comparison_of_solvers(capsys):
+    with pytest.raises(SystemExit):
+        main(['bench', '--dataset', 'data/drawers'])
+    assert '--dataset gives the observations for --solvers' in capsys.readouterr().err

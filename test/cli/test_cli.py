@@ -60,3 +60,14 @@ def test_a_mistake_is_one_sentence_and_status_1():
 
 def test_a_wrong_command_line_is_status_2():
     assert run('chekc').returncode == 2
+
+
+def test_progress_in_a_log_is_a_line_now_and_then():
+    code = (
+        'import io, sys; from mode_ros.cli.main import calm_progress_bars; log = io.StringIO(); '
+        'calm_progress_bars(log); from tqdm import tqdm; import time\n'
+        'for _ in tqdm(range(30), file=log): time.sleep(0.02)\n'
+        'print(log.getvalue().count("\\r"))'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 3

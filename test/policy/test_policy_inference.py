@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from policy_samples import random_denoiser
 
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.inference import ChunkSampler, Interrupted
+from mode_ros.policy.linear import LinearMakers, view_linear
+from mode_ros.policy.products import products_of
 
 DIFFUSION = DiffusionConfig()
 
@@ -123,15 +124,18 @@ class CountingLinears:
     def __call__(self, weight, bias):
         key = (weight.data_ptr(), weight.shape)
         self.rows[key] = 0
+        counted = view_linear(weight, bias)
+        product = counted.product
 
-        def product(x):
+        def count(x):
             self.rows[key] += x.shape[:-1].numel()
-            return F.linear(x, weight, bias)
+            return product(x)
 
-        return product
+        counted.product = count
+        return counted
 
     def of(self, weight):
-        return self.rows[weight.data_ptr(), weight.shape]
+        return self.rows.get((weight.data_ptr(), weight.shape), 0)  # 0: an expert that is not kept
 
     def reset(self):
         self.rows = dict.fromkeys(self.rows, 0)
@@ -169,12 +173,35 @@ def test_experts_are_read_where_they_lie():
     sampler = ChunkSampler(denoiser, DIFFUSION)
     with torch.no_grad():  # A copy made at build would not see this.
         for block in denoiser.blocks:
-            for weight in (*block.mixture.parameters(), *block.attention.parameters()):
-                weight.mul_(1.3)
+            for linear in (block.mixture, block.attention.query_key_value, block.attention.output):
+                for weight in linear.parameters():
+                    weight.mul_(1.3)
     goal, noise = random_goal_and_noise(denoiser.config, 1)
     images, _ = observation(denoiser.config, 1)
     found = sampler.sample(sampler.read_observation(sampler.read_goal(goal), images), noise)
     assert_same_chunk(found, sample_plain(denoiser, DIFFUSION, noise, goal, images))
+
+
+def test_experts_that_no_step_uses_are_not_kept():
+    denoiser = random_denoiser(experts=9, top_k=2)
+    asked = []
+
+    def make_products(used):
+        asked.extend(used)
+        return products_of(denoiser, LinearMakers(view_linear, view_linear), used)
+
+    sampler = ChunkSampler(denoiser, DIFFUSION, make_products=make_products)
+    for layer, used in enumerate(asked):
+        assert used == {expert for step in sampler.routing.experts for expert in step[layer]}
+        assert 2 <= len(used) < 9
+        assert sampler._layers[layer].products.up.keys() == sampler._layers[layer].products.down.keys() == used
+    with torch.no_grad():  # no say in anything
+        for layer, block in enumerate(denoiser.stack):
+            for expert in set(range(9)) - asked[layer]:
+                block.mixture.up_weight[expert] = float('nan')
+    goal, noise = random_goal_and_noise(denoiser.config, 1)
+    images, _ = observation(denoiser.config, 1)
+    assert sampler.sample(sampler.read_observation(sampler.read_goal(goal), images), noise).isfinite().all()
 
 
 def test_the_routing_table_is_plain_numbers_built_at_once():
@@ -212,5 +239,5 @@ def test_a_prefix_without_its_observation_is_refused():
     denoiser = random_denoiser()
     sampler = ChunkSampler(denoiser, DIFFUSION)
     goal, noise = random_goal_and_noise(denoiser.config, 1)
-    with pytest.raises(ValueError, match='2 of 4 tokens'):
+    with pytest.raises(ValueError, match='2 tokens instead of 9'):
         sampler.sample(sampler.read_goal(goal), noise)

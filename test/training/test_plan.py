@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract, delta_contract
 from support.training_sets import (
     SMALL,
@@ -20,8 +21,9 @@ from support.training_sets import (
 from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, predict
+from mode_ros.policy.checkpoint import WEIGHTS
 from mode_ros.policy.policy import Policy
-from mode_ros.training.plan import make_plan
+from mode_ros.training.plan import build_network, make_plan
 from mode_ros.training.settings import load_train_settings
 from mode_ros.training.train import find_config, train
 from mode_ros.training.trainer import Trainer, make_accelerator
@@ -81,6 +83,8 @@ def refused(expected, data, **changes):
             ['start.freeze_routers=true', 'start.checkpoint=x'],
             r'frozen routers cannot be balanced: set loss\.balancing',
         ),
+        (['start.encoders=x', 'start.checkpoint=y'], r'start: checkpoint gives the image encoders, too'),
+        (['start.encoders=x', 'policy.imagenet_weights=y'], r'start\.encoders and policy\.imagenet_weights both give'),
         (['data.shift={wrist: 0.7}'], r'data: shift must lie between 0 and 0\.5'),
         (['run.steps={'], r'The value of run\.steps is not valid YAML'),
     ],
@@ -281,6 +285,26 @@ def test_a_checkpoint_of_another_shape_lists_its_tensors(joints, tmp_path):
     trainer.train()
     for name, value in trainer._network.state_dict().items():
         assert torch.equal(value, start[name]) == ('.router.' in name), name
+
+
+def test_the_image_encoders_of_another_robot(pictures, joints, tmp_path):
+    make_trainer(train_settings(pictures, **{'run.steps': 1}), tmp_path / 'first').train()
+    theirs = tmp_path / 'first' / 'policy'
+    other = camera_set(tmp_path / 'other', contract=DELTA_TEXT.replace('robot: ', 'robot: other_'))
+    begun = build_network(plan(other, **{'start.encoders': str(theirs), 'policy.embed_dim': 16})).state_dict()
+    fresh = build_network(plan(other, **{'policy.embed_dim': 16})).state_dict()
+    given = load_file(theirs / WEIGHTS)
+    for name, value in begun.items():
+        from_there = name.startswith('image_encoders.')
+        assert torch.equal(value, (given if from_there else fresh)[name]), name
+    convolutions = [name for name in fresh if name.startswith('image_encoders.') and fresh[name].dim() == 4]
+    assert not any(torch.equal(begun[name], fresh[name]) for name in convolutions)
+    refused(
+        r'image encoders of .*first.policy \(start\.encoders\) do not fit: policy\.image_encoder are here', other,
+        **{'start.encoders': str(theirs), 'policy.image_encoder': {'architecture': 'resnet18', 'width': 0.5}},
+    )  # fmt: skip
+    refused(r"do not fit: the cameras are here \[\] and there \['static'\]", joints, **{'start.encoders': str(theirs)})
+    refused('There is no checkpoint folder', other, **{'start.encoders': str(tmp_path / 'nowhere')})
 
 
 # ---- machines ---------------------------------------------------------------------------------------------------
