@@ -252,7 +252,7 @@ def _check_start(start: StartSettings, config: PolicyConfig) -> None:
 
 
 def _check_encoders(checkpoint: str, config: PolicyConfig) -> None:
-    """They must have been made for the same cameras, sizes and sentences; what the robot does with them may differ."""
+    """They must have been made for the same cameras and sentences; what the robot does with them may differ."""
     theirs = read_info(checkpoint).config
     names = [camera.name for camera in config.cameras]
     for what, ours, there in (

@@ -1,4 +1,4 @@
-"""How far a chunk of few denoising steps is from one of 200, per solver and schedule."""
+"""How far a chunk of few denoising steps is from one of 200, and one in another number format from float32."""
 
 from __future__ import annotations
 
@@ -37,9 +37,8 @@ def errors_of(denoiser: Denoiser, diffusion: DiffusionConfig, inputs: Inputs) ->
     """
 
     def chunk(**changes: object) -> torch.Tensor:
-        sampler = ChunkSampler(denoiser, DiffusionConfig.model_validate(diffusion.model_dump() | changes))
-        prefix = sampler.read_observation(sampler.read_goal(inputs.goal), inputs.images, inputs.state)
-        return sampler.sample(prefix, inputs.noise)
+        config = DiffusionConfig.model_validate(diffusion.model_dump() | changes)
+        return _sample(ChunkSampler(denoiser, config), inputs)
 
     expected = chunk(steps=REFERENCE.steps, solver='ddim', schedule='exponential')
     return [
@@ -56,10 +55,13 @@ def format_errors(denoiser: Denoiser, diffusion: DiffusionConfig, inputs: Inputs
 
     def chunk(number_format: str) -> torch.Tensor:
         make_products = partial(products_of, denoiser, linear_makers(number_format, device))
-        sampler = ChunkSampler(denoiser, diffusion, make_products=make_products)
-        prefix = sampler.read_observation(sampler.read_goal(inputs.goal), inputs.images, inputs.state)
-        return sampler.sample(prefix, inputs.noise)
+        return _sample(ChunkSampler(denoiser, diffusion, make_products=make_products), inputs)
 
     expected = chunk('float32')
     others = [name for name in NUMBER_FORMATS if name != 'float32' and is_available(name, device)]
     return {name: relative_rms(chunk(name), expected) for name in others}
+
+
+def _sample(sampler: ChunkSampler, inputs: Inputs) -> torch.Tensor:
+    prefix = sampler.read_observation(sampler.read_goal(inputs.goal), inputs.images, inputs.state)
+    return sampler.sample(prefix, inputs.noise)

@@ -18,7 +18,6 @@ from itertools import chain
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mode_ros.errors import UserError
@@ -26,7 +25,7 @@ from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.denoiser import Block, Denoiser
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
 from mode_ros.policy.graph import LoopGraph, Prefix, record_cuda
-from mode_ros.policy.layers import RMSNorm, merge_heads
+from mode_ros.policy.layers import RMSNorm, gate, merge_heads
 from mode_ros.policy.linear import LinearMakers, LinearOp, MakeLinear, view_linear
 from mode_ros.policy.products import LayerProducts, MakeProducts, products_of
 from mode_ros.policy.routing import select_experts
@@ -233,7 +232,7 @@ class ChunkSampler:
             encoded = layer.products.up[experts[0]].encode(z)  # the same for all of them
             hidden = z
             for expert, weight in zip(experts, weights, strict=True):
-                expert_out = layer.products.down[expert](_gate(layer.products.up[expert].product(encoded)))
+                expert_out = layer.products.down[expert](gate(layer.products.up[expert].product(encoded)))
                 hidden = torch.add(hidden, expert_out, alpha=weight)
         return c.skip * x + c.out * self.denoiser.read_out(hidden).view_as(x)
 
@@ -267,15 +266,9 @@ class ChunkSampler:
         z = z.unflatten(0, (steps, -1))
         out = z.clone()
         for expert, chosen, weights in layer.groups:
-            y = layer.products.down[expert](_gate(layer.products.up[expert](z.index_select(0, chosen))))
+            y = layer.products.down[expert](gate(layer.products.up[expert](z.index_select(0, chosen))))
             out.index_add_(0, chosen, y.mul_(weights))
         return out.flatten(0, 1)
-
-
-def _gate(projected: Tensor) -> Tensor:
-    """As layers.gate, with one tensor less to allocate; not for training."""
-    value, gate = projected.chunk(2, dim=-1)
-    return F.silu(gate).mul_(value)
 
 
 def _attend(layer: _LayerOps, projected: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:

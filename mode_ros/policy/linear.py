@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -42,20 +42,20 @@ _ZERO_POINT = 128
 _ROWS = 10
 
 
-class LinearOp(Protocol):
+class LinearOp(ABC):
     """x: [..., in], float32 → [..., out], float32, in two parts: experts that are given the same x share the first."""
 
+    @abstractmethod
     def encode(self, x: Tensor, /) -> Any:
         """`x` as every product of the same maker takes it."""
-        ...
 
+    @abstractmethod
     def product(self, encoded: Any, /) -> Tensor:
         """The product of what `encode` gave."""
-        ...
 
     def __call__(self, x: Tensor, /) -> Tensor:
         """Both."""
-        ...
+        return self.product(self.encode(x))
 
 
 # (weight [out, in], bias [out] or None) → the product. It keeps no reference to the tensors it was given, except in
@@ -63,20 +63,7 @@ class LinearOp(Protocol):
 MakeLinear = Callable[[Tensor, 'Tensor | None'], LinearOp]
 
 
-class _Linear(ABC):
-    """A LinearOp."""
-
-    @abstractmethod
-    def encode(self, x: Tensor, /) -> Any: ...
-
-    @abstractmethod
-    def product(self, encoded: Any, /) -> Tensor: ...
-
-    def __call__(self, x: Tensor, /) -> Tensor:
-        return self.product(self.encode(x))
-
-
-class _PlainLinear(_Linear):
+class _PlainLinear(LinearOp):
     """F.linear, in the weights' own type."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -125,7 +112,7 @@ def check_number_format(number_format: str, device: torch.device) -> NumberForma
         raise UserError(f'There is no number format {number_format!r}: use {", ".join(NUMBER_FORMATS)}.')
     lacking = _lacks(number_format, device)
     if lacking:
-        usable = [f for f in NUMBER_FORMATS if not _lacks(f, device)]
+        usable = [f for f in NUMBER_FORMATS if is_available(f, device)]
         raise UserError(f'The number format {number_format!r} is not for this device, {lacking}: use {_or(usable)}.')
     return number_format
 
@@ -175,7 +162,7 @@ class _Place:
         return self._numbers[: shape.numel()].view(shape)
 
 
-class _PackedLinear(_Linear):
+class _PackedLinear(LinearOp):
     """A product on weights reordered for oneDNN, in float32 or bfloat16."""
 
     def __init__(self, packed: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
@@ -211,7 +198,7 @@ class _Rounded(NamedTuple):
     scales: Tensor  # [..., 1]
 
 
-class _Int8Linear(_Linear):
+class _Int8Linear(LinearOp):
     """Weights with one scale per output, activations with one per row (token), both symmetric in [-127, 127]."""
 
     def __init__(self, packed: Tensor, scales: Tensor, bias: Tensor | None) -> None:
