@@ -8,21 +8,22 @@ from typing import Any
 import yaml
 
 from mode_ros.errors import UserError
+from mode_ros.sim.metaworld_halfway import split_task
 from mode_ros.sim.names import unknown_name
 
 FILE_NAME = 'instructions.yaml'
-PARAPHRASES = 3
+FEWEST_PARAPHRASES = 3
 HELD_OUT = 2
 """How many of a task's paraphrases, the last, no training sees."""
 
 
 def metaworld_instruction(task: str) -> str:
-    """The sentence for a task ('drawer-open'); UserError with the nearest names where there is none."""
+    """The sentence for a task ('drawer-open', 'drawer-open-halfway'); UserError with the nearest names for another."""
     return _entry(task)[0]
 
 
 def metaworld_paraphrases(task: str) -> tuple[str, ...]:
-    """Three other ways to say it, distinct from all instructions; see `held_out_instructions`. UserError as above."""
+    """Other ways to say it, at least three, distinct from all instructions; UserError as above."""
     return _entry(task)[1]
 
 
@@ -42,7 +43,8 @@ def held_out_instructions(task: str) -> tuple[str, ...]:
 def parse_instructions(document: Any) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Task name to (instruction, paraphrases), from the parsed YAML of `instructions.yaml`.
 
-    Raises UserError when an entry lacks its sentence or its three paraphrases, or when any sentence occurs twice.
+    Raises UserError when an entry lacks its sentence or has fewer than three paraphrases, or when any sentence occurs
+    twice.
     """
     if not isinstance(document, Mapping):
         raise UserError(f'{FILE_NAME} must map task names to sentences, but holds {type(document).__name__}.')
@@ -62,8 +64,8 @@ def _parse_entry(task: str, entry: Any) -> tuple[str, tuple[str, ...]]:
     if not isinstance(entry, Mapping) or set(entry) != {'instruction', 'paraphrases'}:
         raise UserError(f'{FILE_NAME}: the entry {task!r} must have exactly the keys instruction and paraphrases.')
     paraphrases = entry['paraphrases']
-    if not isinstance(paraphrases, list) or len(paraphrases) != PARAPHRASES:
-        raise UserError(f'{FILE_NAME}: the entry {task!r} must list exactly {PARAPHRASES} paraphrases.')
+    if not isinstance(paraphrases, list) or len(paraphrases) < FEWEST_PARAPHRASES:
+        raise UserError(f'{FILE_NAME}: the entry {task!r} must list at least {FEWEST_PARAPHRASES} paraphrases.')
     for sentence in (entry['instruction'], *paraphrases):
         if not isinstance(sentence, str) or not sentence.strip():
             raise UserError(f'{FILE_NAME}: {sentence!r} in the entry {task!r} is not a sentence.')
@@ -78,6 +80,7 @@ def _instructions() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def _entry(task: str) -> tuple[str, tuple[str, ...]]:
     entries = _instructions()
-    if task not in entries:
+    name = split_task(task)[0]
+    if name not in entries:
         raise unknown_name('Meta-World task', task, tuple(entries))
-    return entries[task]
+    return entries[name]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.sim.instructions import metaworld_instruction
+from mode_ros.sim.metaworld_halfway import HALFWAY_TASKS, HIDDEN, Start, split_task
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.rendering import OffscreenRenderer, choose_backend
 from mode_ros.sim.simulator import Floats, RobotState, Simulator
@@ -37,20 +38,20 @@ to slow them (measured at 20 Hz: 0 of 40 successes as it is, 40 of 40 slowed).""
 
 
 def metaworld_tasks() -> tuple[str, ...]:
-    """The benchmark's 50 task names without their version, in its order, e.g. 'drawer-open'.
+    """The benchmark's 50 task names without their version, in its order, e.g. 'drawer-open', and then HALFWAY_TASKS.
 
     Raises UserError when Meta-World is not installed.
     """
-    return tuple(name.removesuffix(VERSION_SUFFIX) for name in _import_metaworld().ALL_V3_ENVIRONMENTS)
+    return *(name.removesuffix(VERSION_SUFFIX) for name in _import_metaworld().ALL_V3_ENVIRONMENTS), *HALFWAY_TASKS
 
 
 class MetaworldSimulator(Simulator):
     """One Meta-World task, stepped at the benchmark's 80 Hz.
 
-    `task` may carry the benchmark's version ('drawer-open-v3'). A seed draws objects and goal anew, as in the
-    benchmark. The action clips at 0.01 m per step and axis (0.04 m per period of 0.05 s). It moves the
-    point that pulls the hand; the hand follows with a lag of a few steps. The point stays in the box that the benchmark
-    sets for each task.
+    `task` may carry the benchmark's version ('drawer-open-v3'), or be one of HALFWAY_TASKS ('drawer-open-halfway'). A
+    seed draws objects and goal anew, as in the benchmark. The action clips at 0.01 m per step and axis (0.04 m per
+    period of 0.05 s). It moves the point that pulls the hand; the hand follows with a lag of a few steps. The point
+    stays in the box that the benchmark sets for each task.
 
     The static camera is the benchmark's corner4 turned upright: from the front right, with the arm and all objects of
     every task in view. The wrist camera is its gripperPOV: it travels with the hand and looks down past the fingers,
@@ -78,13 +79,17 @@ class MetaworldSimulator(Simulator):
             raise unknown_name('Meta-World task', task, tasks)
         self.instruction = metaworld_instruction(self.task)
         self.time_limit_steps = BENCHMARK_TIME_LIMIT
-        self._env = _make_environment(self.task)
+        self._name, self._halfway = split_task(self.task)
+        self._env = _make_environment(self._name)
+        if self._halfway is not None:
+            self._env._random_reset_space = _make_environment(self._halfway.scene_of)._random_reset_space
         self._joints = [self._env.model.joint(name) for name in ARM_JOINTS + FINGER_JOINTS]
         _turn_upright(self._env.model.camera(CAMERA_OF['static']))
         self._renderer = OffscreenRenderer(self._env.model, self._env.data)
-        self._expert = _import_metaworld().policies.ENV_POLICY_MAP[self.task + VERSION_SUFFIX]()
+        self._expert = _import_metaworld().policies.ENV_POLICY_MAP[self._name + VERSION_SUFFIX]()
         self._observation = np.zeros(0)
         self._success_flag = False
+        self._start = Start(0.0, {})
         self.reset(0)
 
     def state(self) -> RobotState:
@@ -112,7 +117,7 @@ class MetaworldSimulator(Simulator):
         self._check_thread()
         # A copy, because some experts change what they are given.
         native = np.asarray(self._expert.get_action(self._observation.copy()), dtype=np.float64)
-        displacement = np.clip(expert_gain(self.task, self.steps_per_period) * native[:-1], -1.0, 1.0)
+        displacement = np.clip(expert_gain(self._name, self.steps_per_period) * native[:-1], -1.0, 1.0)
         return np.append(displacement, np.clip(native[-1], -1.0, 1.0)) * self.action_limits
 
     def close(self) -> None:
@@ -125,6 +130,11 @@ class MetaworldSimulator(Simulator):
 
         self._env.seed(seed)
         self._env.reset()
+        if self._halfway is not None:
+            self._start = self._halfway.start(seed)
+            joint = self._env.model.joint(self._halfway.joint)
+            low, high = joint.range
+            self._env.data.qpos[joint.qposadr[0]] = low + self._start.share * (high - low)
         # The benchmark moves fixtures last and leaves the scene as it was before, so that its first image is wrong.
         mujoco.mj_forward(self._env.model, self._env.data)
         observation = self._env._get_obs()
@@ -149,6 +159,10 @@ class MetaworldSimulator(Simulator):
         """Put the coloured balls where the goal is: a forward pass takes some away, and one task's is misplaced."""
         for site, position in self._env._target_site_config:
             self._env._set_pos_site(site, self._env._target_pos if site == 'goal' else position)
+        if self._halfway is not None:
+            body = self._env.model.body(self._halfway.body).pos
+            for site, offset in self._start.balls.items():
+                self._env._set_pos_site(site, np.array(HIDDEN) if offset is None else body + offset)
 
 
 def expert_gain(task: str, steps: float) -> float:

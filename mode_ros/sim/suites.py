@@ -1,6 +1,7 @@
 """Named lists of tasks, so that demonstrations are recorded and policies are scored on the same ones."""
 
 from mode_ros.sim.factory import list_tasks
+from mode_ros.sim.metaworld_halfway import HALFWAY_TASKS
 from mode_ros.sim.names import unknown_name
 
 FIRST_TRAINING_SEED = 1000
@@ -21,6 +22,8 @@ METAWORLD_LISTS: dict[str, tuple[str, ...]] = {
         'window-close',
         'window-open',
     ),
+    # Of each pair of tasks the same scenes: what the arm does there, the sentence decides.
+    'metaworld-halfway': HALFWAY_TASKS,
     # The benchmark's MT10.
     'metaworld-10': (
         'reach',
@@ -57,7 +60,7 @@ def suite_tasks(name: str) -> tuple[str, tuple[str, ...]]:
     if name in METAWORLD_LISTS:
         return 'metaworld', METAWORLD_LISTS[name]
     if name == METAWORLD_ALL:
-        return 'metaworld', list_tasks('metaworld')
+        return 'metaworld', tuple(task for task in list_tasks('metaworld') if task not in HALFWAY_TASKS)
     if name in LIBERO_SUITES:
         prefix = f'{LIBERO_SUITES[name]}/'
         return 'libero', tuple(task for task in list_tasks('libero') if task.startswith(prefix))

@@ -19,7 +19,7 @@ VALID = {
 
 def test_packaged_sentences():
     assert metaworld_instruction('drawer-open') == 'open the drawer'
-    assert len(set(metaworld_paraphrases('drawer-open'))) == 3
+    assert len(set(metaworld_paraphrases('drawer-open'))) >= 3
 
 
 def test_sentences_are_either_trained_with_or_held_out():
@@ -28,6 +28,13 @@ def test_sentences_are_either_trained_with_or_held_out():
         assert trained[0] == metaworld_instruction(task)
         assert trained + held_out == (metaworld_instruction(task), *metaworld_paraphrases(task))
         assert len(held_out) == 2
+
+
+def test_halfway_tasks_have_the_sentences_of_their_task():
+    assert metaworld_instruction('drawer-open-halfway') == metaworld_instruction('drawer-open')
+    assert held_out_instructions('drawer-open-halfway') == held_out_instructions('drawer-open')
+    with pytest.raises(UserError, match='reach-halfway'):
+        metaworld_instruction('reach-halfway')
 
 
 def test_unknown_task_names_the_nearest():
@@ -44,7 +51,7 @@ def broken(change):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda d: d['a']['paraphrases'].pop(), "'a' must list exactly 3"),
+        (lambda d: d['a']['paraphrases'].pop(), "'a' must list at least 3"),
         (lambda d: d['a'].pop('instruction'), "'a' must have exactly"),
         (lambda d: d['a'].update(instruction=''), 'not a sentence'),
         (lambda d: d['b'].update(instruction='a 2'), "'a 2' twice"),

@@ -7,6 +7,7 @@ import pytest
 from mode_ros.errors import UserError
 from mode_ros.sim import instructions
 from mode_ros.sim.factory import list_tasks, make_simulator
+from mode_ros.sim.metaworld_halfway import HALFWAY_TASKS
 
 pytest.importorskip('metaworld')
 pytestmark = pytest.mark.rendering
@@ -285,7 +286,7 @@ def test_other_threads_are_refused(simulator):
 
 
 def test_task_names():
-    assert len(list_tasks('metaworld')) == 50
+    assert len(list_tasks('metaworld')) == 50 + len(HALFWAY_TASKS)
     with make_simulator('metaworld', 'door-open-v3') as simulator:
         assert simulator.task == 'door-open'
         assert simulator.instruction == 'open the door'
@@ -314,7 +315,22 @@ def test_wrong_views_and_seeds_are_refused(simulator):
 
 
 def test_every_task_has_its_sentences():
-    assert set(list_tasks('metaworld')) == set(instructions._instructions())
+    assert set(list_tasks('metaworld')) - set(HALFWAY_TASKS) == set(instructions._instructions())
+
+
+@pytest.mark.parametrize('fixture', ['drawer', 'faucet', 'window'])
+def test_halfway_the_scene_does_not_tell_what_is_meant(fixture):
+    first = {}
+    for task in (f'{fixture}-open-halfway', f'{fixture}-close-halfway'):
+        with make_simulator('metaworld', task) as simulator:
+            assert simulator.task == task
+            for seed in (1, 3, 4):  # a ball at one goal, none, at the other
+                simulator.reset(seed)
+                assert everything(simulator) == first.setdefault(seed, everything(simulator))
+                hold(simulator, [0, 0, 0, -1], 3)
+                assert not simulator.success(), 'done before anything is done'
+                assert solve(simulator, seed)
+    assert first[3] != first[4], 'every seed gives the same scene'
 
 
 def test_the_scene_is_what_the_benchmark_observes():

@@ -17,6 +17,13 @@ def test_lists_name_tasks_that_exist(name):
         metaworld_instruction(task)  # raises for one that does not exist
 
 
+def test_halfway_has_both_tasks_of_each_pair():
+    simulator, tasks = suite_tasks('metaworld-halfway')
+    assert simulator == 'metaworld'
+    assert {task.replace('close', 'open') for task in tasks} == {task for task in tasks if 'open' in task}
+    assert len(tasks) == 6
+
+
 @pytest.mark.parametrize(
     ('name', 'package', 'count'),
     [
