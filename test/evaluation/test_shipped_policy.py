@@ -46,6 +46,13 @@ def test_it_does_what_it_is_told(policy, task):
 
 
 @pytest.mark.rendering
+@pytest.mark.parametrize('task', ['drawer-open-halfway', 'drawer-close-halfway', 'window-open-halfway'])
+def test_where_both_are_possible_the_sentence_decides(policy, task):
+    pytest.importorskip('metaworld')
+    assert solved(policy, task) >= 2
+
+
+@pytest.mark.rendering
 def test_it_does_not_do_what_it_is_not_told(policy):
     pytest.importorskip('metaworld')
     assert solved(policy, 'drawer-open', 'close the drawer') <= 1

@@ -88,8 +88,10 @@ class Conversion:
         """
         extras = self._existing()
         known = {source['key'] for source in extras['sources']}
-        keyed = {recording.key(): recording for recording in reversed(recordings)}
-        keyed = {key: keyed[key] for key in dict.fromkeys(recording.key() for recording in recordings)}
+        keyed: dict[str, Recording] = {}
+        # A key is of what is in the bag, so each is read.
+        for recording in tqdm(recordings, desc='reading', unit='recording', delay=2.0):
+            keyed.setdefault(recording.key(), recording)
         given = list(keyed)
         todo = {key: recording for key, recording in keyed.items() if key not in known}
         results = self._convert(todo, jobs, strict)
