@@ -1,16 +1,13 @@
 """CALVIN (Mees et al., 2022): five tasks in a row, each begun where the one before has left the scene.
 
-The benchmark itself is on no package registry; this is the adapter to it where its packages are installed. Its
-environment hands out pictures and state together after every step, its tasks are judged by its own oracle from what
-changed since a task began, and its gripper is 1 when open, where ours is 1 when closed.
+The benchmark itself is on no package registry; this is the adapter to it where its packages are installed. Its tasks
+are judged by its own oracle from what changed since a task began, and its gripper is 1 when open, where ours is 1 when
+closed.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +16,15 @@ from numpy.typing import NDArray
 
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
+from mode_ros.evaluation.calvin_package import CAMERA_OF, Chain, load_benchmark
 from mode_ros.evaluation.rollout import Outcome
 from mode_ros.sim.simulator import Floats, RobotState, Simulator
 
-PACKAGES = ('calvin_env', 'calvin_agent')
-INSTALL = (
-    'clone https://github.com/mees/calvin with its submodules and run its install.sh in this environment'
-    ' (its packages are on no registry)'
-)
-CHAINS = 1000
 CHAIN_LENGTH = 5
 TASK_STEPS = 360  # steps after which the benchmark counts a task as failed
 CONTROL_HZ = 30
 
 ARM_JOINTS = tuple(f'panda_joint{index}' for index in range(1, 8))
-IMAGE_OF = {'static': 'rgb_static', 'wrist': 'rgb_gripper'}
-
-
-@dataclass(frozen=True)
-class Chain:
-    """initial: the robot's and the scene's state, as the environment's reset takes them; tasks: names, in order."""
-
-    initial: Mapping[str, NDArray[np.float64]]
-    tasks: tuple[str, ...]
 
 
 class CalvinSimulator(Simulator):
@@ -59,13 +42,16 @@ class CalvinSimulator(Simulator):
     def __init__(
         self, environment: Any, oracle: Any, chains: Sequence[Chain], sentences: Mapping[str, str], period: float
     ) -> None:
-        """environment: calvin_env's PlayTableSimEnv, or what has its reset, step, get_info and close; oracle: its
-        Tasks; sentences: task name to what a person says for it; period: the control period, s.
+        """environment: calvin_env's PlayTableSimEnv, or what has its reset, step, get_info, close, load, scene, cameras
+        and cid; oracle: its Tasks; sentences: task name to what a person says for it; period: the control period, s.
         """
         super().__init__(period)
         self._environment, self._oracle, self._chains, self._sentences = environment, oracle, chains, sentences
         self.task = 'calvin'
         self.time_limit_steps = TASK_STEPS
+        # It would render every camera in every step, which takes most of its time, and most pictures nobody sees.
+        self._cameras = {camera.name: camera for camera in environment.cameras}
+        environment.cameras = []
         self._now: Any = None
         self._start: Any = None
         self._solved_now = False
@@ -78,26 +64,8 @@ class CalvinSimulator(Simulator):
 
         Raises UserError where a package or the folder is missing.
         """
-        check_installed()
-        if data is None or not (data / 'validation' / '.hydra' / 'merged_config.yaml').is_file():
-            given = '--calvin-data is not given' if data is None else f'{data} has no validation/.hydra'
-            raise UserError(f'The CALVIN scene is described in a CALVIN data set, and {given}: name its folder.')
-        hydra, omegaconf = import_module('hydra'), import_module('omegaconf')
-        agent = import_module('calvin_agent')
-        sequences = import_module('calvin_agent.evaluation.multistep_sequences')
-        initial = import_module('calvin_agent.evaluation.utils')
-        get_env = import_module('calvin_env.envs.play_table_env').get_env
-
-        settings = Path(str(agent.__file__)).parents[1] / 'conf'
-        judged = omegaconf.OmegaConf.load(settings / 'callbacks' / 'rollout' / 'tasks' / 'new_playtable_tasks.yaml')
-        said = omegaconf.OmegaConf.load(settings / 'annotations' / 'new_playtable_validation.yaml')
-        chains = []
-        for condition, tasks in sequences.get_sequences(CHAINS):
-            robot, scene = initial.get_env_state_for_initial_condition(condition)
-            chains.append(Chain({'robot_obs': robot, 'scene_obs': scene}, tuple(tasks)))
-        sentences = {str(name): str(texts[0]) for name, texts in said.items()}
-        oracle = hydra.utils.instantiate(judged)
-        return cls(get_env(data / 'validation', show_gui=False), oracle, chains, sentences, period)
+        found = load_benchmark(data)
+        return cls(found.environment, found.oracle, found.chains, found.sentences, period)
 
     @property
     def chain(self) -> tuple[str, ...]:
@@ -128,11 +96,16 @@ class CalvinSimulator(Simulator):
     def close(self) -> None:
         """As in `Simulator`."""
         self._environment.close()
+        self._environment.cid = -1  # closed again, as it is when it is deleted, it would fail
 
     def _reset(self, seed: int) -> None:
         if seed >= len(self._chains):
             raise UserError(f'CALVIN has {len(self._chains)} chains, 0 to {len(self._chains) - 1}; {seed} is beyond.')
         self._chain = self._chains[seed]
+        # Its own reset leaves contacts of the episode before, and the blocks would come to lie a little differently.
+        # Where it lets them appear before that reset decides only the order in which contacts are solved.
+        self._environment.scene.np_random = np.random.default_rng(0)
+        self._environment.load()
         self._now = self._environment.reset(**self._chain.initial)
         self._gripper = 1
         self.begin(self._chain.tasks[0])
@@ -147,7 +120,8 @@ class CalvinSimulator(Simulator):
         return self._solved_now
 
     def _render(self, camera: str, width: int, height: int) -> NDArray[np.uint8]:
-        return fit(np.asarray(self._now['rgb_obs'][IMAGE_OF[camera]], np.uint8), width, height)
+        picture, _ = self._cameras[CAMERA_OF[camera]].render()
+        return fit(np.ascontiguousarray(picture, np.uint8), width, height)
 
 
 def run_chain(simulator: CalvinSimulator, seed: int, run: Callable[[str], Outcome]) -> tuple[str, list[Outcome]]:
@@ -164,13 +138,6 @@ def run_chain(simulator: CalvinSimulator, seed: int, run: Callable[[str], Outcom
         if not outcomes[-1].success:
             break
     return '; then '.join(goals), outcomes
-
-
-def check_installed() -> None:
-    """Raises UserError that says what to install, unless CALVIN's packages are there."""
-    for package in PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise UserError(f'CALVIN cannot be used because the package {package} is missing; {INSTALL}.')
 
 
 def _quaternion(angles: Floats) -> Floats:

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from mode_ros.evaluation import results as scores
-from mode_ros.evaluation.calvin import check_installed
+from mode_ros.evaluation.calvin_package import check_available
 from mode_ros.evaluation.episodes import Episode, Journal, digest, write_whole
 from mode_ros.evaluation.evaluator import Work, checkpoint_contract, in_periods, inference_seconds, load_policy
 from mode_ros.evaluation.films import film_failures, wanted
@@ -36,7 +36,7 @@ def evaluate(settings: EvaluationSettings, load: Load = load_policy) -> dict[str
     """
     protocol = make_protocol(settings)
     if protocol.simulator == CALVIN:
-        check_installed()
+        check_available(settings.calvin_data)
     _warn_of_seen_seeds(protocol)
     contract = checkpoint_contract(settings.checkpoint)
     if settings.jobs == 1 and settings.threads:
@@ -55,6 +55,8 @@ def evaluate(settings: EvaluationSettings, load: Load = load_policy) -> dict[str
         policy.cache_clear()  # it was only measured here, and a large one takes gigabytes
     work = Work(settings, protocol.simulator, journal.about['latency_periods'])
     waiting = [key for key in protocol.episodes if key not in journal.episodes]
+    if protocol.simulator == CALVIN and waiting:
+        print('CALVIN draws its chains of tasks first, which takes a minute or more.', file=sys.stderr)
     with _progress(protocol, journal, waiting) as bar:
         for episode in _run(work, waiting, policy):
             journal.add(episode)
