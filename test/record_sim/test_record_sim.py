@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,8 @@ def test_a_bag_is_like_one_of_the_running_nodes(toys, tmp_path):
 
     bag = tmp_path / 'drawer-open' / 'episode_000000'
     ours, connections, messages = content(bag)
-    assert theirs.to_custom_data() == ours.to_custom_data()
+    assert theirs.goal in training_instructions('drawer-open')
+    assert replace(theirs, goal=ours.goal).to_custom_data() == ours.to_custom_data()
 
     def described(found):
         return [(c.topic, c.msgtype, c.digest, c.ext.offered_qos_profiles) for c in found]
@@ -231,11 +233,12 @@ def test_it_goes_on_for_ten_periods_after_the_success(toys, tmp_path):
 
 
 def test_goals_are_the_sentences_for_training(toys, tmp_path):
-    record(tmp_path, [terms('drawer-open')], episodes=4, jobs=1)
+    sentences = training_instructions('drawer-open')
+    record(tmp_path, [terms('drawer-open')], episodes=len(sentences), jobs=1)
 
-    goals = [content(tmp_path / 'drawer-open' / f'episode_{number:06d}')[0].goal for number in range(4)]
+    goals = [content(path)[0].goal for path in (tmp_path / 'drawer-open').glob('episode_*')]
 
-    assert set(goals) == set(training_instructions('drawer-open'))
+    assert sorted(goals) == sorted(sentences)
 
 
 def test_a_failed_demonstration_is_dropped_and_its_seed_kept(toys, tmp_path, monkeypatch):
