@@ -1,4 +1,4 @@
-"""The policies that come with mode_ros: each fits its contract and is small, and the demo's does what the sentence says."""
+"""The policies that come with mode_ros: each fits its contract and is small; the demo's does what the sentence says."""
 
 import pytest
 import torch
