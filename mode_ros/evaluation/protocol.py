@@ -18,9 +18,6 @@ CALVIN = 'calvin'
 ROLLOUTS = {'metaworld': 50, 'libero': 20, CALVIN: 1000}
 LIBERO_STATES = 50
 
-# Demonstrations in simulation are recorded with seeds from here on, so that lower ones are unseen.
-TRAINING_SEEDS = 1000
-
 # Our words for LIBERO-PRO's suites: the ending of each. Its fifth, the environment, comes without initial states.
 LIBERO_PRO = {'language': 'lan', 'object': 'object', 'position': 'swap', 'task': 'task'}
 PERTURBED_SUITES = ('libero-spatial', 'libero-object', 'libero-goal', 'libero-10')

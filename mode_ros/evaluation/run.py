@@ -16,12 +16,13 @@ from mode_ros.evaluation.calvin_package import check_available
 from mode_ros.evaluation.episodes import Episode, Journal, digest, write_whole
 from mode_ros.evaluation.evaluator import Work, checkpoint_contract, in_periods, inference_seconds, load_policy
 from mode_ros.evaluation.films import film_failures, wanted
-from mode_ros.evaluation.protocol import CALVIN, TRAINING_SEEDS, Protocol, make_protocol
+from mode_ros.evaluation.protocol import CALVIN, Protocol, make_protocol
 from mode_ros.evaluation.report import write_report
 from mode_ros.evaluation.settings import EvaluationSettings, of_an_episode
 from mode_ros.evaluation.workers import run_here, run_in_processes
 from mode_ros.policy.checkpoint import read_info
 from mode_ros.policy.policy import Policy
+from mode_ros.sim.suites import FIRST_TRAINING_SEED
 
 Load = Callable[[EvaluationSettings], Policy]
 
@@ -128,9 +129,9 @@ def _solved(protocol: Protocol, journal: Journal) -> str:
 
 
 def _warn_of_seen_seeds(protocol: Protocol) -> None:
-    if protocol.simulator == 'metaworld' and max(protocol.seeds) >= TRAINING_SEEDS:
+    if protocol.simulator == 'metaworld' and max(protocol.seeds) >= FIRST_TRAINING_SEED:
         print(
-            f'Demonstrations in simulation are recorded with seeds from {TRAINING_SEEDS} on: the policy may have seen '
-            f'some of these initial states.',
+            f'Demonstrations in simulation are recorded with seeds from {FIRST_TRAINING_SEED} on: the policy may have '
+            f'seen some of these initial states.',
             file=sys.stderr,
         )

@@ -81,7 +81,7 @@ class MetaworldSimulator(Simulator):
         self.time_limit_steps = BENCHMARK_TIME_LIMIT
         self._name, self._halfway = split_task(self.task)
         self._env = _make_environment(self._name)
-        if self._halfway is not None:
+        if self._halfway is not None and self._halfway.scene_of != self._name:
             self._env._random_reset_space = _make_environment(self._halfway.scene_of)._random_reset_space
         self._joints = [self._env.model.joint(name) for name in ARM_JOINTS + FINGER_JOINTS]
         _turn_upright(self._env.model.camera(CAMERA_OF['static']))
