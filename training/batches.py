@@ -178,6 +178,8 @@ class Source:
             torch.randn(size, network.chunk_length, network.action_dim, generator=generator),
             torch.empty(network.layers, size, *routed, network.experts).exponential_(generator=generator),
             torch.rand(size, generator=generator) < loss.goal_dropout,
+            # Last, so that all else is drawn as without.
+            torch.randint(network.max_committed + 1, (size,), generator=generator),
         )
 
     def _assemble(self, which: Indices, frames: Indices, offsets: Sequence[Indices], draws: Draws) -> Batch:

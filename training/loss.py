@@ -38,10 +38,17 @@ class Draws(NamedTuple):
     noise: Tensor  # [B, A, d], standard normal
     experts: Tensor  # [L, B, E], by token [L, B, T, E], exponential, for select_experts
     without_goal: Tensor  # [B], bool
+    committed: Tensor  # [B], int64, how many of the first actions are given
 
     def rows(self, rows: slice) -> Draws:
         """A part of the batch."""
-        return Draws(self.sigma[rows], self.noise[rows], self.experts[:, rows], self.without_goal[rows])
+        experts = self.experts[:, rows]
+        return Draws(self.sigma[rows], self.noise[rows], experts, self.without_goal[rows], self.committed[rows])
+
+
+def given(committed: Tensor, chunk_length: int) -> Tensor:
+    """Which actions of each chunk are given: [B], how many of the first → [B, A], bool."""
+    return torch.arange(chunk_length, device=committed.device) < committed.unsqueeze(-1)
 
 
 def denoising_error(raw: Tensor, actions: Tensor, noisy: Tensor, sigma: Tensor, sigma_data: float) -> Tensor:

@@ -12,7 +12,7 @@ from mode_ros.policy.diffusion import scalings
 from mode_ros.policy.images import normalize_images
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.training.batches import Batch
-from mode_ros.training.loss import balancing_loss, denoising_error, expert_shares
+from mode_ros.training.loss import balancing_loss, denoising_error, expert_shares, given
 from mode_ros.training.settings import LossSettings
 
 
@@ -23,7 +23,7 @@ class Losses(NamedTuple):
     denoising: Tensor  # scalar
     balancing: Tensor  # scalar, k when the experts share evenly
     shares: Tensor  # [L, E], how much each expert was used
-    errors: Tensor  # [B], each sample's denoising error
+    errors: Tensor  # [B], each sample's denoising error, without the actions that were given
 
 
 class Objective(nn.Module):
@@ -43,14 +43,24 @@ class Objective(nn.Module):
         features = self.network.encode_images(images, batch.goal)
         sigma, noise = batch.draws.sigma, batch.draws.noise
         noisy = batch.actions + sigma.view(-1, 1, 1) * noise
-        into = scalings(sigma.view(-1, 1, 1), config.diffusion.sigma_data).into
+        sigma_data = config.diffusion.sigma_data
+        shown = scalings(sigma.view(-1, 1, 1), sigma_data).into * noisy
+        committed = None
+        kept = torch.ones_like(batch.padding)
+        if config.denoiser.max_committed:
+            committed = given(batch.draws.committed, config.denoiser.chunk_length)
+            shown = torch.where(committed.unsqueeze(-1), batch.actions / sigma_data, shown)
+            kept = ~committed
         draws = batch.draws.experts if self.training else None
-        found = self.network.denoiser(into * noisy, sigma, batch.goal, features, batch.state, draws)
-        error = denoising_error(found.raw, batch.actions, noisy, sigma, config.diffusion.sigma_data)
+        found = self.network.denoiser(shown, sigma, batch.goal, features, batch.state, draws, committed)
+        error = denoising_error(found.raw, batch.actions, noisy, sigma, sigma_data)
+        errors = (error.detach().mean(-1) * kept).sum(1) / kept.sum(1)
         if self._settings.padding == 'mask':
-            kept = (~batch.padding).unsqueeze(-1).expand_as(error)
+            kept = kept & ~batch.padding
+        if self._settings.padding == 'mask' or committed is not None:
             # By the share that is kept in all processes: the mean of their losses is then that of the whole batch.
-            denoising = (error * kept).mean() / self.over_all(kept.float().mean()).clamp_min(1e-9)
+            share = self.over_all(kept.float().mean()).clamp_min(1e-9)
+            denoising = (error * kept.unsqueeze(-1)).mean() / share
         else:
             denoising = error.mean()
         balancing = balancing_loss(found.routing, self.over_all)
@@ -60,5 +70,5 @@ class Objective(nn.Module):
             denoising.detach(),
             balancing.detach(),
             shares,
-            error.detach().mean(dim=(1, 2)),
+            errors,
         )

@@ -21,7 +21,8 @@ from mode_ros.training.batches import Source
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset, open_dataset
 from mode_ros.training.data.mixture import load_mixture_config, open_mixture
-from mode_ros.training.settings import PolicySettings, StartSettings, TrainSettings
+from mode_ros.training.settings import PolicySettings, TrainSettings
+from mode_ros.training.starting import check_start, start_weights
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     contract, text = _contract(found, named)
     config = policy_config(settings.policy, contract)
     if settings.start.checkpoint:
-        _check_start(settings.start, config)
+        check_start(settings.start.checkpoint, config)
     if settings.start.encoders:
         _check_encoders(settings.start.encoders, config)
     for files in found:  # before their pictures are decoded, which takes long
@@ -103,8 +104,7 @@ def build_network(plan: Plan) -> PolicyNetwork:
         torch.manual_seed(settings.run.seed)
         network = PolicyNetwork(plan.config)
     if settings.start.checkpoint:
-        _, theirs = load_checkpoint(settings.start.checkpoint)
-        network.load_state_dict(theirs.state_dict())
+        network.load_state_dict(start_weights(settings.start.checkpoint, network.state_dict()))
     elif settings.start.encoders:
         _, theirs = load_checkpoint(settings.start.encoders)
         network.image_encoders.load_state_dict(theirs.image_encoders.state_dict())
@@ -222,35 +222,6 @@ def _check_data(data: Dataset, contract: Contract, config: PolicyConfig) -> None
             )
 
 
-def _check_start(start: StartSettings, config: PolicyConfig) -> None:
-    theirs = read_info(start.checkpoint).config
-    ours, other = _shapes(config), _shapes(theirs)
-    found = [
-        f'{name}: {ours.get(name, "absent")} here, {other.get(name, "absent")} there'
-        for name in sorted(ours.keys() | other.keys())
-        if ours.get(name) != other.get(name)
-    ]
-    if found:
-        listed = '\n'.join(f'  {line}' for line in found[:10])
-        more = f'\n  and {len(found) - 10} more' if len(found) > 10 else ''
-        raise UserError(
-            f'The checkpoint {start.checkpoint} (start.checkpoint) has another shape; set the policy section to its '
-            f'config.json. Tensors that differ:\n{listed}{more}'
-        )
-    # What the weights mean beyond their shapes, such as top_k; dropout may be chosen anew.
-    there = theirs.denoiser.model_dump()
-    differing = [
-        f'policy.{name} is {value!r} here and {there[name]!r} there'
-        for name, value in config.denoiser.model_dump().items()
-        if there[name] != value and not name.endswith('dropout')
-    ]
-    if differing:
-        raise UserError(
-            f'The checkpoint {start.checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
-            'the policy section to its config.json.'
-        )
-
-
 def _check_encoders(checkpoint: str, config: PolicyConfig) -> None:
     """They must have been made for the same cameras and sentences; what the robot does with them may differ."""
     theirs = read_info(checkpoint).config
@@ -265,11 +236,6 @@ def _check_encoders(checkpoint: str, config: PolicyConfig) -> None:
                 f'The image encoders of {checkpoint} (start.encoders) do not fit: {what} are here {ours} and there '
                 f'{there}. Name another checkpoint, or leave start.encoders out.'
             )
-
-
-def _shapes(config: PolicyConfig) -> dict[str, list[int]]:
-    with torch.device('meta'):
-        return {name: list(tensor.shape) for name, tensor in PolicyNetwork(config).state_dict().items()}
 
 
 def _load_imagenet(network: PolicyNetwork, path: str) -> None:

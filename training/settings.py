@@ -22,6 +22,7 @@ from mode_ros.policy.config import (
     RoutingKind,
     TextEncoderConfig,
     check_alternatives,
+    check_committed,
 )
 from mode_ros.settings import read_text, read_values, read_yaml
 
@@ -75,6 +76,9 @@ class PolicySettings(_Settings):
     noise_conditioning: NoiseConditioning = Field(
         default='attention', description='how the noise level enters attention: added, not at all, or scale and shift'
     )
+    max_committed: int = Field(
+        default=0, ge=0, description='train to continue up to so many first actions that are already decided (d_max)'
+    )
     states: tuple[str, ...] | Literal['all'] = Field(
         default=(), description="the contract's state streams that the policy sees; a robot without cameras: all"
     )
@@ -91,6 +95,7 @@ class PolicySettings(_Settings):
             raise ValueError(f'top_k is {self.top_k}, but there are only {self.experts} experts: lower top_k')
         if self.embed_dim % self.heads:
             raise ValueError(f'embed_dim {self.embed_dim} cannot be divided into {self.heads} heads')
+        check_committed(self.max_committed, self.chunk_length)
         check_alternatives(self.routing, self.shared_expert, self.noise_token, self.noise_conditioning)
         return self
 

@@ -264,6 +264,7 @@ class Trainer:
                     **{f'step_{index}': float(value) for index, value in enumerate(found.by_step)},
                     **{f'of_{name}': float(value) for name, value in zip(names, found.by_dimension, strict=True)},
                     'by_task': found.by_task,
+                    **found.free_errors,
                 },
             )
             progress.picture(self.step, 'validation/chunks', chunk_picture(found, names))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mode_ros.policy.continuation import Known
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.images import normalize_images
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.training.batches import Source
+from mode_ros.training.loss import given
 from mode_ros.training.settings import LossSettings
 
 Floats = NDArray[np.float64]
@@ -37,11 +40,27 @@ class Validation:
     """[n, 1, d], standard deviation of the actions in the moment's data set; 1 where they are constant."""
     tasks: tuple[str, ...]
     """[n] the goal of each moment."""
+    continued: Floats | None = None
+    """[n, A, d] as `predicted`, with the first `committed` recorded actions given; None where none is ever given."""
+    committed: int = 0
 
     @property
     def error(self) -> float:
         """Root mean square error of an action, each dimension in units of its standard deviation."""
         return float(np.sqrt(np.mean((self._difference / self.scale)[~self.padding] ** 2)))
+
+    @property
+    def free_errors(self) -> dict[str, float]:
+        """As `error`, of the actions after `committed` alone: without and with those given; empty if none ever is."""
+        free = ~self.padding[:, self.committed :]
+        if self.continued is None or not free.any():
+            return {}
+
+        def error(predicted: Floats) -> float:
+            differences = ((predicted - self.recorded) / self.scale)[:, self.committed :]
+            return float(np.sqrt(np.mean(differences[free] ** 2)))
+
+        return {'free_error': error(self.predicted), 'free_error_continued': error(self.continued)}
 
     @property
     def by_step(self) -> Floats:
@@ -78,19 +97,30 @@ def validate(
 ) -> Validation:
     """Sample a chunk for each moment, with the solver and steps of the configuration, from the same noise each time.
 
-    network: in eval mode.
+    network: in eval mode. One that was trained to continue samples a second chunk, its first max_committed given.
     """
     device = network.denoiser.position.device
-    predicted, recorded, padding = [], [], []
+    committed = network.config.denoiser.max_committed
+    predicted, recorded, padding, continued = [], [], [], []
     for start in range(0, len(moments), _AT_ONCE):
         chosen = moments[start : start + _AT_ONCE]
         batch = source.moments(chosen, loss).to(device)
         images = [normalize_images(each).contiguous(memory_format=torch.channels_last) for each in batch.images]
         features = network.encode_images(images, batch.goal)
-        chunks = sample_plain(
-            network.denoiser, network.config.diffusion, batch.draws.noise, batch.goal, features, batch.state
+        sample = partial(
+            sample_plain,
+            network.denoiser,
+            network.config.diffusion,
+            batch.draws.noise,
+            batch.goal,
+            features,
+            batch.state,
         )
-        predicted.append(source.action_units(chosen, chunks))
+        predicted.append(source.action_units(chosen, sample()))
+        if committed:
+            clean = given(torch.full((len(chosen),), committed, device=device), batch.actions.shape[1])
+            known = Known(batch.actions, clean.unsqueeze(-1).to(batch.actions), clean)
+            continued.append(source.action_units(chosen, sample(known=known)))
         recorded.append(source.action_units(chosen, batch.actions))
         padding.append(batch.padding.cpu().numpy())
     deviations = np.array([data.statistics.action.std for data in source.datasets])
@@ -102,4 +132,6 @@ def validate(
         np.concatenate(padding),
         np.where(deviation > 0, deviation, 1.0),
         tuple(source.datasets[data].goal(frame) for data, frame in moments),
+        np.concatenate(continued) if committed else None,
+        committed,
     )

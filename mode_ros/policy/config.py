@@ -56,6 +56,9 @@ class DenoiserConfig(_Settings):
     noise_conditioning: NoiseConditioning = Field(
         default='attention', description='how the noise level enters attention: added, not at all, or scale and shift'
     )
+    max_committed: int = Field(
+        default=0, ge=0, description='most first actions that training gave it to continue; 0: none, as published'
+    )
 
     @model_validator(mode='after')
     def _fits_together(self) -> DenoiserConfig:
@@ -67,6 +70,7 @@ class DenoiserConfig(_Settings):
             raise ValueError(f'{self.cameras} cameras need an image_dim above 0')
         if not self.cameras and not self.state_dim:
             raise ValueError('there is nothing to observe: give cameras, or a state_dim above 0')
+        check_committed(self.max_committed, self.chunk_length)
         check_alternatives(self.routing, self.shared_expert, self.noise_token, self.noise_conditioning)
         return self
 
@@ -110,6 +114,14 @@ class DenoiserConfig(_Settings):
 def expert_numbers(dim: int, width: int) -> int:
     """Weights and biases of a gated expert of a width: up [2·width, D] with its bias, down [D, width]."""
     return 3 * dim * width + 2 * width
+
+
+def check_committed(max_committed: int, chunk_length: int) -> None:
+    """Raise ValueError where nothing of a chunk would be left to plan."""
+    if max_committed >= chunk_length:
+        raise ValueError(
+            f'max_committed {max_committed} leaves no action of a chunk of {chunk_length} to plan: lower it below that'
+        )
 
 
 def check_alternatives(routing: str, shared_expert: bool, noise_token: bool, noise_conditioning: str) -> None:

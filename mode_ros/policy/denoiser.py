@@ -121,6 +121,8 @@ class Denoiser(nn.Module):
         if config.cameras:
             self.image_projection = nn.Linear(config.image_dim, dim, bias=False)
         self.action_projection = nn.Linear(config.action_dim, dim, bias=False)
+        if config.max_committed:
+            self.committed_mark = nn.Parameter(torch.zeros(dim))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = RMSNorm(dim)
         self.output = nn.Linear(dim, config.action_dim)
@@ -135,13 +137,14 @@ class Denoiser(nn.Module):
         images: Tensor | None = None,
         state: Tensor | None = None,
         draws: Tensor | None = None,
+        committed: Tensor | None = None,
     ) -> DenoiserOutput:
         """The raw network on a batch, without any of the shortcuts of inference.
 
         scaled_actions: [B, A, d], noised and multiplied by c_in; sigma: [B]; goal: [B, goal_dim];
         images: [B, C, image_dim], features in the configured camera order; state: [B, state_dim], normalised;
         draws: [L, B, E], by token [L, B, T, E], exponential, to draw the experts as while training (select_experts);
-        None takes the most probable.
+        None takes the most probable; committed: as action_tokens takes it.
         """
         condition = self.noise_embedding(sigma)
         x = torch.cat(
@@ -149,7 +152,7 @@ class Denoiser(nn.Module):
                 *([condition.unsqueeze(1)] if self.config.noise_token else []),
                 self.goal_token(goal),
                 self.observation_tokens(images, state),
-                self.action_tokens(scaled_actions),
+                self.action_tokens(scaled_actions, committed),
             ],
             dim=1,
         )
@@ -192,9 +195,18 @@ class Denoiser(nn.Module):
             tokens.append(self.image_projection(images))
         return torch.cat(tokens, dim=1) + self.position[OBSERVATION_POSITION]
 
-    def action_tokens(self, scaled_actions: Tensor) -> Tensor:
-        """[B, A, d] → [B, A, D]."""
-        return self.action_projection(scaled_actions) + self.position[FIRST_ACTION_POSITION:]
+    def action_tokens(self, scaled_actions: Tensor, committed: Tensor | None = None) -> Tensor:
+        """[B, A, d] → [B, A, D].
+
+        committed: [B, A], bool, the actions that are already decided and to be continued. Each is given clean, divided
+        by sigma_data (which is c_in without noise), and marked as such. For a denoiser with max_committed alone.
+        """
+        tokens = self.action_projection(scaled_actions) + self.position[FIRST_ACTION_POSITION:]
+        if committed is None:
+            return tokens
+        if not self.config.max_committed:
+            raise ValueError('this denoiser was not trained to continue actions (max_committed is 0)')
+        return tokens + committed.unsqueeze(-1) * self.committed_mark
 
     def read_out(self, x: Tensor) -> Tensor:
         """Action tokens after the last block → actions: [B, A, D] → [B, A, d]."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DiffusionConfig, Solver
+from mode_ros.policy.continuation import Known
 from mode_ros.policy.denoiser import Denoiser
 
 # (noisy chunk, index of the noise level in the schedule) → denoised chunk. An index rather than the level itself, so
@@ -119,10 +120,18 @@ def denoise_plain(
     images: Tensor | None,
     state: Tensor | None,
     sigma_data: float,
+    known: Known | None = None,
 ) -> Tensor:
-    """Denoised chunk by the full network: c_skip·x + c_out·F(c_in·x, σ). x: [B, A, d], sigma: [B] → [B, A, d]."""
+    """Denoised chunk by the full network: c_skip·x + c_out·F(c_in·x, σ). x: [B, A, d], sigma: [B] → [B, A, d].
+
+    known: what the chunk continues; it is put into what comes out, and clean actions into what goes in.
+    """
     c = scalings(sigma.view(-1, 1, 1), sigma_data)
-    return c.skip * x + c.out * denoiser(c.into * x, sigma, goal, images, state).raw
+    shown, clean = c.into * x, None if known is None else known.clean
+    if known is not None and clean is not None:
+        shown = torch.where(clean.unsqueeze(-1), known.target / sigma_data, shown)
+    denoised = c.skip * x + c.out * denoiser(shown, sigma, goal, images, state, committed=clean).raw
+    return denoised if known is None else torch.lerp(denoised, known.target, known.weight)
 
 
 @torch.inference_mode()
@@ -134,15 +143,16 @@ def sample_plain(
     images: Tensor | None = None,
     state: Tensor | None = None,
     on_step: OnStep | None = None,
+    known: Known | None = None,
 ) -> Tensor:
     """A chunk by the full network at every step: slow and obvious, the oracle for mode_ros.policy.inference.
 
-    noise: [B, A, d], standard normal → [B, A, d], normalised actions.
+    noise: [B, A, d], standard normal → [B, A, d], normalised actions; known: what the chunk continues.
     """
     sigmas = schedule(config)
 
     def denoise(x: Tensor, step: int) -> Tensor:
         sigma = sigmas[step].to(x).expand(len(x))
-        return denoise_plain(denoiser, x, sigma, goal, images, state, config.sigma_data)
+        return denoise_plain(denoiser, x, sigma, goal, images, state, config.sigma_data, known)
 
     return SOLVERS[config.solver](denoise, noise * sigmas[0].to(noise), sigmas, on_step)

@@ -62,12 +62,13 @@ def stopped(settings, out, after):
         make_trainer(settings, out).train(stop_after=after)
 
 
-@pytest.mark.parametrize('kind', ['joints', 'pictures'])
-def test_two_halves_are_the_whole(kind, request, tmp_path):
+@pytest.mark.parametrize(('kind', 'committed'), [('joints', 0), ('joints', 3), ('pictures', 0)])
+def test_two_halves_are_the_whole(kind, committed, request, tmp_path):
     steps = 100 if kind == 'joints' else 12
     settings = train_settings(
         request.getfixturevalue(kind),
         **{'run.steps': steps, 'run.validate_every': steps // 3, 'policy.embed_dim': 16, 'run.batch_size': 4},
+        **{'policy.max_committed': committed},
     )
     make_trainer(settings, tmp_path / 'whole').train()
     stopped(settings, tmp_path / 'halves', steps // 2)

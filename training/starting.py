@@ -1,0 +1,73 @@
+"""Weights to begin a training with, from a checkpoint of the same network, perhaps of shorter chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint import load_checkpoint, read_info
+from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.network import PolicyNetwork
+
+_POSITION, _MARK = 'denoiser.position', 'denoiser.committed_mark'
+# What may grow: the rest of the network does not depend on them.
+_MAY_GROW = ('chunk_length', 'max_committed')
+
+
+def check_start(checkpoint: str, config: PolicyConfig) -> None:
+    """Raise UserError unless start_weights can fill a network of `config` from the checkpoint.
+
+    Its chunks may be shorter and it may know nothing of committed actions; all else must be the same.
+    """
+    theirs = read_info(checkpoint).config
+    there, here = theirs.denoiser.model_dump(), config.denoiser.model_dump()
+    shrinks = [name for name in _MAY_GROW if there[name] > here[name]]
+    grown = {name: here[name] for name in _MAY_GROW if name not in shrinks}
+    as_grown = theirs.model_copy(update={'denoiser': theirs.denoiser.model_copy(update=grown)})
+    ours, other = _shapes(config), _shapes(as_grown)
+    found = [
+        f'{name}: {ours.get(name, "absent")} here, {other.get(name, "absent")} there'
+        for name in sorted(ours.keys() | other.keys())
+        if ours.get(name) != other.get(name)
+    ]
+    if found:
+        listed = '\n'.join(f'  {line}' for line in found[:10])
+        more = f'\n  and {len(found) - 10} more' if len(found) > 10 else ''
+        raise UserError(
+            f'The checkpoint {checkpoint} (start.checkpoint) has another shape; set the policy section to its '
+            f'config.json. Tensors that differ:\n{listed}{more}'
+        )
+    # What the weights mean beyond their shapes, such as top_k; dropout may be chosen anew.
+    differing = [
+        f'policy.{name} is {value!r} here and {there[name]!r} there'
+        for name, value in here.items()
+        if there[name] != value and name not in grown and not name.endswith('dropout')
+    ]
+    if differing:
+        raise UserError(
+            f'The checkpoint {checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
+            'the policy section to its config.json.'
+        )
+
+
+def start_weights(checkpoint: str, fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for a network whose own, `fresh`, are given: all of the checkpoint's that check_start allows.
+
+    Positions beyond its chunks begin as its last one, and a mark that it lacks as the fresh one.
+    """
+    _, network = load_checkpoint(checkpoint)
+    weights = dict(network.state_dict())
+    position = weights[_POSITION]
+    further = len(fresh[_POSITION]) - len(position)
+    weights[_POSITION] = torch.cat([position, position[-1:].expand(further, -1)])
+    if _MARK in fresh:
+        weights.setdefault(_MARK, fresh[_MARK])
+    return weights
+
+
+def _shapes(config: PolicyConfig) -> dict[str, list[int]]:
+    with torch.device('meta'):
+        return {name: list(tensor.shape) for name, tensor in PolicyNetwork(config).state_dict().items()}
