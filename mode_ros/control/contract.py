@@ -22,6 +22,9 @@ NANOSECONDS = 1_000_000_000
 
 TWIST_NAMES = ('x', 'y', 'z', 'rotation_x', 'rotation_y', 'rotation_z')
 POSE_NAMES = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
+# The first two columns of the rotation matrix: where the hand's x and y axes point, in the frame of the pose.
+ROTATION_6D_NAMES = ('x_axis_x', 'x_axis_y', 'x_axis_z', 'y_axis_x', 'y_axis_y', 'y_axis_z')
+POSE_TARGETS = (TWIST_NAMES, (*TWIST_NAMES[:3], *ROTATION_6D_NAMES))
 
 # The nodes' own topics, which a contract cannot use for other messages.
 _NODES_TOPICS = {
@@ -38,6 +41,8 @@ _COMMAND_TYPES = {
     'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
     'forward_command': 'std_msgs/msg/Float64MultiArray',
     'twist': 'geometry_msgs/msg/TwistStamped',
+    'pose': 'geometry_msgs/msg/PoseStamped',
+    'gripper_command': 'sensor_msgs/msg/JointState',
 }
 
 _WHAT = 'The robot contract'
@@ -116,16 +121,49 @@ class Dimension(_Section):
 class Output(_Section):
     """Where a group's commands go, and as which message."""
 
-    adapter: Literal['joint_trajectory', 'forward_command', 'twist'] = Field(
-        description='trajectory_msgs/JointTrajectory, std_msgs/Float64MultiArray or geometry_msgs/TwistStamped.'
+    adapter: Literal['joint_trajectory', 'forward_command', 'twist', 'pose', 'gripper_command'] = Field(
+        description='How the command leaves: docs/drivers.md has a section for each.'
     )
     topic: Topic
-    frame_id: str = Field('', description='Frame of a twist.')
+    frame_id: str = Field('', description='Frame of a twist or a pose.')
+    max_speed: Positive | None = Field(None, description='Of a pose: largest speed of its position (m/s).')
+    max_rotation_speed: Positive | None = Field(None, description='Of a pose: largest turning speed (rad/s).')
+    action: Topic | None = Field(None, description='Of gripper_command: the name of the action server.')
+    action_type: Literal['GripperCommand', 'ParallelGripperCommand'] = Field(
+        'GripperCommand', description='Of gripper_command: the type of control_msgs/action.'
+    )
+    tolerance: Positive | None = Field(
+        None, description="Of gripper_command: a target that moved by less is no new goal (in the group's unit)."
+    )
+    max_effort: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description='Of gripper_command: N or Nm; 0 leaves it to the driver.'
+    )
 
     @property
     def message_type(self) -> str:
         """Such as 'geometry_msgs/msg/TwistStamped'."""
         return _COMMAND_TYPES[self.adapter]
+
+    @model_validator(mode='after')
+    def _keys_fit(self) -> Output:
+        owners = {
+            'frame_id': ('twist', 'pose'),
+            'max_speed': ('pose',),
+            'max_rotation_speed': ('pose',),
+            'action': ('gripper_command',),
+            'action_type': ('gripper_command',),
+            'tolerance': ('gripper_command',),
+            'max_effort': ('gripper_command',),
+        }
+        for key, adapters in owners.items():
+            if key in self.model_fields_set and self.adapter not in adapters:
+                raise ValueError(f'{key} is for the adapter {" or ".join(adapters)}, not for {self.adapter!r}')
+        if self.adapter == 'gripper_command' and (self.action is None or self.tolerance is None):
+            raise ValueError(
+                "the adapter 'gripper_command' needs action (the action server, such as "
+                '/gripper_controller/gripper_cmd) and tolerance (how far a target moves before it is a new goal)'
+            )
+        return self
 
 
 class ActionGroup(_Section):
@@ -148,12 +186,20 @@ class ActionGroup(_Section):
                 raise ValueError("a twist commands displacements: its kind is 'delta'")
             if self.names not in (TWIST_NAMES[:3], TWIST_NAMES):
                 raise ValueError(f'a twist has the dimensions {list(TWIST_NAMES[:3])} or {list(TWIST_NAMES)}')
+            if not self.output.frame_id:
+                raise ValueError("a twist needs output.frame_id, the frame of its directions, such as 'base_link'")
             for dimension in self.dimensions:
                 expected = 'm' if dimension.name in TWIST_NAMES[:3] else 'rad'
                 if dimension.unit != expected:
                     raise ValueError(f'dimension {dimension.name!r} of a twist is in {expected!r}')
         elif self.kind == 'delta':
             raise ValueError(f"the adapter {self.output.adapter!r} commands targets: its kind is 'absolute'")
+        if self.output.adapter == 'pose':
+            self._check_pose()
+        if self.output.adapter == 'gripper_command' and len(self.dimensions) != 1:
+            raise ValueError(
+                f'a gripper command has one dimension, not {list(self.names)}; make a group for each gripper'
+            )
         for dimension in self.dimensions:
             if self.kind == 'delta' and not dimension.lower <= 0 <= dimension.upper:
                 raise ValueError(f'dimension {dimension.name!r} excludes 0, the displacement that stands still')
@@ -164,6 +210,21 @@ class ActionGroup(_Section):
                     'from where the robot is'
                 )
         return self
+
+    def _check_pose(self) -> None:
+        if self.names not in POSE_TARGETS:
+            raise ValueError(
+                f'a pose has the dimensions {list(TWIST_NAMES)} (a rotation vector) or '
+                f'{list(ROTATION_6D_NAMES)} after x, y, z, not {list(self.names)}'
+            )
+        for dimension in self.dimensions:
+            expected = 'm' if dimension.name in 'xyz' else 'rad' if self.names == TWIST_NAMES else '1'
+            if dimension.unit != expected:
+                raise ValueError(f'dimension {dimension.name!r} of a pose is in {expected!r}')
+        if not self.output.frame_id:
+            raise ValueError("a pose needs output.frame_id, the frame of its numbers, such as 'base_link'")
+        if self.feedback is None:
+            raise ValueError('a pose needs feedback, a state of type pose, to start from where the hand is')
 
 
 class Observation(_Section):
@@ -209,6 +270,10 @@ class Contract(_Section):
                     f'action group {group.name!r} has feedback {group.feedback!r}, which is no state '
                     f'(states: {sorted(states)})'
                 )
+            if group.output.adapter == 'pose':
+                if states[group.feedback].type != 'pose':
+                    raise ValueError(f'feedback {group.feedback!r} of the pose {group.name!r} is no state of type pose')
+                continue
             missing = set(group.names) - set(states[group.feedback].names)
             if missing:
                 raise ValueError(

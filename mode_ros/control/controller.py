@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mode_ros.control.chunk import Chunk, ChunkPlayer, ChunkRejected, check_chunk
 from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.feedback import measured_action
 from mode_ros.control.freshness import StreamAge, describe_stale
 from mode_ros.control.limits import ActionLimiter
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused, check_command, is_fresh
@@ -233,7 +234,7 @@ class Controller:
             if group.feedback is not None:
                 state = self._contract.state(group.feedback)
                 values = self._measured[group.feedback][1]
-                positions[self._contract.group_slices[group.name]] = [values[state.names.index(n)] for n in group.names]
+                positions[self._contract.group_slices[group.name]] = measured_action(group, state, values)
         return positions
 
     def _grouped(self, command: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

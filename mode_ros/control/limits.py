@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.contract import Contract
+from mode_ros.control.contract import ActionGroup, Contract
+from mode_ros.control.poses import limit_pose
 
 Vector = NDArray[np.float64]
 
@@ -24,6 +25,17 @@ class ActionLimiter:
         self._upper = np.array([dimension.upper for dimension in dimensions])
         self._max_step = np.array([dimension.max_step or np.inf for dimension in dimensions])
         self._max_change = np.array([dimension.max_step_change or np.inf for dimension in dimensions])
+        period = contract.period_seconds
+        self._poses: list[tuple[ActionGroup, slice, float, float]] = [
+            (
+                group,
+                contract.group_slices[group.name],
+                (group.output.max_speed or np.inf) * period,
+                (group.output.max_rotation_speed or np.inf) * period,
+            )
+            for group in contract.action
+            if group.output.adapter == 'pose'
+        ]
         self._command: Vector = np.where(self._delta, 0.0, np.nan)
         self._step: Vector = np.zeros(len(dimensions))
 
@@ -60,6 +72,10 @@ class ActionLimiter:
         step = np.clip(step, self._step - self._max_change, self._step + self._max_change)
         # Where nobody knows the position there is no step to limit (the contract demands feedback where it limits).
         command = np.where(known | self._delta, self._bounded(before, before + step), wished)
+        for group, place, distance, angle in self._poses:
+            # A rotation's speed is no matter of its three numbers one by one.
+            if known[place].all():
+                command[place] = limit_pose(before[place], command[place], group, distance, angle)
         self._advance(command)
         return command, np.abs(action - command)
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from mode_ros.control.contract import ActionGroup
 from mode_ros.control.observation import Unusable
+from mode_ros.control.poses import pose_vector, split_pose
 from mode_ros.messages.stamps import to_duration, to_time
+from mode_ros.messages.states import encode_pose
 
 MESSAGE_TYPES = {
     'joint_trajectory': JointTrajectory,
     'forward_command': Float64MultiArray,
     'twist': TwistStamped,
+    'pose': PoseStamped,
+    'gripper_command': JointState,
 }
 
 _TWIST_FIELDS = (
@@ -34,7 +39,8 @@ def encode_command(values: NDArray[np.float64], group: ActionGroup, period: floa
     """The message that commands `values` [n] of `group` for one control period.
 
     period: seconds; stamp: nanoseconds. A twist carries velocities, displacement / period; a joint trajectory one
-    point to be reached when the period ends.
+    point to be reached when the period ends. The message of a gripper command only tells what is commanded, so that it
+    can be recorded; the action's goal is the business of mode_ros.drivers.gripper.
     """
     adapter = group.output.adapter
     if adapter == 'twist':
@@ -47,6 +53,13 @@ def encode_command(values: NDArray[np.float64], group: ActionGroup, period: floa
         point = JointTrajectoryPoint(positions=values.tolist(), time_from_start=to_duration(round(period * 1e9)))
         # A zero stamp means 'from now on' to joint_trajectory_controller, which so needs no synchronised clock.
         return JointTrajectory(joint_names=list(group.names), points=[point])
+    if adapter == 'pose':
+        position, quaternion = split_pose(values)
+        return encode_pose(position, quaternion, stamp, group.output.frame_id)
+    if adapter == 'gripper_command':
+        told = JointState(name=list(group.names), position=values.tolist())
+        told.header.stamp = to_time(stamp)
+        return told
     return Float64MultiArray(data=values.tolist())
 
 
@@ -64,6 +77,13 @@ def decode_command(message: Any, group: ActionGroup, period: float) -> NDArray[n
             )
         positions = np.asarray(message.points[-1].positions, dtype=np.float64)
         values = positions[[names.index(name) for name in group.names]]
+    elif adapter == 'pose':
+        values = _decode_pose(message, group)
+    elif adapter == 'gripper_command':
+        names, positions = list(message.name), np.asarray(message.position, dtype=np.float64)
+        if names != list(group.names) or len(positions) != len(names):
+            raise Unusable(f'a command of {len(positions)} positions for {names}, expected {list(group.names)}')
+        values = positions
     else:
         values = np.asarray(message.data, dtype=np.float64)
         if len(values) != len(group.names):
@@ -71,3 +91,15 @@ def decode_command(message: Any, group: ActionGroup, period: float) -> NDArray[n
     if not np.isfinite(values).all():
         raise Unusable(f'a command of {values.tolist()}')
     return values
+
+
+def _decode_pose(message: Any, group: ActionGroup) -> NDArray[np.float64]:
+    frame = message.header.frame_id
+    if frame and frame != group.output.frame_id:
+        raise Unusable(f'a pose in the frame {frame!r}, expected {group.output.frame_id!r}')
+    point, orientation = message.pose.position, message.pose.orientation
+    quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w], dtype=np.float64)
+    try:
+        return pose_vector(np.array([point.x, point.y, point.z], dtype=np.float64), quaternion, group)
+    except ValueError as error:
+        raise Unusable(f'a pose with {error}') from error

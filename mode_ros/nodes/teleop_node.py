@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.contract import ActionGroup, Contract, State
+from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Unusable
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.control.teleop import Jogger, Joystick, Keyboard
@@ -112,7 +113,8 @@ class TeleopNode(Node):
             return None
         folder = share_folder() / 'config' / 'teleop'
         if name == 'auto':
-            kind = 'twist' if any(group.kind == 'delta' for group in self._contract.action) else 'joints'
+            hand = any(group.output.adapter in ('twist', 'pose') for group in self._contract.action)
+            kind = 'twist' if hand else 'joints'
             name = f'{"gamepad" if device == "joystick" else device}_{kind}'
         path = Path(name).expanduser()
         if not path.is_file():
@@ -173,9 +175,8 @@ class TeleopNode(Node):
             if len(values) and (recent or group.feedback is None):
                 reference[place] = values
             elif group.feedback is not None and group.feedback in self._measured:
-                names = self._contract.state(group.feedback).names
-                measured = self._measured[group.feedback]
-                reference[place] = [measured[names.index(name)] for name in group.names]
+                state = self._contract.state(group.feedback)
+                reference[place] = measured_action(group, state, self._measured[group.feedback])
         return reference
 
     # ---- driving ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Small contracts for tests: one arm of displacements, one of joint targets."""
 
-from mode_ros.control.contract import Contract, parse_contract
+from mode_ros.control.contract import POSE_TARGETS, Contract, parse_contract
 
 DELTA_TEXT = """
 robot: tester
@@ -42,6 +42,49 @@ action:
       - {name: a, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.1, max_step_change: 0.03}
       - {name: b, unit: rad, lower: -2.0, upper: 2.0}
     output: {adapter: joint_trajectory, topic: arm/trajectory}
+"""
+
+# A hand commanded by poses: 20 Hz, a rotation vector whose x goes round, or two axes.
+_POSE_HEAD = """
+robot: posed
+rate: 20.0
+observation:
+  states:
+    - {name: hand, topic: hand_pose, type: pose, names: [x, y, z, qx, qy, qz, qw], unit: m, max_age: 0.2}
+    - {name: joints, topic: joint_states, type: joint_state, names: [a], unit: rad, max_age: 0.2}
+action:
+  - name: arm
+    kind: absolute
+    feedback: hand
+    dimensions:
+      - {name: x, unit: m, lower: -1.0, upper: 1.0}
+      - {name: y, unit: m, lower: -1.0, upper: 1.0}
+      - {name: z, unit: m, lower: 0.0, upper: 1.0}
+"""
+_VECTOR = """\
+      - {name: rotation_x, unit: rad, lower: 0.0, upper: 6.3}
+      - {name: rotation_y, unit: rad, lower: -3.0, upper: 3.0}
+      - {name: rotation_z, unit: rad, lower: -3.0, upper: 3.0}
+"""
+_AXES = ''.join(f"      - {{name: {name}, unit: '1', lower: -1.0, upper: 1.0}}\n" for name in POSE_TARGETS[1][3:])
+_POSE_TAIL = """\
+    output: {adapter: pose, topic: target_pose, frame_id: base, max_speed: 0.2, max_rotation_speed: 1.0}
+"""
+VECTOR_TEXT, AXES_TEXT = _POSE_HEAD + _VECTOR + _POSE_TAIL, _POSE_HEAD + _AXES + _POSE_TAIL
+
+GRIPPER_TEXT = """
+robot: gripping
+rate: 20.0
+observation:
+  states:
+    - {name: fingers, topic: joint_states, type: joint_state, names: [finger_joint], unit: m, max_age: 0.2}
+action:
+  - name: gripper
+    kind: absolute
+    feedback: fingers
+    dimensions:
+      - {name: finger_joint, unit: m, lower: 0.0, upper: 0.08}
+    output: {adapter: gripper_command, topic: gripper/commanded, action: gripper/gripper_cmd, tolerance: 0.002}
 """
 
 
