@@ -5,7 +5,7 @@ ros2 launch mode_ros sim.launch.py task:=drawer-open
 
 from mode_ros.bringup.launching import argument, launch_description
 from mode_ros.bringup.nodes import simulation_nodes
-from mode_ros.robots import shipped_policy
+from mode_ros.paths import shipped_policy
 
 
 def generate_launch_description():

@@ -1,4 +1,9 @@
-"""Where the files that come with mode_ros lie: its contracts, settings and launch files."""
+"""Where the files that come with mode_ros lie: its contracts, settings and launch files.
+
+Standard library only, beside ament_index_python where there is one: launch files import this.
+"""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
@@ -33,6 +38,12 @@ def share_folder() -> Path:
         f"mode_ros's config folder was found in none of: {tried}. "
         'Install mode_ros again with pip or colcon; after colcon, source install/setup.bash.'
     )
+
+
+def shipped_policy(robot: str) -> Path | None:
+    """The checkpoint folder in config/policies for the contract of this name; None where there is none."""
+    folder = share_folder() / 'config' / 'policies' / robot
+    return folder if folder.is_dir() else None
 
 
 def _ament_share() -> list[Path]:

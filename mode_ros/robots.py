@@ -1,4 +1,4 @@
-"""Finding a robot contract by name or path, and the trained policy that comes with mode_ros for a robot."""
+"""Finding a robot contract by name or path."""
 
 from __future__ import annotations
 
@@ -30,12 +30,6 @@ def load_named_contract(name_or_path: str) -> tuple[Contract, str]:
     path = find_contract(name_or_path)
     text = read_contract_text(path)
     return parse_contract(text, str(path)), text
-
-
-def shipped_policy(robot: str) -> Path | None:
-    """The checkpoint folder in config/policies for the contract of this name; None where there is none."""
-    folder = share_folder() / 'config' / 'policies' / robot
-    return folder if folder.is_dir() else None
 
 
 def known_robots() -> list[str]:

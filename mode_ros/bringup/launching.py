@@ -1,19 +1,28 @@
-"""NodeSpecs as actions of `ros2 launch`; the only module that needs the package launch_ros."""
+"""NodeSpecs as actions of `ros2 launch`; the only module that needs the packages launch and launch_ros.
+
+`ros2` runs under the system's Python, which has none of the packages that pip installs for mode_ros: neither this
+module nor what it imports, nor the launch files, may need more than the standard library, launch and launch_ros.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
+from mode_ros.bringup.arguments import ends_the_launch, read_boolean, settings_file
 from mode_ros.bringup.nodes import NodeSpec
+from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 
-_BOOLEANS = {'true': True, 'false': False}
+# Before a crashed node starts again (seconds). Not 0: launch must see first why it ended.
+RESPAWN_DELAY = 2.0
 
 
 def argument(name: str, description: str, default: str | None = None) -> DeclareLaunchArgument:
@@ -22,31 +31,52 @@ def argument(name: str, description: str, default: str | None = None) -> Declare
 
 
 def launch_description(specs: Callable[..., list[NodeSpec]], *arguments: DeclareLaunchArgument) -> LaunchDescription:
-    """Starts what `specs` lists for the values of `arguments`, with the two arguments that every launch file has."""
-    settings = argument(
-        'settings', 'ROS parameter file of the nodes', default=str(share_folder() / 'config/nodes.yaml')
-    )
-    namespace = argument('namespace', 'namespace of the nodes and of every relative topic', default='')
+    """Starts what `specs` lists for the values of `arguments`, with the three arguments that every launch file has.
+
+    An argument is true or false where `specs` has a default that is.
+    """
+    common = [
+        argument('settings', 'ROS parameter file of the nodes', default=str(share_folder() / 'config/nodes.yaml')),
+        argument('namespace', 'namespace of the nodes and of every relative topic', default=''),
+        argument('respawn', 'start a node again that has crashed, not one that refused to start', default='false'),
+    ]
+    defaults = {name: parameter.default for name, parameter in inspect.signature(specs).parameters.items()}
+
+    def value(name: str, context: LaunchContext) -> Any:
+        text = _text(context, name)
+        return read_boolean(name, text) if isinstance(defaults.get(name), bool) else text
 
     def start(context: LaunchContext) -> list[Node]:
-        given = {item.name: _value(LaunchConfiguration(item.name).perform(context)) for item in arguments}
-        return [
-            Node(
-                package='mode_ros',
-                executable=spec.executable,
-                output='screen',
-                namespace=_text(context, 'namespace'),
-                parameters=[_text(context, 'settings'), dict(spec.parameters)],
-            )
-            for spec in specs(**given)
-        ]
+        given = {item.name: value(item.name, context) for item in arguments}
+        settings = settings_file(_text(context, 'settings'))
+        respawn = read_boolean('respawn', _text(context, 'respawn'))
+        return [_node(spec, settings, _text(context, 'namespace'), respawn) for spec in specs(**given)]
 
-    return LaunchDescription([*arguments, settings, namespace, OpaqueFunction(function=start)])
+    return LaunchDescription([*arguments, *common, OpaqueFunction(function=start)])
+
+
+def _node(spec: NodeSpec, settings: str, namespace: str, respawn: bool) -> Node:
+    def on_exit(event: Any, context: LaunchContext) -> None:
+        if not context.is_shutdown and ends_the_launch(event.returncode, respawn):
+            # launch has no other way to end with a failure: a Shutdown event ends it with 0.
+            raise UserError(f'{spec.executable} ended with status {event.returncode}; what it said is above.')
+
+    return Node(
+        package='mode_ros',
+        executable=spec.executable,
+        output='screen',
+        namespace=namespace,
+        parameters=[settings, {name: _parameter(value) for name, value in spec.parameters.items()}],
+        on_exit=on_exit,
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY,
+    )
+
+
+def _parameter(value: Any) -> Any:
+    # Without its type a text that looks like a number (folder:=2026) would become one.
+    return ParameterValue(value, value_type=str) if isinstance(value, str) else value
 
 
 def _text(context: LaunchContext, name: str) -> str:
     return str(LaunchConfiguration(name).perform(context))
-
-
-def _value(text: str) -> Any:
-    return _BOOLEANS.get(text.lower(), text)

@@ -20,8 +20,8 @@ from mode_ros.demo.monitor import Monitor
 from mode_ros.demo.report import table, write_picture, write_video
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, make_untrained
-from mode_ros.paths import share_folder
-from mode_ros.robots import load_named_contract, shipped_policy
+from mode_ros.paths import share_folder, shipped_policy
+from mode_ros.robots import load_named_contract
 
 # LIBERO needs up to half a minute to its first image on two cores, the policy less.
 START_SECONDS = 120.0

@@ -13,9 +13,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
@@ -34,10 +33,10 @@ from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, SENSOR, subscribe_latched
 from mode_ros.nodes.statistics import Percentiles
-from mode_ros.pairing import load_paired, predict
-from mode_ros.policy.inference import Interrupted
-from mode_ros.policy.policy import Policy, StageTimer
 from mode_ros.robots import load_named_contract
+
+if TYPE_CHECKING:
+    from mode_ros.policy.policy import Policy
 
 # How long deactivation waits for the worker, which looks up between two denoising steps (seconds).
 STOP_SECONDS = 1.5
@@ -77,6 +76,12 @@ class PolicyNode(ManagedNode):
 
     def configure(self) -> None:
         contract = load_named_contract(self.parameters.contract)[0]
+        # Only now: torch takes seconds to import, and a wrong contract is told before.
+        import torch
+
+        from mode_ros.pairing import load_paired
+        from mode_ros.policy.policy import StageTimer
+
         if self.parameters.threads:
             torch.set_num_threads(self.parameters.threads)
         given = self.parameters
@@ -106,6 +111,7 @@ class PolicyNode(ManagedNode):
         self._request: int | None = None
         self._answered = -1
         self._waiting_for = 'a request from the controller'
+        self._told_waiting = False  # in the log, which must then say too that it is over
         self._timer = StageTimer(time.perf_counter)
         self._latency, self._age = Percentiles(), Percentiles()
         self._stages: dict[str, Percentiles] = {}
@@ -190,6 +196,8 @@ class PolicyNode(ManagedNode):
             self._request, self._answered = None, -1
 
     def _work(self) -> None:
+        from mode_ros.policy.inference import Interrupted
+
         try:
             while not self._stopping.is_set():
                 work = self._next_work()
@@ -216,13 +224,19 @@ class PolicyNode(ManagedNode):
                 observation, missing = None, str(error)
             if missing:
                 self._waiting_for = missing
+                self._told_waiting = True
                 self.get_logger().warning(f'no action yet, waiting for {missing}', throttle_duration_sec=5.0)
+            elif self._told_waiting:
+                self._told_waiting = False
+                self.get_logger().info('everything is there, going on')
             if observation is None or missing or observation.stamp < self._request:
                 self._changed.wait(timeout=0.5)
                 return None
             return self._request, observation, self._goal
 
     def _answer(self, request: int, observation: Observation, goal: str) -> None:
+        from mode_ros.pairing import predict
+
         self._waiting_for = ''
         start = time.perf_counter()
         actions = predict(self._policy, observation, goal, self._generator, self._stopping.is_set, self._timer)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -16,10 +17,14 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from mode_ros.bringup.arguments import REFUSED
 from mode_ros.errors import UserError
 
 # After a signal: longer than a safe stop takes, shorter than a person waits.
 SHUTDOWN_SECONDS = 2.5
+
+# Exit status after a defect (EX_SOFTWARE): starting again may help. After a refusal, REFUSED, it does not.
+DEFECT = 70
 
 
 class _Interrupted(BaseException):
@@ -54,7 +59,7 @@ class _Signals:
 
 
 def run_node(make_node: Callable[[], Node]) -> None:
-    """Runs the node until a signal; exits the process with 0, or 1 when it could not start.
+    """Runs the node until a signal; exits the process with 0, with 1 when it could not start, or 70 after a defect.
 
     A lifecycle node whose parameter `autostart` is true configures and activates itself. On a signal it is
     deactivated (which brings a robot to a safe stop) before anything is torn down.
@@ -73,9 +78,12 @@ def run_node(make_node: Callable[[], Node]) -> None:
             _spin_until(node, signals.asked)
     except UserError as error:
         print(f'[{node.get_name() if node else "mode_ros"}] {error}', file=sys.stderr, flush=True)
-        code = 1
+        code = REFUSED
     except _Interrupted:
         pass
+    except Exception:  # noqa: BLE001 - whatever it is, it is printed whole
+        traceback.print_exc()
+        code = DEFECT
     finally:
         if node is not None:
             _close(node)
@@ -89,7 +97,7 @@ def run_node(make_node: Callable[[], Node]) -> None:
 def _autostart(node: LifecycleNode) -> int:
     for transition in (node.trigger_configure, node.trigger_activate):
         if transition() != TransitionCallbackReturn.SUCCESS:
-            return 1  # the node has logged why
+            return REFUSED  # the node has logged why
     return 0
 
 

@@ -1,5 +1,7 @@
 """policy_node among real messages: what a chunk looks like, what it waits for, and what it refuses."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -203,3 +205,31 @@ def test_parameters_are_described_and_read_only(bench, policy):
     assert 'CPU threads' in descriptor.description
     assert descriptor.read_only
     assert descriptor.integer_range[0].to_value == 256
+
+
+def test_what_made_it_wait_is_over_in_the_log_too(bench, policy, capfd):
+    log = []
+
+    def logged(words):
+        log.append(capfd.readouterr().err)
+        return words in ''.join(log)
+
+    chunks = bench.listen(JointTrajectory, 'action_chunk')
+    bench.request(5)
+    wait_for(lambda: logged('no action yet, waiting for'), 'waiting is told')
+    bench.goal('push the button')
+    bench.observe_until(lambda: chunks, 'a chunk')
+
+    assert logged('everything is there, going on')
+
+
+def test_a_wrong_contract_is_told_before_torch_is_imported(tmp_path):
+    without_torch = (
+        "import runpy, sys; sys.modules['torch'] = None; sys.argv[1:] = ['--ros-args', '-p', 'contract:=nobody']\n"
+        "runpy.run_module('mode_ros.nodes.policy_node', run_name='__main__')"
+    )
+
+    result = subprocess.run([sys.executable, '-c', without_torch], capture_output=True, text=True, timeout=60)
+
+    assert result.returncode == 1
+    assert "The robot contract 'nobody' is neither a file nor a known robot" in result.stderr
