@@ -5,8 +5,8 @@ import torch
 
 from mode_ros.evaluation.rollout import run_episode
 from mode_ros.pairing import load_paired
-from mode_ros.policy.checkpoint import read_info
 from mode_ros.paths import shipped_policy
+from mode_ros.policy.checkpoint import read_info
 from mode_ros.robots import load_named_contract
 
 ROBOT = 'metaworld_sawyer'
