@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mode_ros.control.units import Factor, conversion
 from mode_ros.settings import read_settings, read_text
 
 NANOSECONDS = 1_000_000_000
@@ -64,6 +65,10 @@ class Stream(_Section):
     name: Name
     topic: Topic
     max_age: Seconds = Field(description='Seconds after which the stream counts as dead.')
+    stamps: Literal['header', 'reception'] = Field(
+        'header',
+        description="Where a message's time is from: its header, or when it came, for drivers without a clock.",
+    )
 
 
 class Camera(Stream):
@@ -87,17 +92,30 @@ class State(Stream):
     field: Literal['position', 'velocity', 'effort'] = 'position'
     names: tuple[str, ...] = Field(min_length=1, description='Joints in the order of the vector; messages may differ.')
     unit: str
+    message_unit: str | None = Field(None, description='Unit of the messages, where it is another than `unit`.')
+    scale: Factor | None = Field(None, description='What a number of a message is multiplied by.')
+    offset: Factor = Field(0.0, description='What is then added.')
+    lower: Factor | None = Field(None, description='Below this a number is suspicious, and named when converted.')
+    upper: Factor | None = Field(None, description='Above this, too.')
 
     @property
     def message_type(self) -> str:
         """Such as 'sensor_msgs/msg/JointState'."""
         return _STATE_TYPES[self.type]
 
+    @property
+    def conversion(self) -> tuple[float, float]:
+        """(scale, offset): from a number of a message to one in `unit`. Of a pose: of its position."""
+        return conversion(self.unit, self.message_unit, self.scale, self.offset)
+
     @model_validator(mode='after')
     def _names_fit(self) -> State:
         _refuse_repeats(self.names, f'state {self.name!r} names')
         if self.type == 'pose' and self.names != POSE_NAMES:
             raise ValueError(f'a pose has the names {list(POSE_NAMES)}, not {list(self.names)}')
+        assert self.conversion
+        if self.lower is not None and self.upper is not None and not self.lower < self.upper:
+            raise ValueError(f'lower {self.lower} must be below upper {self.upper}')
         return self
 
 
@@ -110,9 +128,18 @@ class Dimension(_Section):
     upper: Finite
     max_step: Positive | None = Field(None, description='Largest change in one control period.')
     max_step_change: Positive | None = Field(None, description='Largest change of that step from period to period.')
+    message_unit: str | None = Field(None, description='Unit of the messages, where it is another than `unit`.')
+    scale: Factor | None = Field(None, description="A message's number times this, plus offset, is one in `unit`.")
+    offset: Factor = 0.0
+
+    @property
+    def conversion(self) -> tuple[float, float]:
+        """(scale, offset): from a number of a message to one in `unit`."""
+        return conversion(self.unit, self.message_unit, self.scale, self.offset)
 
     @model_validator(mode='after')
     def _ordered(self) -> Dimension:
+        assert self.conversion
         if not self.lower < self.upper:
             raise ValueError(f'lower {self.lower} must be below upper {self.upper}')
         return self
@@ -174,6 +201,9 @@ class ActionGroup(_Section):
     dimensions: tuple[Dimension, ...] = Field(min_length=1)
     output: Output
     feedback: Name | None = Field(None, description='State stream that measures an absolute group, name by name.')
+    initial: tuple[Finite, ...] | None = Field(
+        None, description='Of an absolute group: what is in force in a recording until its first command.'
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -200,7 +230,12 @@ class ActionGroup(_Section):
             raise ValueError(
                 f'a gripper command has one dimension, not {list(self.names)}; make a group for each gripper'
             )
+        _refuse_repeats(self.names, f'dimensions of the action group {self.name!r}')
+        if self.initial is not None:
+            self._check_initial(self.initial)
         for dimension in self.dimensions:
+            if self.kind == 'delta' and dimension.offset != 0.0:
+                raise ValueError(f'dimension {dimension.name!r} is a displacement, which has a scale and no offset')
             if self.kind == 'delta' and not dimension.lower <= 0 <= dimension.upper:
                 raise ValueError(f'dimension {dimension.name!r} excludes 0, the displacement that stands still')
             limited = dimension.max_step is not None or dimension.max_step_change is not None
@@ -225,6 +260,17 @@ class ActionGroup(_Section):
             raise ValueError("a pose needs output.frame_id, the frame of its numbers, such as 'base_link'")
         if self.feedback is None:
             raise ValueError('a pose needs feedback, a state of type pose, to start from where the hand is')
+
+    def _check_initial(self, initial: tuple[float, ...]) -> None:
+        if self.kind == 'delta':
+            raise ValueError('a group of displacements stands still before its first command and needs no initial')
+        if len(initial) != len(self.dimensions):
+            raise ValueError(f'initial has {len(initial)} numbers for {len(self.dimensions)} dimensions')
+        for dimension, value in zip(self.dimensions, initial, strict=True):
+            if not dimension.lower <= value <= dimension.upper:
+                raise ValueError(
+                    f'initial {value} of {dimension.name!r} is beyond {dimension.lower} to {dimension.upper}'
+                )
 
 
 class Observation(_Section):
@@ -316,7 +362,17 @@ class Contract(_Section):
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        return tuple(dimension.name for dimension in self.dimensions)
+        """Names of the action's numbers, each once: 'group.name' where two groups have dimensions of one name."""
+        return tuple(name for names in self.group_action_names.values() for name in names)
+
+    @property
+    def group_action_names(self) -> dict[str, tuple[str, ...]]:
+        """The same, group by group. Messages always carry the plain names of the group."""
+        plain = [dimension.name for dimension in self.dimensions]
+        return {
+            group.name: tuple(f'{group.name}.{n}' if plain.count(n) > 1 else n for n in group.names)
+            for group in self.action
+        }
 
     @cached_property
     def delta_mask(self) -> NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.freshness import StreamAge, describe_stale
+from mode_ros.control.orientation import continuous
 
 T = TypeVar('T')
 
@@ -111,15 +112,29 @@ class ObservationBuffer:
         self._histories: dict[str, StreamHistory[Any]] = {
             name: StreamHistory(keep=2 * limit) for name, limit in self._limits.items()
         }
+        # Streams whose last message was stamped ahead of the clock, and by how much.
+        self._ahead: dict[str, int] = {}
+        self._poses = {state.name for state in contract.observation.states if state.type == 'pose'}
+        self._facing: dict[str, NDArray[np.float64]] = {}
 
-    def push(self, stream: str, stamp: int, decode: Callable[[], NDArray[Any]]) -> None:
-        """Adds a message of `stream`; decode() gives its array (see Observation) or raises Unusable."""
+    def push(self, stream: str, stamp: int, decode: Callable[[], NDArray[Any]], now: int | None = None) -> None:
+        """Adds a message of `stream`; decode() gives its array (see Observation) or raises Unusable.
+
+        now: live, the time of the same clock. A message stamped further ahead of it than the stream's limit is not
+        taken: nothing after it would be newer, until the clock had caught up.
+        """
+        if now is not None and stamp - now > self._limits[stream]:
+            self._ahead[stream] = stamp - now
+            return
+        self._ahead.pop(stream, None)
         self._histories[stream].push(stamp, decode)
 
     def clear(self) -> None:
         """Forgets everything, as after a jump of the clock."""
         for history in self._histories.values():
             history.clear()
+        self._ahead.clear()
+        self._facing.clear()
 
     def forget_before(self, stamp: int) -> None:
         """Drops the samples that no observation at `stamp` or later can hold; a converter's memory stays small so."""
@@ -129,9 +144,15 @@ class ObservationBuffer:
     def ages(self, now: int) -> list[StreamAge]:
         """How old each stream's newest message is at `now`, in the contract's order."""
         return [
-            StreamAge(name, None if history.newest is None else now - history.newest, self._limits[name])
+            StreamAge(name, self._age(name, history, now), self._limits[name])
             for name, history in self._histories.items()
         ]
+
+    def _age(self, name: str, history: StreamHistory[Any], now: int) -> int | None:
+        newest = history.newest
+        if name in self._ahead and (newest is None or now - newest > self._limits[name]):
+            return -self._ahead[name]  # it speaks, on another clock: that, and not silence, is what is wrong
+        return None if newest is None else now - newest
 
     def latest_common_stamp(self) -> int | None:
         """The newest time for which every stream has spoken; None while one is silent."""
@@ -167,6 +188,8 @@ class ObservationBuffer:
                     f'{name}: its last sample is {(stamp - found[0]) / NANOSECONDS:.2f} s older than the '
                     f'observation (limit {self._limits[name] / NANOSECONDS:.2f} s)'
                 )
+            elif name in self._poses:
+                self._facing[name] = samples[name] = continuous(found[1], self._facing.get(name))
             else:
                 samples[name] = found[1]
         if problems:

@@ -246,7 +246,7 @@ class Jogger:
         if self._mapping.select is None:
             return ()
         wanted = self._mapping.select.group or self._contract.action[0].name
-        return next(group.names for group in self._contract.action if group.name == wanted)
+        return self._contract.group_action_names[wanted]
 
     def _leads(self) -> Vector:
         lead = np.zeros(len(self._contract.dimensions))

@@ -43,6 +43,7 @@ def encode_command(values: NDArray[np.float64], group: ActionGroup, period: floa
     can be recorded; the action's goal is the business of mode_ros.drivers.gripper.
     """
     adapter = group.output.adapter
+    values = to_message(values, group)
     if adapter == 'twist':
         twist = TwistStamped()
         twist.header.stamp, twist.header.frame_id = to_time(stamp), group.output.frame_id
@@ -64,7 +65,20 @@ def encode_command(values: NDArray[np.float64], group: ActionGroup, period: floa
 
 
 def decode_command(message: Any, group: ActionGroup, period: float) -> NDArray[np.float64]:
-    """The values [n] that `encode_command` was given; raises Unusable for a message of another shape."""
+    """The values [n] that `encode_command` was given; raises Unusable for a message of another shape.
+
+    Of a trajectory of several points, the last: see `decode_setpoint` for how it gets there.
+    """
+    try:
+        values = from_message(_values(message, group, period), group)
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise Unusable(f'a command that is no {group.output.message_type}: {type(error).__name__}: {error}') from error
+    if not np.isfinite(values).all():
+        raise Unusable(f'a command of {values.tolist()}')
+    return values
+
+
+def _values(message: Any, group: ActionGroup, period: float) -> NDArray[np.float64]:
     adapter = group.output.adapter
     if adapter == 'twist':
         velocities = [getattr(getattr(message.twist, part), axis) for part, axis in _TWIST_FIELDS]
@@ -88,8 +102,6 @@ def decode_command(message: Any, group: ActionGroup, period: float) -> NDArray[n
         values = np.asarray(message.data, dtype=np.float64)
         if len(values) != len(group.names):
             raise Unusable(f'a command of {len(values)} values, expected {len(group.names)}')
-    if not np.isfinite(values).all():
-        raise Unusable(f'a command of {values.tolist()}')
     return values
 
 
@@ -103,3 +115,14 @@ def _decode_pose(message: Any, group: ActionGroup) -> NDArray[np.float64]:
         return pose_vector(np.array([point.x, point.y, point.z], dtype=np.float64), quaternion, group)
     except ValueError as error:
         raise Unusable(f'a pose with {error}') from error
+
+
+def from_message(values: NDArray[np.float64], group: ActionGroup) -> NDArray[np.float64]:
+    """From the messages' units to the contract's; the last axis is the group's dimensions."""
+    scale, offset = np.array([dimension.conversion for dimension in group.dimensions]).T
+    return np.asarray(values * scale + offset)
+
+
+def to_message(values: NDArray[np.float64], group: ActionGroup) -> NDArray[np.float64]:
+    scale, offset = np.array([dimension.conversion for dimension in group.dimensions]).T
+    return np.asarray((values - offset) / scale)

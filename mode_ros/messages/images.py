@@ -7,100 +7,83 @@ from typing import Any
 
 import cv2
 import numpy as np
-from cv_bridge import CvBridge, CvBridgeError
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from mode_ros.control.contract import Camera
 from mode_ros.control.images import fit
 from mode_ros.control.observation import Unusable
+from mode_ros.messages.picture_header import is_cut_off, picture_header
+from mode_ros.messages.pixels import LAYOUTS, check_size, decode_pixels, demosaic
 from mode_ros.messages.stamps import to_time
 
-# Depth and label images have colours only by mistake: converting them would feed the policy noise.
-COLOUR_ENCODINGS = (
-    'rgb8',
-    'bgr8',
-    'rgba8',
-    'bgra8',
-    'mono8',
-    '8UC3',
-    'yuv422',
-    'yuv422_yuy2',
-    'bayer_rggb8',
-    'bayer_bggr8',
-    'bayer_gbrg8',
-    'bayer_grbg8',
-)
-
-# What not every release of cv_bridge knows; OpenCV names a Bayer pattern by its second row.
-_BY_OPENCV = {
-    'yuv422': cv2.COLOR_YUV2RGB_UYVY,
-    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2,
-    'bayer_grbg8': cv2.COLOR_BayerGB2RGB,
-}
-_CHANNELS = {'rgba8': 4, 'bgra8': 4, 'rgb8': 3, 'bgr8': 3, '8UC3': 3, 'yuv422': 2, 'yuv422_yuy2': 2}
-
-_BRIDGE = CvBridge()
+# Names of the pixel layouts that can be converted.
+COLOUR_ENCODINGS = tuple(LAYOUTS)
+# Of a CompressedImage whose format names only its codec, or a grey camera's encoding.
+_GREY_FORMATS = ('', 'jpeg', 'jpg', 'png', 'webp', 'mono8', '8UC1')
 
 
 def decode_image(message: Any, camera: Camera) -> NDArray[np.uint8]:
     """RGB uint8 [height, width, 3] in the contract's size.
 
     message: a sensor_msgs/Image or CompressedImage of rclpy, or any object with the same fields. Raises Unusable
-    where it cannot be converted, naming its encoding or format.
+    where it cannot be converted, naming its encoding or format; nothing else, whatever has arrived.
     """
-    rgb = _decode_compressed(message) if camera.transport == 'compressed' else _decode_raw(message)
-    return fit(rgb, camera.width, camera.height)
+    try:
+        rgb = _decode_compressed(message) if camera.transport == 'compressed' else _decode_raw(message)
+        return fit(rgb, camera.width, camera.height)
+    except (cv2.error, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        raise Unusable(f'its image cannot be converted to rgb8: {type(error).__name__}: {error}') from error
 
 
 def _decode_raw(message: Any) -> NDArray[np.uint8]:
-    if message.encoding not in COLOUR_ENCODINGS:
-        raise Unusable(
-            f'the encoding {message.encoding!r} cannot be converted to rgb8 (known: {", ".join(COLOUR_ENCODINGS)})'
-        )
-    if message.width == 0 or message.height == 0:
-        raise Unusable('its image has no pixels')
-    try:
-        packed = _without_padding(message)
-        # 8UC3 says nothing about colour; drivers that use it mean OpenCV's order.
-        source = 'bgr8' if message.encoding == '8UC3' else message.encoding
-        if source == 'rgb8' or source in _BY_OPENCV:
-            pixels = np.frombuffer(packed.data, np.uint8).reshape(message.height, message.width, -1)
-            return pixels if source == 'rgb8' else np.asarray(cv2.cvtColor(pixels, _BY_OPENCV[source]), np.uint8)
-        packed.encoding = source
-        return np.asarray(_BRIDGE.imgmsg_to_cv2(packed, 'rgb8'), dtype=np.uint8)
-    except (CvBridgeError, cv2.error, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise Unusable(
-            f'its {message.encoding} image of {message.width}x{message.height} cannot be converted to rgb8: {error}'
-        ) from error
-
-
-class _Packed:
-    """An image message without padding at the end of its rows."""
-
-    def __init__(self, message: Any, data: Any) -> None:
-        self.height, self.width = int(message.height), int(message.width)
-        self.encoding = str(message.encoding)
-        self.is_bigendian = bool(message.is_bigendian)
-        self.data = data
-
-
-def _without_padding(message: Any) -> _Packed:
-    # Drivers may align rows; not every cv_bridge honours `step`.
-    used = message.width * _CHANNELS.get(message.encoding, 1)
-    if message.step in (0, used):
-        return _Packed(message, message.data)
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    return _Packed(message, np.ascontiguousarray(rows[:, :used]))
+    # Byte order (is_bigendian) matters for no encoding of one byte per number.
+    return decode_pixels(
+        message.data, str(message.encoding), int(message.width), int(message.height), int(message.step)
+    )
 
 
 def _decode_compressed(message: Any) -> NDArray[np.uint8]:
-    if 'compressedDepth' in message.format:
-        raise Unusable(f'the format {message.format!r} holds depth, not colours')
-    image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR) if len(message.data) else None
-    if image is None:
-        raise Unusable(f'its {message.format!r} image of {len(message.data)} bytes cannot be decoded')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    """As image_transport writes it: the format is the codec, or 'ENCODING; CODEC compressed ENCODING'."""
+    words = str(message.format)
+    if 'compressedDepth' in words:
+        raise Unusable(f'the format {words!r} holds depth, not colours')
+    data = memoryview(message.data)
+    what = f'its {words!r} image of {len(data)} bytes'
+    header = picture_header(bytes(data[: 1 << 16]))
+    if header is None:
+        raise Unusable(f'{what} cannot be decoded: it is neither JPEG nor PNG nor WebP')
+    check_size(header.width, header.height)
+    encoding = words.partition(';')[0].strip()
+    if header.bits > 8 or encoding in ('16UC1', '32FC1', 'mono16', '16SC1'):
+        raise Unusable(f'{what} has {header.bits} bits in {header.channels} channel(s): depth or raw data, not colours')
+    if is_cut_off(data, header.kind):
+        raise Unusable(f'{what} cannot be decoded to its end: the end of the {header.kind} is missing')
+    flag = cv2.IMREAD_COLOR if header.channels == 3 else cv2.IMREAD_UNCHANGED
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if decoded is None:
+        raise Unusable(f'{what} cannot be decoded')
+    pixels = np.asarray(decoded)
+    if pixels.dtype != np.uint8:
+        raise Unusable(f'{what} holds {pixels.dtype} numbers: depth or raw data, not colours')
+    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+        code = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGB
+        return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+    if pixels.ndim != 2:
+        raise Unusable(f'{what} has the shape {list(pixels.shape)}, not that of a picture')
+    if encoding.startswith('bayer'):
+        return _unmixed(pixels, encoding, header.kind, what)
+    if encoding not in _GREY_FORMATS:
+        raise Unusable(f'{what} has one channel, and {encoding!r} has another number of them')
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _unmixed(mosaic: NDArray[np.uint8], encoding: str, kind: str, what: str) -> NDArray[np.uint8]:
+    if kind != 'png':
+        raise Unusable(f'{what} is a Bayer pattern that {kind} has blurred; publish it debayered, or as png')
+    if encoding not in LAYOUTS:
+        raise Unusable(f'{what} has the encoding {encoding!r}, which cannot be converted to rgb8')
+    return demosaic(mosaic, encoding)
 
 
 def encode_image(rgb: NDArray[np.uint8], stamp: int, frame_id: str) -> Image:

@@ -9,12 +9,30 @@ from mode_ros.control.contract import Camera, State
 from mode_ros.control.observation import ObservationBuffer
 from mode_ros.messages.images import decode_image
 from mode_ros.messages.stamps import to_nanoseconds
-from mode_ros.messages.states import decode_state
+from mode_ros.messages.states import concerns, decode_state
 
 
-def ingest(buffer: ObservationBuffer, stream: Camera | State, message: Any) -> None:
-    """Adds a message of `stream` under its header stamp; it is decoded when an observation needs it."""
+def is_of(stream: Camera | State, message: Any) -> bool:
+    """Whether a message on the stream's topic is one of the stream, and not another publisher's."""
+    return isinstance(stream, Camera) or concerns(message, stream)
+
+
+def stamp_of(stream: Camera | State, message: Any, received: int) -> int:
+    """The time of a message in nanoseconds, as the contract says where it is from."""
+    return received if stream.stamps == 'reception' else to_nanoseconds(message.header.stamp)
+
+
+def ingest(
+    buffer: ObservationBuffer, stream: Camera | State, message: Any, received: int, now: int | None = None
+) -> None:
+    """Adds a message of `stream` under its time; it is decoded when an observation needs it.
+
+    received: nanoseconds, when it came; now: live, the time of the stamps' clock. A message of another publisher on the
+    same topic is none of the stream.
+    """
+    if not is_of(stream, message):
+        return
     decode = (
         partial(decode_image, message, stream) if isinstance(stream, Camera) else partial(decode_state, message, stream)
     )
-    buffer.push(stream.name, to_nanoseconds(message.header.stamp), decode)
+    buffer.push(stream.name, stamp_of(stream, message, received), decode, now)

@@ -17,17 +17,40 @@ from mode_ros.messages.stamps import to_time
 MESSAGE_TYPES = {'joint_state': JointState, 'pose': PoseStamped}
 
 
+# How far a quaternion may be from length 1 and still be one.
+_LENGTH = (0.9, 1.1)
+
+
+def concerns(message: Any, state: State) -> bool:
+    """Whether a message is one of this stream: of a joint state, whether it names any of the stream's joints.
+
+    Drivers of arm and gripper often share a topic, each naming its own joints; the other's messages are no fault.
+    """
+    if state.type != 'joint_state':
+        return True
+    return not set(state.names).isdisjoint(getattr(message, 'name', ()))
+
+
 def decode_state(message: Any, state: State) -> NDArray[np.float64]:
-    """float64 [n] in the contract's order.
+    """float64 [n] in the contract's order and unit.
 
     message: a JointState or PoseStamped of rclpy, or any object with the same fields. Joints are found by name,
     whatever their order; joints that the contract does not name are left out. Raises Unusable for a joint that is
-    missing, a field shorter than its names, and values that are not finite.
+    missing or named twice, a field shorter than its names, a quaternion that is none, and values that are not finite;
+    nothing else, whatever has arrived.
     """
-    values = _pose_values(message) if state.type == 'pose' else _joint_values(message, state)
+    try:
+        values = _pose_values(message) if state.type == 'pose' else _joint_values(message, state)
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise Unusable(f'it is no {state.message_type}: {type(error).__name__}: {error}') from error
     if not np.isfinite(values).all():
         index = int(np.flatnonzero(~np.isfinite(values))[0])
         raise Unusable(f'{state.names[index]} is {values[index]}')
+    if state.type == 'pose' and not _LENGTH[0] < np.linalg.norm(values[3:]) < _LENGTH[1]:
+        raise Unusable(f'its orientation {values[3:].tolist()} has the length {np.linalg.norm(values[3:]):.3g}, not 1')
+    scale, offset = state.conversion
+    measured = slice(0, 3) if state.type == 'pose' else slice(None)
+    values[measured] = values[measured] * scale + offset
     return values
 
 
@@ -36,9 +59,12 @@ def _joint_values(message: Any, state: State) -> NDArray[np.float64]:
     missing = [name for name in state.names if name not in names]
     if missing:
         raise Unusable(f'the joints {missing} are missing (message has {names})')
+    twice = [name for name in state.names if names.count(name) > 1]
+    if twice:
+        raise Unusable(f'the joints {twice} are named twice (message has {names})')
     values = np.asarray(getattr(message, state.field), dtype=np.float64)
-    if len(values) != len(names):
-        raise Unusable(f'its field {state.field!r} has {len(values)} values for {len(names)} joints')
+    if values.ndim != 1 or len(values) != len(names):
+        raise Unusable(f'its field {state.field!r} has {values.size} values for {len(names)} joints')
     return values[[names.index(name) for name in state.names]]
 
 

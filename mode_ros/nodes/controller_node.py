@@ -25,8 +25,8 @@ from mode_ros.control.takeover import TeleopRefused
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import decode_chunk, encode_request
 from mode_ros.messages.commands import encode_command
-from mode_ros.messages.stamps import to_nanoseconds
-from mode_ros.messages.states import decode_state
+from mode_ros.messages.ingest import stamp_of
+from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import decode_teleop
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import parameter, read_parameters
@@ -140,9 +140,11 @@ class ControllerNode(ManagedNode):
         return int(self.get_clock().now().nanoseconds)
 
     def _on_state(self, streams: Sequence[State], message: Any) -> None:
-        stamp = to_nanoseconds(message.header.stamp)
         for state in streams:
+            if not concerns(message, state):
+                continue  # another driver's joints
             try:
+                stamp = stamp_of(state, message, self._now())
                 self._controller.measure(state.name, stamp, decode_state(message, state))
             except Unusable as error:
                 self.get_logger().warning(

@@ -164,8 +164,9 @@ class PolicyNode(ManagedNode):
         self._entities.append(self.create_subscription(JointTrajectory, 'chunk_request', self._on_request, COMMAND))
 
     def _push(self, stream: Camera | State, message: Any) -> None:
+        now = self.get_clock().now().nanoseconds
         with self._changed:
-            ingest(self._buffer, stream, message)
+            ingest(self._buffer, stream, message, now, now)
             self._changed.notify_all()
 
     def _on_goal(self, message: String) -> None:

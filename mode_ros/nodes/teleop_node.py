@@ -30,7 +30,7 @@ from mode_ros.control.teleop_mapping import TeleopMapping, load_mapping
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
 from mode_ros.messages.commands import decode_command
-from mode_ros.messages.states import decode_state
+from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -151,6 +151,8 @@ class TeleopNode(Node):
         self.create_subscription(DiagnosticArray, f'{self.parameters.recorder}/status', self._on_recorder, 1)
 
     def _on_state(self, state: State, message: Any) -> None:
+        if not concerns(message, state):
+            return  # another driver's joints
         try:
             self._measured[state.name] = decode_state(message, state)
         except Unusable as error:

@@ -20,7 +20,7 @@ from mode_ros.control.controller import Controller, Phase
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.messages.commands import encode_command
 from mode_ros.messages.images import encode_compressed_image, encode_image
-from mode_ros.messages.states import decode_state, encode_joint_state, encode_pose
+from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 from mode_ros.sim.demonstrator import Demonstrator, Noise
 from mode_ros.sim.simulator import Simulator
@@ -86,7 +86,7 @@ class _Session:
         for topic, message in self._observations():
             self._write(topic, self._now, message)
             for state in self._contract.observation.states:
-                if state.topic == topic:
+                if state.topic == topic and concerns(message, state):
                     self._controller.measure(state.name, self._now, decode_state(message, state))
 
     def _observations(self) -> Iterator[tuple[str, Any]]:

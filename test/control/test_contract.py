@@ -44,7 +44,16 @@ def test_order_of_the_action_vector():
         ('{name: x, unit: m, lower: -0.04', '{name: x, unit: m, lower: 0.01', 'excludes 0'),
         ('{name: x, unit: m', '{name: x, unit: rad', "is in 'm'"),
         ('{name: x, unit: m', '{name: w, unit: m', 'a twist has the dimensions'),
-        ('name: grip,', 'name: x,', "action dimensions repeat ['x']"),
+        ('name: y,', 'name: x,', 'a twist has the dimensions'),
+        ('unit: rad, max_age', 'unit: rad, message_unit: mm, max_age', "'mm' is a length and 'rad' a angle"),
+        ('unit: rad, max_age', 'unit: rad, message_unit: deg, scale: 2, max_age', 'either message_unit, or scale'),
+        ('unit: rad, max_age', 'unit: rad, message_unit: grad, max_age', "the unit 'grad' is not known by name"),
+        ('unit: rad, max_age', 'unit: rad, scale: 0, max_age', 'scale 0 makes every number the same'),
+        ('unit: rad, max_age', 'unit: rad, lower: 1, upper: -1, max_age', 'must be below upper'),
+        ('{name: x, unit: m,', '{name: x, unit: m, offset: 0.1,', 'a displacement, which has a scale and no offset'),
+        ('kind: delta', 'kind: delta\n    initial: [0, 0, 0]', 'needs no initial'),
+        ('kind: absolute', 'kind: absolute\n    initial: [0, 0]', 'initial has 2 numbers for'),
+        ('kind: absolute', 'kind: absolute\n    initial: [2]', 'is beyond -1.0 to 1.0'),
         ('kind: delta', 'kind: absolute', "its kind is 'delta'"),
         ('kind: absolute', 'kind: delta', "its kind is 'absolute'"),
         ('lower: -1.0, upper: 1.0}', 'lower: -1.0, upper: 1.0, max_step: 0.1}', 'needs feedback'),
@@ -87,6 +96,24 @@ def test_one_topic_can_be_several_streams():
     more = line.replace('name: joints', 'name: speeds').replace('unit: rad', 'unit: rad/s, field: velocity')
     contract = parse_contract(DELTA_TEXT.replace(line, line + more), 'mine.yaml')
     assert [state.topic for state in contract.observation.states] == ['joint_states'] * 2
+
+
+def test_two_arms_may_have_the_same_joint_names():
+    two = ABSOLUTE_TEXT + ABSOLUTE_TEXT.partition('action:')[2].replace('name: arm', 'name: other').replace(
+        'arm/trajectory', 'other/trajectory'
+    )
+    contract = parse_contract(two, 'mine.yaml')
+    assert contract.action_names == ('arm.a', 'arm.b', 'other.a', 'other.b')
+    assert contract.action[1].names == ('a', 'b'), 'messages carry the plain names'
+    with pytest.raises(UserError, match=r"dimensions of the action group 'arm' repeat \['a'\]"):
+        parse_contract(ABSOLUTE_TEXT.replace('name: b, unit', 'name: a, unit'), 'mine.yaml')
+
+
+def test_units_by_name_and_by_numbers():
+    text = DELTA_TEXT.replace('unit: rad, max_age', 'unit: rad, message_unit: deg, max_age')
+    assert parse_contract(text, 'mine.yaml').state('joints').conversion == (pytest.approx(0.0174533), 0.0)
+    text = DELTA_TEXT.replace("unit: '1', lower", "unit: '1', scale: 0.02, offset: -1.0, lower")
+    assert parse_contract(text, 'mine.yaml').dimensions[3].conversion == (0.02, -1.0)
 
 
 def test_refuses_feedback_that_does_not_measure():

@@ -132,3 +132,43 @@ def test_what_is_forgotten_changes_no_later_observation():
         assert (pruned.at(at * MS).images['static'] == kept.at(at * MS).images['static']).all()
     with pytest.raises(ObservationUnavailable, match='nothing at or before'):
         pruned.at(139 * MS)
+
+
+def test_one_message_stamped_an_hour_ahead_does_not_silence_its_stream():
+    buffer = ObservationBuffer(delta_contract())
+
+    def come(milliseconds, stream='joints', stamp=None):
+        content = image(1) if stream == 'static' else np.array([milliseconds, 0.0])
+        buffer.push(stream, (stamp or milliseconds) * MS, lambda: content, milliseconds * MS)
+
+    come(100, 'static')
+    come(100)
+    come(105, stamp=3_600_105)
+    assert buffer.latest(now=106 * MS).states['joints'][0] == 100
+    come(120)
+    come(120, 'static')
+    assert buffer.latest(now=121 * MS).states['joints'][0] == 120
+
+
+def test_a_stream_that_is_always_ahead_of_the_clock_is_said_to_be():
+    buffer = ObservationBuffer(delta_contract())
+    for k in range(10):
+        buffer.push('static', (k + 5000) * MS, lambda: image(1), k * MS)
+        push(buffer, 'joints', k, k)
+    with pytest.raises(ObservationUnavailable, match=r'static: last message stamped 5\.00 s ahead of the clock'):
+        buffer.latest(now=9 * MS)
+
+
+def test_a_quaternion_keeps_its_sign():
+    from mode_ros.robots import load_named_contract
+
+    contract = load_named_contract('metaworld_sawyer')[0]
+    observation = contract.observation.model_copy(update={'cameras': (), 'states': (contract.state('end_effector'),)})
+    buffer = ObservationBuffer(contract.model_copy(update={'observation': observation}))
+    seen = []
+    for k in range(8):
+        sign = 1 if k % 3 else -1
+        pose = np.array([0.1, 0.2, 0.3, 0.0, sign * 0.6, 0.0, sign * 0.8])
+        buffer.push('end_effector', k * 50 * MS, lambda pose=pose: pose)
+        seen.append(buffer.latest(now=k * 50 * MS).states['end_effector'])
+    assert (np.array(seen) == seen[0]).all()

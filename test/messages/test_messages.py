@@ -13,7 +13,7 @@ from mode_ros.messages.chunks import decode_chunk, decode_request, encode_chunk,
 from mode_ros.messages.commands import MESSAGE_TYPES, decode_command, encode_command
 from mode_ros.messages.images import COLOUR_ENCODINGS, decode_image, encode_compressed_image, encode_image
 from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
-from mode_ros.messages.states import decode_state, encode_joint_state, encode_pose
+from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose
 from mode_ros.robots import load_named_contract
 
 CAMERA = Camera(name='static', topic='image', width=32, height=24, max_age=1.0)
@@ -94,7 +94,13 @@ def test_bayer_patterns_are_not_mixed_up(encoding, red_row, red_column):
 
 # Red in BT.601: Y 81, U 90, V 240; two pixels share U and V.
 @pytest.mark.parametrize(
-    ('encoding', 'two_pixels'), [('yuv422', [90, 81, 240, 81]), ('yuv422_yuy2', [81, 90, 81, 240])]
+    ('encoding', 'two_pixels'),
+    [
+        ('yuv422', [90, 81, 240, 81]),
+        ('uyvy', [90, 81, 240, 81]),
+        ('yuv422_yuy2', [81, 90, 81, 240]),
+        ('yuyv', [81, 90, 81, 240]),
+    ],
 )
 def test_yuv_is_converted(encoding, two_pixels):
     array = np.tile(np.array(two_pixels, np.uint8).reshape(1, 2, 2), (24, 16, 1))
@@ -103,10 +109,13 @@ def test_yuv_is_converted(encoding, two_pixels):
 
 @pytest.mark.parametrize('encoding', COLOUR_ENCODINGS)
 def test_every_listed_encoding_does_convert(encoding):
-    channels = {'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'yuv422': 2, 'yuv422_yuy2': 2}.get(
+    pairs = dict.fromkeys(('yuv422', 'yuv422_yuy2', 'uyvy', 'yuyv'), 2)
+    channels = {'rgba8': 4, 'bgra8': 4, '8UC4': 4, 'mono8': 1, 'nv12': 1, 'nv21': 1, **pairs}.get(
         encoding, 1 if encoding.startswith('bayer') else 3
     )
-    message = raw(encoding, np.full((24, 32, channels), 128, np.uint8))
+    rows = 36 if encoding.startswith('nv') else 24  # half as many again for the colours
+    message = raw(encoding, np.full((rows, 32, channels), 128, np.uint8))
+    message.height = 24
     assert decode_image(message, CAMERA).shape == (24, 32, 3)
 
 
@@ -225,3 +234,32 @@ def test_a_ragged_or_empty_chunk_is_refused():
 
 def test_request_round_trip():
     assert decode_request(encode_request(STAMP, ('x',))) == STAMP
+
+
+@pytest.mark.parametrize('names', [['finger'], [], ['wheel', 'finger']])
+def test_a_message_with_none_of_a_states_joints_is_none_of_that_stream(names):
+    message = JointState(name=names, position=[0.1] * len(names))
+    assert not concerns(message, absolute_contract().state('joints'))
+    assert concerns(JointState(name=['a']), absolute_contract().state('joints')), 'part of them is a fault'
+
+
+def test_degrees_and_offsets_are_converted_on_the_way_in():
+    state = absolute_contract().state('joints')
+    degrees = state.model_copy(update={'message_unit': 'deg'})
+    assert decode_state(JointState(name=['b', 'a'], position=[90.0, -180.0]), degrees) == pytest.approx(
+        [np.pi / 2, -np.pi]
+    )
+    counts = state.model_copy(update={'scale': 0.001, 'offset': -2.0})
+    assert decode_state(JointState(name=['b', 'a'], position=[1000.0, 2000.0]), counts) == pytest.approx([-1.0, 0.0])
+
+
+@pytest.mark.parametrize('quaternion', [(0, 0, 0, 0), (0, 0, 0, 2), (float('nan'), 0, 0, 1)])
+def test_an_orientation_that_is_none_is_unusable(quaternion):
+    pose_state = load_named_contract('metaworld_sawyer')[0].state('end_effector')
+    with pytest.raises(Unusable):
+        decode_state(encode_pose(np.zeros(3), np.array(quaternion, float), STAMP, 'world'), pose_state)
+
+
+def test_a_joint_that_is_named_twice_is_unusable():
+    with pytest.raises(Unusable, match='named twice'):
+        decode_state(JointState(name=['a', 'a', 'b'], position=[1.0, 2.0, 3.0]), absolute_contract().state('joints'))

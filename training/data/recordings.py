@@ -71,5 +71,5 @@ def contract_layout(contract: Contract) -> Layout:
         rate=contract.rate,
         cameras=tuple((camera.name, camera.width, camera.height) for camera in contract.observation.cameras),
         streams=tuple((state.name, state.names) for state in contract.observation.states),
-        groups=tuple((group.name, group.names) for group in contract.action),
+        groups=tuple(contract.group_action_names.items()),
     )

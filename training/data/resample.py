@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
 from mode_ros.messages.commands import decode_command
-from mode_ros.messages.ingest import ingest
+from mode_ros.messages.ingest import ingest, is_of, stamp_of
+from mode_ros.messages.picture_header import message_size
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
-from mode_ros.training.data.image_size import message_size
 from mode_ros.training.data.streams import StreamWatch
 
 # Stamps and times of reception further apart than this are of two clocks, as when a bag of a simulation was recorded
@@ -83,7 +83,9 @@ class Resampler:
 
     def observe(self, stream: Camera | State, message: Any, received: int) -> None:
         """A message of a camera or state. received: nanoseconds."""
-        name, stamp = stream.name, to_nanoseconds(message.header.stamp)
+        if not is_of(stream, message):
+            return  # another publisher's, on the same topic
+        name, stamp = stream.name, stamp_of(stream, message, received)
         watch = self.watches[name]
         if stamp == 0:
             watch.zero_stamps += 1
@@ -99,7 +101,7 @@ class Resampler:
         self._newest[name] = stamp if newest is None else max(stamp, newest)
         self._first.setdefault(name, stamp)
         self._clock.hear(stamp, received)
-        self._push(stream, message, stamp)
+        self._push(stream, message, stamp, received)
         self._sort_waiting()
         self._advance(received)
 
@@ -149,7 +151,7 @@ class Resampler:
         """Streams of which nothing usable has come yet."""
         return [stream.name for stream in self._streams if stream.name not in self._newest]
 
-    def _push(self, stream: Camera | State, message: Any, stamp: int) -> None:
+    def _push(self, stream: Camera | State, message: Any, stamp: int, received: int) -> None:
         if isinstance(stream, Camera) and (size := message_size(message, stream.transport)) is not None:
             first = self._sizes.setdefault(stream.name, size)
             if size != first:
@@ -157,7 +159,7 @@ class Resampler:
                 reason = f'its images are {size[0]}x{size[1]}, and were {first[0]}x{first[1]} at first'
                 self._push_unusable(stream, stamp, reason)
                 return
-        ingest(self._buffer, stream, message)
+        ingest(self._buffer, stream, message, received)
 
     def _push_unusable(self, stream: Camera | State, stamp: int, reason: str) -> None:
         def decode() -> NDArray[Any]:

@@ -25,9 +25,8 @@ def live(contract, items, ticks):
         if item.topic not in streams:
             continue
         kind = kinds[item.kind.rpartition('/')[2]]
-        ingest(
-            buffer, streams[item.topic], deserialize_message(bytes(TYPES.serialize_cdr(item.message, item.kind)), kind)
-        )
+        message = deserialize_message(bytes(TYPES.serialize_cdr(item.message, item.kind)), kind)
+        ingest(buffer, streams[item.topic], message, item.received, item.received)
         while left and (common := buffer.latest_common_stamp()) is not None and left[0] <= common:
             try:
                 seen.append(buffer.at(left.pop(0)))
