@@ -63,7 +63,7 @@ def _decode_compressed(message: Any) -> NDArray[np.uint8]:
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     if decoded is None:
         raise Unusable(f'{what} cannot be decoded')
-    pixels = np.asarray(decoded)
+    pixels: NDArray[Any] = np.asarray(decoded)
     if pixels.dtype != np.uint8:
         raise Unusable(f'{what} holds {pixels.dtype} numbers: depth or raw data, not colours')
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
