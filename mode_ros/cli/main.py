@@ -30,6 +30,7 @@ VERBS = {
     'export': 'export',
     'ablate': 'ablate',
     'bench-data': 'bench_data',
+    'bench-safety': 'bench_safety',
     'import-checkpoint': 'import_checkpoint',
     'bench': 'bench',
 }

@@ -44,10 +44,12 @@ MAY_IMPORT = {
     'nodes': CORE | {'bringup'},
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
+    'bench_safety': CORE | {'bringup', 'nodes'},
     'record_sim': CORE - {'policy', 'pairing'},
     'evaluation': CORE | {'bringup', 'nodes', 'demo'},
     'training': CORE,
-    'cli': CORE | {'bench', 'bench_data', 'bringup', 'demo', 'evaluation', 'nodes', 'record_sim', 'training'},
+    'cli': CORE
+    | {'bench', 'bench_data', 'bench_safety', 'bringup', 'demo', 'evaluation', 'nodes', 'record_sim', 'training'},
 }
 ROS = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'ament_index_python', 'std_srvs', 'builtin_interfaces'}
 MAY_NOT_IMPORT = {

@@ -1,0 +1,106 @@
+"""A robot that is not there: it follows its commands with a lag, says where it is, and keeps what it was told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.qos import QoSProfile
+
+from mode_ros.bench_safety.clock import Clock
+from mode_ros.bench_safety.measure import Commands
+from mode_ros.control.contract import Contract
+from mode_ros.messages import commands, states
+from mode_ros.messages.states import encode_joint_state, encode_pose
+
+STATE_RATE = 100.0  # Hz
+LAG = 0.05  # s, time constant
+NOISE = 1e-5  # rad or m: real sensors never say the same twice
+# Commands are kept for this long (seconds).
+KEPT_SECONDS = 30.0
+
+
+class FakeArm:
+    """Its faults: `silent`, `frozen` (the same values, fresh stamps), `stalled` (it does not move), `stamp_offset`."""
+
+    def __init__(self, node: Any, contract: Contract, clock: Clock, seed: int = 0) -> None:
+        self._group = contract.action[0]
+        self._state = contract.observation.states[0]
+        self._absolute = self._group.kind == 'absolute'
+        self._period, self._clock = contract.period_seconds, clock
+        self._random = np.random.default_rng(seed)
+        self._lock = threading.Lock()
+        self._heard: list[tuple[float, NDArray[np.float64], NDArray[np.float64]]] = []
+        size = len(self._group.dimensions)
+        # Where the arm is: joints, or the position of its hand.
+        self.position: NDArray[np.float64] = np.zeros(size)
+        self._target: NDArray[np.float64] | None = None
+        self._said: NDArray[np.float64] = self.position
+        self.silent = self.frozen = self.stalled = False
+        self.stamp_offset = 0  # nanoseconds
+        self._node, self._type = node, states.MESSAGE_TYPES[self._state.type]
+        self.publisher = node.create_publisher(self._type, self._state.topic, 10)
+        message_type = commands.MESSAGE_TYPES[self._group.output.adapter]
+        node.create_subscription(message_type, self._group.output.topic, self._obey, QoSProfile(depth=100))
+
+    @property
+    def command(self) -> NDArray[np.float64] | None:
+        """The last one [d]: targets, or displacements per period."""
+        return self._target
+
+    def forget(self) -> None:
+        """Before a try: what was commanded so far is not looked at any more."""
+        with self._lock:
+            self._heard.clear()
+
+    def heard(self) -> Commands:
+        """Everything since `forget`, at most KEPT_SECONDS."""
+        with self._lock:
+            kept = list(self._heard)
+        size = len(self.position)
+        return Commands(
+            np.array([item[0] for item in kept]),
+            np.array([item[1] for item in kept]).reshape(-1, size),
+            np.array([item[2] for item in kept]).reshape(-1, size),
+        )
+
+    def reset_faults(self) -> None:
+        """A good driver again, and an arm that stands where it is."""
+        self.silent = self.frozen = self.stalled = False
+        self.stamp_offset = 0
+
+    def step(self, seconds: float) -> None:
+        """Moves for so long, and says where it is."""
+        target = self._target
+        if target is not None and not self.stalled:
+            if self._absolute:
+                self.position = self.position + (target - self.position) * min(1.0, seconds / LAG)
+            else:
+                self.position = self.position + target * seconds / self._period
+        if self.silent:
+            return
+        if not self.frozen:
+            self._said = self.position + self._random.normal(0.0, NOISE, len(self.position))
+        self.publisher.publish(self.message(self._said, self._clock.now() + self.stamp_offset))
+
+    def second_publisher(self) -> Any:
+        """Another one of the same states, such as a second driver; the caller destroys it."""
+        return self._node.create_publisher(self._type, self._state.topic, 10)
+
+    def message(self, position: NDArray[np.float64], stamp: int) -> Any:
+        """What the driver says of an arm at `position` [d]."""
+        if self._state.type == 'pose':
+            return encode_pose(position[:3], np.array([0.0, 0.0, 0.0, 1.0]), max(stamp, 0), 'base')
+        return encode_joint_state(self._state.names, position, np.zeros(len(position)), max(stamp, 0))
+
+    def _obey(self, message: Any) -> None:
+        values = commands.decode_command(message, self._group, self._period)
+        now = time.monotonic()
+        with self._lock:
+            self._heard.append((now, values, self.position))
+            if now - self._heard[0][0] > KEPT_SECONDS:
+                del self._heard[: len(self._heard) // 2]
+        self._target = values

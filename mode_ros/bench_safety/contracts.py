@@ -1,0 +1,48 @@
+"""The fake arm as two robots: one follows joint targets, one velocities. Their topics are the benchmark's own."""
+
+from __future__ import annotations
+
+from mode_ros.control.contract import Contract, parse_contract
+
+JOINTS = 'joints'
+TWIST = 'twist'
+
+# max_step 0.05 rad per period is 1 rad/s at 20 Hz; max_step_change 0.02 is 8 rad/s².
+TEXTS = {
+    JOINTS: """
+robot: bench_joints
+rate: 20.0
+observation:
+  states:
+    - {name: joints, topic: bench_safety/joint_states, type: joint_state, names: [a, b, c], unit: rad, max_age: 0.2}
+action:
+  - name: arm
+    kind: absolute
+    feedback: joints
+    dimensions:
+      - {name: a, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.05, max_step_change: 0.02}
+      - {name: b, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.05, max_step_change: 0.02}
+      - {name: c, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.05, max_step_change: 0.02}
+    output: {adapter: joint_trajectory, topic: bench_safety/joint_trajectory}
+""",
+    TWIST: """
+robot: bench_twist
+rate: 20.0
+observation:
+  states:
+    - {name: pose, topic: bench_safety/pose, type: pose, names: [x, y, z, qx, qy, qz, qw], unit: m, max_age: 0.2}
+action:
+  - name: arm
+    kind: delta
+    dimensions:
+      - {name: x, unit: m, lower: -0.04, upper: 0.04, max_step: 0.02, max_step_change: 0.005}
+      - {name: y, unit: m, lower: -0.04, upper: 0.04, max_step: 0.02, max_step_change: 0.005}
+      - {name: z, unit: m, lower: -0.04, upper: 0.04, max_step: 0.02, max_step_change: 0.005}
+    output: {adapter: twist, topic: bench_safety/twist, frame_id: base}
+""",
+}
+
+
+def bench_contract(robot: str) -> Contract:
+    """The contract of JOINTS or TWIST."""
+    return parse_contract(TEXTS[robot], robot)

@@ -1,0 +1,71 @@
+"""The emergency stop, the stick and the deadman."""
+
+from __future__ import annotations
+
+from mode_ros.bench_safety.contracts import TWIST
+from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
+from mode_ros.bench_safety.session import Session
+
+
+class Estop(Fault):
+    """Somebody presses it. Letting go of it must not start the arm."""
+
+    name = 'emergency stop'
+    words = 'emergency|e-?stop'
+
+    def inject(self, session: Session) -> None:
+        session.rig.operator.set_estop(True)
+
+
+class EstopTwist(Estop):
+    """The same with velocities."""
+
+    name = 'emergency stop (velocities)'
+    robot = TWIST
+
+
+class EstopBriefly(Estop):
+    """Pressed and let go at once: the arm rests until somebody says go."""
+
+    name = 'emergency stop let go at once'
+
+    def inject(self, session: Session) -> None:
+        session.rig.operator.set_estop(True)
+        session.rig.operator.set_estop(False)
+
+
+class _Driving(Fault):
+    """A person drives, and then does not; the policy may go on from there."""
+
+    limit = 0.075  # a command counts for one and a half periods
+    release = (BY_ITSELF, SERVICE)
+    words = ''
+
+    def before(self, session: Session) -> None:
+        """Somebody takes the stick."""
+        command = session.rig.arm.command
+        session.rig.operator.drive(session.rig.arm.position if command is None else command)
+
+
+class TeleopSilent(_Driving):
+    """The operator's node ends while driving."""
+
+    name = 'teleoperation silent'
+
+    def inject(self, session: Session) -> None:
+        session.rig.policy.silent = True
+        session.rig.operator.driving = False
+
+
+class TeleopReleased(_Driving):
+    """The operator lets go of the stick's deadman."""
+
+    name = 'teleoperation let go'
+    limit = 0.0
+
+    def inject(self, session: Session) -> None:
+        session.rig.policy.silent = True
+        session.rig.operator.let_go()
+
+
+FAULTS: tuple[Fault, ...] = (Estop(), EstopTwist(), EstopBriefly(), TeleopSilent(), TeleopReleased())

@@ -1,0 +1,150 @@
+"""Policies that end, fall silent, are slow, or send what nobody can play."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from trajectory_msgs.msg import JointTrajectory
+
+from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
+from mode_ros.bench_safety.policy import LENGTH
+from mode_ros.bench_safety.session import Session
+
+# What was planned before the policy failed is played to its end: seconds of one chunk at 20 Hz.
+PLANNED = LENGTH / 20.0
+NO_POLICY = 'no policy|no chunk|chunk'
+
+
+class _Policy(Fault):
+    """What was planned is played, then the arm rests."""
+
+    limit: float | None = PLANNED
+    words = NO_POLICY
+    release = (BY_ITSELF, SERVICE)
+    observe = 4.0
+
+
+class Vanished(_Policy):
+    """The policy's process ends."""
+
+    name = 'policy gone'
+
+    def inject(self, session: Session) -> None:
+        session.rig.policy.vanish()
+
+
+class Silent(_Policy):
+    """The policy hangs: it is there and answers nothing."""
+
+    name = 'policy silent'
+
+    def inject(self, session: Session) -> None:
+        session.rig.policy.silent = True
+
+
+class Slow(_Policy):
+    """A chunk takes far longer than the one before it lasts."""
+
+    name = 'policy slow'
+
+    def inject(self, session: Session) -> None:
+        session.rig.policy.thinking = 3.0
+
+
+class _Spoilt(_Policy):
+    """Nothing but such chunks from now on."""
+
+    def inject(self, session: Session) -> None:
+        session.rig.policy.spoil = self.spoil
+
+    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+        """What is sent instead of `good`."""
+        raise NotImplementedError
+
+
+class NotANumber(_Spoilt):
+    """A network that has diverged."""
+
+    name = 'chunk with NaN'
+    words = 'finite|nan|' + NO_POLICY
+
+    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+        good.points[3].positions[0] = math.nan
+        return [good]
+
+
+class TooLong(_Spoilt):
+    """Twenty thousand actions."""
+
+    name = 'chunk too long'
+
+    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+        good.points = list(good.points) * 1000
+        return [good]
+
+
+class WrongRobot(_Spoilt):
+    """The checkpoint of another robot."""
+
+    name = "another robot's chunk"
+
+    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+        good.joint_names = [f'other_{name}' for name in good.joint_names]
+        return [good]
+
+
+class FarAway(_Spoilt):
+    """A chunk that begins far from where the arm is."""
+
+    name = 'chunk begins far away'
+    limit = None
+    words = ''
+
+    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+        for point in good.points:
+            point.positions[1] += 1.5
+        return [good]
+
+
+class Two(Fault):
+    """A second policy sends chunks that nobody asked it for."""
+
+    name = 'two policies'
+    limit = 0.5  # until the publishers are counted
+    words = 'publisher|two|polic'
+
+    def inject(self, session: Session) -> None:
+        self._publisher = session.rig.publisher(JointTrajectory, 'action_chunk')
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._send, args=(session,), daemon=True)
+        self._thread.start()
+
+    def _send(self, session: Session) -> None:
+        request = JointTrajectory()
+        while not self._ended.wait(0.13):
+            chunk: Any = session.rig.policy.chunk(request)
+            for point in chunk.points:
+                point.positions[0] -= 0.5
+            self._publisher.publish(chunk)
+
+    def restore(self, session: Session) -> None:
+        self._ended.set()
+        self._thread.join()
+        session.rig.node.destroy_publisher(self._publisher)
+        time.sleep(0.3)  # until the controller's side has seen it go
+
+
+FAULTS: tuple[Fault, ...] = (
+    Vanished(),
+    Silent(),
+    Slow(),
+    NotANumber(),
+    TooLong(),
+    WrongRobot(),
+    FarAway(),
+    Two(),
+)

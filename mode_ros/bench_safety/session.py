@@ -1,0 +1,112 @@
+"""One rig with one controller process, in which many tries of many faults are made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mode_ros.bench_safety.contracts import TEXTS
+from mode_ros.bench_safety.rig import Rig
+from mode_ros.bringup.nodes import NodeSpec
+from mode_ros.bringup.processes import Processes
+from mode_ros.errors import UserError
+from mode_ros.paths import share_folder
+
+START_SECONDS = 30.0
+END_SECONDS = 10.0
+
+
+class Session:
+    """Starts controllers as they are needed; a context that ends them all."""
+
+    def __init__(
+        self, robot: str, simulated: bool, folder: Path, environment: Mapping[str, str], seed: int = 0
+    ) -> None:
+        """folder: for logs; environment: of the nodes, with their domain."""
+        self.rig = Rig(robot, simulated, int(environment['ROS_DOMAIN_ID']), seed)
+        self._folder, self._environment = folder, environment
+        self._contract = folder / f'{robot}.yaml'
+        folder.mkdir(parents=True, exist_ok=True)
+        self._contract.write_text(TEXTS[robot])
+        self._controller: Processes | None = None
+        self._others: list[Processes] = []
+        self._started = 0
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end_controller()
+        self.end_others()
+        self.rig.close()
+
+    def ensure_moving(self) -> None:
+        """A controller that drives the arm at the policy's speed; raises UserError where that cannot be reached."""
+        if self._controller is None or self._controller.ended():
+            self.end_controller()
+            self._controller = self._start('controller_node')
+        if self.wait(self.rig.moving, START_SECONDS / 3) or self.go_on():
+            return
+        # Whatever the fault before has left behind, a new process has not.
+        self.end_controller()
+        self._controller = self._start('controller_node')
+        if not self.wait(self.rig.moving, START_SECONDS):
+            raise UserError(f'The controller does not move the fake arm. Its log: {self.log()[-2000:]}')
+
+    def go_on(self) -> bool:
+        """Releases a latched stop; whether the arm then moves."""
+        self.rig.operator.release()
+        return self.wait(self.rig.moving, START_SECONDS / 3)
+
+    def start_second(self) -> None:
+        """A second controller for the same robot."""
+        self._others.append(self._start('controller_node'))
+
+    def end_others(self) -> None:
+        """Ends what `start_second` started."""
+        while self._others:
+            self._others.pop().end()
+
+    def end_controller(self) -> None:
+        """Ends the controller, if it has not ended."""
+        controller, self._controller = self._controller, None
+        if controller is not None:
+            controller.end()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """To the controller's process."""
+        assert self._controller is not None
+        os.kill(self._controller.pid('controller_node'), number)
+
+    def wait_for_end(self) -> bool:
+        """Until the controller's process has ended; False where it does not."""
+        controller = self._controller
+        return controller is None or self.wait(lambda: bool(controller.ended()), END_SECONDS)
+
+    def log(self) -> str:
+        """What the controller printed."""
+        return '' if self._controller is None else self._controller.log('controller_node').read_text(errors='replace')
+
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Whether the condition held within so long."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def _start(self, executable: str, **parameters: Any) -> Processes:
+        given = {'contract': str(self._contract), 'use_sim_time': self.rig.clock.simulated, **parameters}
+        self._started += 1
+        started = Processes(
+            [NodeSpec(executable, given)],
+            share_folder() / 'config' / 'nodes.yaml',
+            self._folder / 'logs' / f'{self._started:03d}',
+            self._environment,
+        )
+        return started.__enter__()
