@@ -38,7 +38,7 @@ class SilentTwist(Silent):
 class Frozen(Fault):
     """The driver repeats its last reading with fresh stamps."""
 
-    name = 'states frozen, stamps fresh'
+    name = 'states frozen with fresh stamps'
     limit = TRACKING
     words = 'frozen|follow|track|constant|behind|same'
 
