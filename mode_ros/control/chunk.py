@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,7 @@ class Chunk:
     names: tuple[str, ...]
     times: tuple[int, ...]
     actions: NDArray[np.float64]
+    identity: str = ''
 
 
 class ChunkRejected(Exception):
@@ -33,10 +33,10 @@ class ChunkRejected(Exception):
         self.check = check
 
 
-def make_chunk(contract: Contract, stamp: int, actions: NDArray[np.float64]) -> Chunk:
-    """The chunk of `actions` [A, d] planned from the observation at `stamp`."""
+def make_chunk(contract: Contract, stamp: int, actions: NDArray[np.float64], identity: str = '') -> Chunk:
+    """The chunk of `actions` [A, d] planned from the observation at `stamp` for the request `identity`."""
     times = tuple((index + 1) * contract.period for index in range(len(actions)))
-    return Chunk(stamp, contract.action_names, times, actions)
+    return Chunk(stamp, contract.action_names, times, actions, identity)
 
 
 def check_chunk(chunk: Chunk, contract: Contract) -> None:
@@ -45,16 +45,25 @@ def check_chunk(chunk: Chunk, contract: Contract) -> None:
         raise ChunkRejected(
             'names', f'its names are {list(chunk.names)}, the contract has {list(contract.action_names)}'
         )
+    if len(chunk.times) > contract.max_chunk_length:
+        raise ChunkRejected(
+            'length',
+            f"it has {len(chunk.times)} actions, more than the contract's max_chunk_length {contract.max_chunk_length}",
+        )
     if chunk.actions.ndim != 2 or chunk.actions.shape != (len(chunk.times), len(chunk.names)) or not chunk.times:
         raise ChunkRejected(
             'shape',
             f'its actions have the shape {list(chunk.actions.shape)}, expected [at least 1, {len(chunk.names)}]',
         )
-    expected = [(index + 1) * contract.period for index in range(len(chunk.times))]
+    expected = contract.period * np.arange(1, len(chunk.times) + 1, dtype=np.int64)
     # A tenth of a period: far beyond rounding, far below a chunk made for another rate.
-    if any(abs(time - due) > contract.period // 10 for time, due in zip(chunk.times, expected, strict=True)):
+    wrong = np.flatnonzero(np.abs(np.asarray(chunk.times, np.int64) - expected) > contract.period // 10)
+    if wrong.size:
+        first = int(wrong[0])
         raise ChunkRejected(
-            'timing', f'its times are {_seconds(chunk.times)} s, expected {_seconds(expected)} s at {contract.rate} Hz'
+            'timing',
+            f'action {first} is for {chunk.times[first] / NANOSECONDS:.4f} s, expected '
+            f'{expected[first] / NANOSECONDS:.4f} s at {contract.rate} Hz',
         )
     if not np.isfinite(chunk.actions).all():
         row, column = np.argwhere(~np.isfinite(chunk.actions))[0]
@@ -98,7 +107,3 @@ class ChunkPlayer:
         action = self._chunk.actions[self._index]
         self._index += 1
         return action
-
-
-def _seconds(times: Sequence[int]) -> list[float]:
-    return [round(time / NANOSECONDS, 4) for time in times]

@@ -69,6 +69,9 @@ class Stream(_Section):
         'header',
         description="Where a message's time is from: its header, or when it came, for drivers without a clock.",
     )
+    delay: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description='Seconds from what a message shows to its stamp.'
+    )
 
 
 class Camera(Stream):
@@ -128,6 +131,7 @@ class Dimension(_Section):
     upper: Finite
     max_step: Positive | None = Field(None, description='Largest change in one control period.')
     max_step_change: Positive | None = Field(None, description='Largest change of that step from period to period.')
+    max_jerk: Positive | None = Field(None, description='Largest jerk, unit/s^3; needs max_step and max_step_change.')
     message_unit: str | None = Field(None, description='Unit of the messages, where it is another than `unit`.')
     scale: Factor | None = Field(None, description="A message's number times this, plus offset, is one in `unit`.")
     offset: Factor = 0.0
@@ -142,6 +146,8 @@ class Dimension(_Section):
         assert self.conversion
         if not self.lower < self.upper:
             raise ValueError(f'lower {self.lower} must be below upper {self.upper}')
+        if self.max_jerk is not None and (self.max_step is None or self.max_step_change is None):
+            raise ValueError(f'dimension {self.name!r} limits its jerk, so it needs max_step and max_step_change too')
         return self
 
 
@@ -164,6 +170,9 @@ class Output(_Section):
     )
     max_effort: float = Field(
         0.0, ge=0, allow_inf_nan=False, description='Of gripper_command: N or Nm; 0 leaves it to the driver.'
+    )
+    delay: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description='Seconds from a command to its motion, beyond the recorded.'
     )
 
     @property
@@ -204,6 +213,9 @@ class ActionGroup(_Section):
     initial: tuple[Finite, ...] | None = Field(
         None, description='Of an absolute group: what is in force in a recording until its first command.'
     )
+    max_tracking_error: Positive | None = Field(
+        None, description='Largest distance of a command from what feedback measures, in the units of the dimensions.'
+    )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -233,6 +245,8 @@ class ActionGroup(_Section):
         _refuse_repeats(self.names, f'dimensions of the action group {self.name!r}')
         if self.initial is not None:
             self._check_initial(self.initial)
+        if self.max_tracking_error is not None and self.feedback is None:
+            raise ValueError('max_tracking_error compares commands with feedback, so the group needs feedback')
         for dimension in self.dimensions:
             if self.kind == 'delta' and dimension.offset != 0.0:
                 raise ValueError(f'dimension {dimension.name!r} is a displacement, which has a scale and no offset')
@@ -297,7 +311,11 @@ class Contract(_Section):
     """A robot as recorder, converter, trainer and nodes see it."""
 
     robot: Name
-    rate: float = Field(gt=0, le=1000, allow_inf_nan=False, description='Control periods per second (Hz).')
+    rate: float = Field(ge=0.1, le=1000, allow_inf_nan=False, description='Actions per second (Hz).')
+    control_rate: float | None = Field(
+        None, ge=0.1, le=1000, allow_inf_nan=False, description='Commands per second (Hz), a multiple of rate.'
+    )
+    max_chunk_length: int = Field(256, ge=1, le=4096, description='Actions of the longest chunk that is accepted.')
     observation: Observation
     goal_topic: Topic = Field('goal', description='std_msgs/String, transient local: the task in plain language.')
     action: tuple[ActionGroup, ...] = Field(min_length=1)
@@ -307,6 +325,7 @@ class Contract(_Section):
         _refuse_repeats([group.name for group in self.action], 'action groups')
         _refuse_repeats(self.action_names, 'action dimensions')
         self._refuse_two_types()
+        self._refuse_uneven_rates()
         states = {state.name: state for state in self.observation.states}
         for group in self.action:
             if group.feedback is None:
@@ -326,6 +345,11 @@ class Contract(_Section):
                     f'feedback {group.feedback!r} of action group {group.name!r} does not measure {sorted(missing)}'
                 )
         return self
+
+    def _refuse_uneven_rates(self) -> None:
+        ratio = (self.control_rate or self.rate) / self.rate
+        if ratio < 1 or abs(ratio - round(ratio)) > 1e-9 * ratio:
+            raise ValueError(f'control_rate {self.control_rate} Hz is not a multiple of rate {self.rate} Hz')
 
     def _refuse_two_types(self) -> None:
         """ROS gives a topic one message type; a second one would end a node while it starts."""
@@ -347,8 +371,18 @@ class Contract(_Section):
                 )
 
     @property
+    def commands_per_action(self) -> int:
+        """Commands sent in the period of one action; 1 without control_rate."""
+        return round((self.control_rate or self.rate) / self.rate)
+
+    @property
+    def command_seconds(self) -> float:
+        """Seconds from one command to the next."""
+        return self.period_seconds / self.commands_per_action
+
+    @property
     def period(self) -> int:
-        """Nanoseconds from one command to the next."""
+        """Nanoseconds from one action to the next."""
         return round(NANOSECONDS / self.rate)
 
     @property
@@ -410,9 +444,21 @@ def parse_contract(text: str, source: str) -> Contract:
     return read_settings(text, Contract, f'{_WHAT} {source}')
 
 
+# How actions become commands: no policy learns it, so it may be changed after a training.
+_NOT_LEARNED = {'control_rate', 'max_chunk_length', 'max_jerk', 'max_tracking_error'}
+
+
 def differences(ours: Contract, theirs: Contract) -> list[str]:
-    """Every field in which two contracts disagree, as 'path: ours, not theirs'; empty when they agree."""
-    return list(_differences(ours.model_dump(), theirs.model_dump(), ''))
+    """Every field in which two contracts disagree, as 'path: ours, not theirs'; empty when they agree.
+
+    What only tells how actions become commands (control rate, jerk, tracking error, longest chunk, the output's
+    delay) may differ.
+    """
+    return [
+        line
+        for line in _differences(ours.model_dump(), theirs.model_dump(), '')
+        if line.split(':')[0].split('.')[-1] not in _NOT_LEARNED and '.output.delay' not in line.split(':')[0]
+    ]
 
 
 _ABSENT = object()

@@ -19,6 +19,7 @@ from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.freshness import StreamAge, describe_stale
 from mode_ros.control.limits import ActionLimiter
+from mode_ros.control.request import ChunkRequest
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused, check_command, is_fresh
 
 # A request that got no answer for this long is made anew, from a fresh observation (nanoseconds).
@@ -38,22 +39,28 @@ class Tick:
     """What one control period brings.
 
     commands: group name to float64 [dimensions], without the groups that have nothing safe to send; reason: why the
-    robot is not executing, else ''; request: while a chunk is wanted, the time since which the robot has stood still,
-    so that only an observation from then on will do; limited: the dimensions that a limit changed.
+    robot is not executing, else ''; request: the chunk that is wanted, told anew until it comes;
+    limited: the dimensions that a limit changed.
     """
 
     commands: Mapping[str, NDArray[np.float64]]
     phase: Phase
     reason: str = ''
-    request: int | None = None
+    request: ChunkRequest | None = None
     limited: tuple[str, ...] = ()
 
 
 class Controller:
     """The state between two control periods."""
 
-    def __init__(self, contract: Contract, max_chunk_age: float) -> None:
-        """max_chunk_age: seconds after its observation at which a chunk is too old to be started."""
+    def __init__(self, contract: Contract, max_chunk_age: float, name: str = 'controller') -> None:
+        """max_chunk_age: seconds after its observation at which a chunk is too old to be started; name: begins the
+        identities of requests, so that no other controller's are alike.
+        """
+        self._name = name
+        self._asked: ChunkRequest | None = None
+        self._open: set[str] = set()
+        self._requests = 0
         self._contract = contract
         self._max_chunk_age = round(max_chunk_age * NANOSECONDS)
         self._limiter = ActionLimiter(contract)
@@ -121,6 +128,10 @@ class Controller:
         check_chunk(chunk, self._contract)
         if self._estop:
             raise ChunkRejected('estop', 'the emergency stop is engaged')
+        if chunk.identity not in self._open:
+            raise ChunkRejected(
+                'identity', f'it answers the request {chunk.identity!r}, which is not the one that is open'
+            )
         if chunk.stamp <= self._last_chunk_stamp:
             raise ChunkRejected('order', 'its observation is not newer than that of the chunk before')
         if chunk.stamp > now + self._contract.period:
@@ -213,8 +224,17 @@ class Controller:
             self._still_since = self._requested = now + self._contract.period
         elif request and now - self._requested >= RETRY_AFTER:
             self._requested = now
-        wanted = self._requested if request and not self._limiter.moving else None
+        wanted = self._request(now) if request and not self._limiter.moving else None
         return Tick(self._grouped(command), phase, reason, request=wanted)
+
+    def _request(self, now: int) -> ChunkRequest:
+        """The request for a chunk planned from an observation since which the robot has stood still."""
+        if self._asked is None or self._asked.not_before != self._requested:
+            self._requests += 1
+            identity = f'{self._name}-{self._requests}'
+            self._open.add(identity)
+            self._asked = ChunkRequest(identity, now, not_before=self._requested, period=self._contract.period)
+        return self._asked
 
     def _ages(self, now: int) -> list[StreamAge]:
         ages = []

@@ -1,6 +1,7 @@
 """Observations aligned by header stamp, from live messages or from a bag, by the same code.
 
-An observation at time t holds, of each stream of the contract, the newest sample stamped at or before t. Live, t is
+An observation at time t holds, of each stream of the contract, the newest sample stamped at or before t, where a
+stream's stamps are corrected by the delay that the contract gives it. Live, t is
 the newest time for which every stream has spoken (`latest_common_stamp`), so the state that the policy sees is the
 state at the time of its slowest camera and not whatever arrived last. A converter asks for the same function at the
 ticks of the contract's rate: equal samples give equal observations.
@@ -108,6 +109,8 @@ class ObservationBuffer:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._limits = {stream.name: round(stream.max_age * NANOSECONDS) for stream in contract.observation.streams}
+        # What a message shows is older than its stamp by so much.
+        self._delays = {stream.name: round(stream.delay * NANOSECONDS) for stream in contract.observation.streams}
         # Twice the freshness limit: enough for a fast stream to still hold the sample that goes with the slowest.
         self._histories: dict[str, StreamHistory[Any]] = {
             name: StreamHistory(keep=2 * limit) for name, limit in self._limits.items()
@@ -120,6 +123,8 @@ class ObservationBuffer:
     def push(self, stream: str, stamp: int, decode: Callable[[], NDArray[Any]], now: int | None = None) -> None:
         """Adds a message of `stream`; decode() gives its array (see Observation) or raises Unusable.
 
+        Its place in time is its stamp less the contract's delay of the stream.
+
         now: live, the time of the same clock. A message stamped further ahead of it than the stream's limit is not
         taken: nothing after it would be newer, until the clock had caught up.
         """
@@ -127,7 +132,7 @@ class ObservationBuffer:
             self._ahead[stream] = stamp - now
             return
         self._ahead.pop(stream, None)
-        self._histories[stream].push(stamp, decode)
+        self._histories[stream].push(stamp - self._delays[stream], decode)
 
     def clear(self) -> None:
         """Forgets everything, as after a jump of the clock."""
@@ -142,14 +147,14 @@ class ObservationBuffer:
             history.forget_before(stamp)
 
     def ages(self, now: int) -> list[StreamAge]:
-        """How old each stream's newest message is at `now`, in the contract's order."""
+        """How old each stream's newest message is at `now` by its stamp, in the contract's order."""
         return [
             StreamAge(name, self._age(name, history, now), self._limits[name])
             for name, history in self._histories.items()
         ]
 
     def _age(self, name: str, history: StreamHistory[Any], now: int) -> int | None:
-        newest = history.newest
+        newest = None if history.newest is None else history.newest + self._delays[name]
         if name in self._ahead and (newest is None or now - newest > self._limits[name]):
             return -self._ahead[name]  # it speaks, on another clock: that, and not silence, is what is wrong
         return None if newest is None else now - newest

@@ -21,6 +21,7 @@ from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
 from mode_ros.control.contract import Contract
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.observation import ObservationBuffer
+from mode_ros.control.request import ChunkRequest
 from mode_ros.evaluation.sensors import Faults, Sensors
 from mode_ros.pairing import predict
 from mode_ros.policy.inference import Interrupted
@@ -111,7 +112,7 @@ class _Player:
         self.refused = 0
         self._contract, self._policy, self._goal, self._noise = contract, policy, goal, noise
         self._latency = latency * contract.period
-        self._answered = -1
+        self._answered = ''
         self._coming: tuple[int, Chunk] | None = None
 
     def tick(self, now: int) -> Tick:
@@ -122,16 +123,16 @@ class _Player:
         if tick.request is not None:
             if self._coming is not None:
                 # Requests that come meanwhile are for the chunk that is on its way.
-                self._answered = tick.request
-            elif tick.request != self._answered:
-                self._coming = (now + self._latency, self._plan(now))
-                self._answered = tick.request
+                self._answered = tick.request.identity
+            elif tick.request.identity != self._answered:
+                self._coming = (now + self._latency, self._plan(now, tick.request))
+                self._answered = tick.request.identity
         return tick
 
-    def _plan(self, now: int) -> Chunk:
+    def _plan(self, now: int, request: ChunkRequest) -> Chunk:
         observation = self.observations.latest(now)
         actions = predict(self._policy, observation, self._goal, self._noise)
-        return make_chunk(self._contract, observation.stamp, actions)
+        return make_chunk(self._contract, observation.stamp, actions, request.identity)
 
     def _deliver(self, chunk: Chunk, now: int) -> None:
         self._coming = None

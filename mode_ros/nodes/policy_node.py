@@ -25,6 +25,8 @@ from trajectory_msgs.msg import JointTrajectory
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.contract import NANOSECONDS, Camera, Contract, State
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable
+from mode_ros.control.request import ChunkRequest, answered_by
+from mode_ros.errors import UserError
 from mode_ros.messages import states
 from mode_ros.messages.chunks import decode_request, encode_chunk
 from mode_ros.messages.ingest import ingest
@@ -108,8 +110,8 @@ class PolicyNode(ManagedNode):
         self._buffer = ObservationBuffer(contract)
         self._goal = ''
         self._empty_goal_seen = False
-        self._request: int | None = None
-        self._answered = -1
+        self._request: ChunkRequest | None = None
+        self._answered = ''
         self._waiting_for = 'a request from the controller'
         self._told_waiting = False  # in the log, which must then say too that it is over
         self._timer = StageTimer(time.perf_counter)
@@ -186,15 +188,20 @@ class PolicyNode(ManagedNode):
     def _on_request(self, message: JointTrajectory) -> None:
         if not self.active:
             return
+        try:
+            request = decode_request(message)
+        except UserError as error:
+            self.get_logger().warning(f'request refused: {error}', throttle_duration_sec=2.0)
+            return
         with self._changed:
-            if (request := decode_request(message)) != self._answered:
+            if request.identity != self._answered:
                 self._request = request
                 self._changed.notify_all()
 
     def _time_set_back(self, jump: Any) -> None:
         with self._changed:
             self._buffer.clear()
-            self._request, self._answered = None, -1
+            self._request, self._answered = None, ''
 
     def _work(self) -> None:
         from mode_ros.policy.inference import Interrupted
@@ -211,7 +218,7 @@ class PolicyNode(ManagedNode):
                 self._waiting_for = f'a restart: inference failed ({error})'
                 self.get_logger().fatal(f'inference failed and has stopped; the robot holds: {error!r}')
 
-    def _next_work(self) -> tuple[int, Observation, str] | None:
+    def _next_work(self) -> tuple[ChunkRequest, Observation, str] | None:
         """Waits until something can be done; None means look again."""
         with self._changed:
             if self._request is None:
@@ -230,12 +237,13 @@ class PolicyNode(ManagedNode):
             elif self._told_waiting:
                 self._told_waiting = False
                 self.get_logger().info('everything is there, going on')
-            if observation is None or missing or observation.stamp < self._request:
+            too_old = observation is not None and observation.stamp < (self._request.not_before or 0)
+            if observation is None or missing or too_old:
                 self._changed.wait(timeout=0.5)
                 return None
             return self._request, observation, self._goal
 
-    def _answer(self, request: int, observation: Observation, goal: str) -> None:
+    def _answer(self, request: ChunkRequest, observation: Observation, goal: str) -> None:
         from mode_ros.pairing import predict
 
         self._waiting_for = ''
@@ -245,11 +253,12 @@ class PolicyNode(ManagedNode):
         for stage, seconds in self._timer.seconds.items():
             self._stages.setdefault(stage, Percentiles()).add(seconds)
         with self._changed:
-            # Requests that came meanwhile were for the chunk that goes out now.
-            self._answered, self._request = self._request or request, None
+            self._answered = request.identity
+            if self._request is not None and answered_by(request, self._request):
+                self._answered, self._request = self._request.identity, None
         if self._stopping.is_set():
             return
-        self._publisher.publish(encode_chunk(make_chunk(self._contract, observation.stamp, actions)))
+        self._publisher.publish(encode_chunk(make_chunk(self._contract, observation.stamp, actions, request.identity)))
         self._chunks += 1
         self._age.add((self.get_clock().now().nanoseconds - observation.stamp) / NANOSECONDS)
 

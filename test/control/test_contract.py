@@ -78,6 +78,14 @@ def test_order_of_the_action_vector():
             'topic: arm/twist',
             "is geometry_msgs/msg/TwistStamped for action group 'arm' and std",
         ),
+        ('rate: 20.0', 'rate: 1.0e-300', 'rate'),
+        ('rate: 20.0', 'rate: 0.0001', 'rate'),
+        ('rate: 20.0', 'rate: 20.0\ncontrol_rate: 50.0', 'control_rate 50.0 Hz is not a multiple of rate 20.0 Hz'),
+        ('rate: 20.0', 'rate: 20.0\ncontrol_rate: 10.0', 'control_rate 10.0 Hz is not a multiple'),
+        ('rate: 20.0', 'rate: 20.0\nmax_chunk_length: 0', 'max_chunk_length'),
+        ('max_step: 0.02', 'max_step: 0.02, max_jerk: 5.0', "'z' limits its jerk, so it needs max_step and"),
+        ('kind: delta', 'kind: delta\n    max_tracking_error: 0.1', 'so the group needs feedback'),
+        ('max_age: 0.3', 'max_age: 0.3, delay: -0.1', 'delay'),
         ('robot: tester', '- robot', 'mapping'),
         ('robot: tester', 'robot: [', 'not valid YAML'),
     ],
@@ -171,3 +179,15 @@ def test_the_order_of_named_parts_matters():
     group = contract.action[0]
     turned = contract.model_copy(update={'action': (group.model_copy(update={'dimensions': group.dimensions[::-1]}),)})
     assert differences(contract, turned) == ["action.arm.dimensions: the order ['a', 'b'], not ['b', 'a']"]
+
+
+def test_how_actions_become_commands_may_change_after_a_training():
+    text = ABSOLUTE_TEXT.replace('rate: 10.0', 'rate: 10.0\ncontrol_rate: 50.0\nmax_chunk_length: 20')
+    text = text.replace('feedback: joints', 'feedback: joints\n    max_tracking_error: 0.2')
+    text = text.replace('max_step_change: 0.03', 'max_step_change: 0.03, max_jerk: 9.0')
+    text = text.replace('topic: arm/trajectory', 'topic: arm/trajectory, delay: 0.1')
+    changed = parse_contract(text, 'mine.yaml')
+    assert (changed.commands_per_action, changed.command_seconds) == (5, pytest.approx(0.02))
+    assert differences(changed, absolute_contract()) == []
+    late = parse_contract(ABSOLUTE_TEXT.replace('max_age: 0.2', 'max_age: 0.2, delay: 0.1'), 'mine.yaml')
+    assert differences(late, absolute_contract()) == ['observation.states.joints.delay: 0.1, not 0.0']

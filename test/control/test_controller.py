@@ -19,7 +19,8 @@ def test_before_the_first_chunk_it_stands_still_and_asks():
     assert tick.phase is Phase.WAITING
     assert tick.commands['arm'].tolist() == [0.0, 0.0, 0.0]
     assert 'gripper' not in tick.commands, 'nobody knows where the gripper is'
-    assert tick.request == 100 * SECOND
+    assert tick.request.not_before == 100 * SECOND
+    assert tick.request.times == (), 'nothing is decided while it stands'
 
 
 def test_a_chunk_is_played_in_order_then_held_then_asked_for():
@@ -31,7 +32,7 @@ def test_a_chunk_is_played_in_order_then_held_then_asked_for():
     assert [tick.phase for tick in ticks] == [Phase.EXECUTING] * 3 + [Phase.WAITING]
     assert [tick.request for tick in ticks[:3]] == [None] * 3
     # The last displacement lasts until the period after it begins: only what is seen from then on is at rest.
-    assert ticks[3].request == bench.now - bench.contract.period
+    assert ticks[3].request.not_before == bench.now - bench.contract.period
     assert ticks[3].commands['gripper'].tolist() == [0.0], 'a gripper keeps its last target'
 
 
@@ -83,8 +84,10 @@ def test_a_request_is_made_anew_after_a_while():
     bench = Bench(delta_contract())
     first = bench.tick().request
     bench.tick(RETRY_AFTER // bench.contract.period - 2)
-    assert bench.tick().request == first
-    assert bench.tick().request == first + RETRY_AFTER
+    assert bench.tick().request == first, 'repeated as it was'
+    second = bench.tick().request
+    assert second.not_before == first.not_before + RETRY_AFTER
+    assert second.identity != first.identity
 
 
 def test_stale_state_stops_the_robot_and_drops_the_chunk():
@@ -169,7 +172,7 @@ def test_a_clock_set_back_starts_over():
     tick = bench.tick()
     assert tick.phase is Phase.HOLDING, 'what was measured before the jump says nothing about now'
     assert tick.commands['arm'][0] == 0.0
-    assert bench.tick().request == SECOND
+    assert bench.tick().request.not_before == SECOND
     bench.controller.accept(bench.chunk(x_actions([0.02])), bench.now)
     assert bench.tick().commands['arm'][0] == 0.02
 
@@ -207,6 +210,9 @@ def refused(bench, chunk):
         ({'actions': np.zeros((0, 4)), 'times': ()}, 'shape', 'at least 1'),
         ({'actions': np.array([[0, 0, 0, 0], [0, np.nan, 0, 0]])}, 'finite', 'action 1 has y = nan'),
         ({'times': (100_000_000, 200_000_000)}, 'timing', 'at 20.0 Hz'),
+        ({'actions': np.zeros((257, 4)), 'times': tuple(range(257))}, 'length', 'max_chunk_length 256'),
+        ({'identity': ''}, 'identity', "the request ''"),
+        ({'identity': 'another-1'}, 'identity', 'not the one that is open'),
         ({'stamp': 102 * SECOND}, 'future', 'same clock'),
         ({'stamp': 98 * SECOND}, 'age', 'limit 1.00 s'),
     ],
@@ -219,6 +225,7 @@ def test_a_chunk_is_refused_whole_and_says_which_check(change, check, words):
         'names': bench.contract.action_names,
         'times': (50_000_000, 100_000_000),
         'actions': np.zeros((2, 4)),
+        'identity': bench.identity,
     }
     error = refused(bench, Chunk(**{**good, **change}))
     assert error.check == check

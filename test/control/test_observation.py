@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from support.contracts import delta_contract
+from support.contracts import DELTA_TEXT, delta_contract
 
+from mode_ros.control.contract import parse_contract
 from mode_ros.control.observation import ObservationBuffer, ObservationUnavailable, StreamHistory, Unusable
 
 MS = 1_000_000
@@ -172,3 +173,16 @@ def test_a_quaternion_keeps_its_sign():
         buffer.push('end_effector', k * 50 * MS, lambda pose=pose: pose)
         seen.append(buffer.latest(now=k * 50 * MS).states['end_effector'])
     assert (np.array(seen) == seen[0]).all()
+
+
+def test_a_delayed_camera_is_paired_with_the_state_of_what_it_shows():
+    contract = parse_contract(DELTA_TEXT.replace('max_age: 0.3', 'max_age: 0.3, delay: 0.05'), 'late.yaml')
+    buffer = ObservationBuffer(contract)
+    push(buffer, 'static', 150, 1)
+    for milliseconds in range(50, 180, 10):
+        push(buffer, 'joints', milliseconds, milliseconds)
+    observation = buffer.latest(now=400 * MS - 30 * MS)
+    assert observation.stamp == 100 * MS
+    assert observation.states['joints'][0] == 100
+    with pytest.raises(ObservationUnavailable, match=r'static: last message 0\.31 s ago'):
+        buffer.latest(now=460 * MS)  # by its stamp: what a stream's own clock tells

@@ -74,10 +74,10 @@ def test_the_policy_resumes_by_a_request_from_rest():
     assert first.commands['arm'][1] == 0.0
     requested = first.request
     assert requested is not None
-    assert requested > while_driven, 'an observation from while it moved will not do'
+    assert requested.not_before > while_driven, 'an observation from while it moved will not do'
     with pytest.raises(ChunkRejected):
         bench.accept([[0.02, 0, 0, 0]], stamp=while_driven)
-    bench.accept([[0.02, 0, 0, 0]], stamp=requested)
+    bench.accept([[0.02, 0, 0, 0]], stamp=requested.not_before)
     assert bench.tick().phase is Phase.EXECUTING
 
 

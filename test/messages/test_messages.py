@@ -1,5 +1,7 @@
 """Messages to arrays and back, and what is said of those that cannot be used."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from support.contracts import absolute_contract, delta_contract
 from mode_ros.control.chunk import ChunkRejected, check_chunk, make_chunk
 from mode_ros.control.contract import Camera
 from mode_ros.control.observation import Unusable
+from mode_ros.control.request import ChunkRequest
+from mode_ros.errors import UserError
 from mode_ros.messages.chunks import decode_chunk, decode_request, encode_chunk, encode_request
 from mode_ros.messages.commands import MESSAGE_TYPES, decode_command, encode_command
 from mode_ros.messages.images import COLOUR_ENCODINGS, decode_image, encode_compressed_image, encode_image
@@ -232,10 +236,6 @@ def test_a_ragged_or_empty_chunk_is_refused():
         check_chunk(decode_chunk(message), delta_contract())
 
 
-def test_request_round_trip():
-    assert decode_request(encode_request(STAMP, ('x',))) == STAMP
-
-
 @pytest.mark.parametrize('names', [['finger'], [], ['wheel', 'finger']])
 def test_a_message_with_none_of_a_states_joints_is_none_of_that_stream(names):
     message = JointState(name=names, position=[0.1] * len(names))
@@ -263,3 +263,48 @@ def test_an_orientation_that_is_none_is_unusable(quaternion):
 def test_a_joint_that_is_named_twice_is_unusable():
     with pytest.raises(Unusable, match='named twice'):
         decode_state(JointState(name=['a', 'a', 'b'], position=[1.0, 2.0, 3.0]), absolute_contract().state('joints'))
+
+
+def known_request(**change):
+    values = {
+        'identity': 'a1-7',
+        'stamp': STAMP,
+        'not_before': None,
+        'reserved': 2,
+        'times': (-50_000_000, 0, 50_000_000, 100_000_000),
+        'actions': np.arange(12.0).reshape(4, 3),
+        'period': 50_000_000,
+        'delay': 30_000_000,
+    }
+    return ChunkRequest(**{**values, **change})
+
+
+@pytest.mark.parametrize('change', [{}, {'not_before': STAMP - 5, 'times': (), 'actions': np.zeros((0, 3))}])
+def test_request_round_trip(change):
+    request = known_request(**change)
+    decoded = decode_request(encode_request(request, ('x', 'y', 'z')))
+    assert dataclasses.replace(decoded, actions=0) == dataclasses.replace(request, actions=0)
+    assert decoded.actions.tolist() == request.actions.tolist()
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [
+        (lambda m: setattr(m.header, 'frame_id', ''), 'no identity'),
+        (lambda m: setattr(m.header, 'frame_id', 'identity=a reserved=some'), 'cannot be read'),
+        (lambda m: setattr(m.header, 'frame_id', 'identity=a reserved=-1'), 'reserves -1'),
+        (lambda m: setattr(m.points[1], 'positions', [1.0]), 'expected 3'),
+        (lambda m: setattr(m.points[1], 'positions', [1.0, float('nan'), 0.0]), 'not a number'),
+        (lambda m: m.points.reverse(), 'do not rise'),
+    ],
+)
+def test_a_request_that_no_chunk_can_answer_is_refused(spoil, words):
+    message = encode_request(known_request(), ('x', 'y', 'z'))
+    spoil(message)
+    with pytest.raises(UserError, match=words):
+        decode_request(message)
+
+
+def test_a_chunk_carries_the_identity_of_its_request():
+    chunk = make_chunk(delta_contract(), STAMP, np.zeros((2, 4)), 'a1-7')
+    assert decode_chunk(encode_chunk(chunk)).identity == 'a1-7'

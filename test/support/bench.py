@@ -13,6 +13,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import String
 from support.contracts import patient_contract
 
+from mode_ros.control.request import ChunkRequest
 from mode_ros.messages.chunks import encode_request
 from mode_ros.messages.images import encode_image
 from mode_ros.messages.states import encode_joint_state
@@ -99,7 +100,9 @@ class Bench:
         self.publish(String(data=text), 'goal', LATCHED)
 
     def request(self, stamp=0):
-        self.publish(encode_request(stamp, self.contract.action_names), 'chunk_request')
+        """Asks for a chunk planned from an observation stamped at or after `stamp`."""
+        request = ChunkRequest(f'bench-{stamp}', self.now(), not_before=stamp, period=self.contract.period)
+        self.publish(encode_request(request, self.contract.action_names), 'chunk_request')
 
     def close(self):
         self.executor.shutdown(timeout_sec=2.0)

@@ -17,6 +17,7 @@ class ControllerBench:
         self.joints = np.zeros(2)
         self.controller.activate(now)
         self.alive = True
+        self.identity = ''
 
     def tick(self, periods=1):
         for _ in range(periods):
@@ -24,7 +25,10 @@ class ControllerBench:
                 self.controller.measure('joints', self.now, self.joints)
             tick = self.controller.tick(self.now)
             self.now += self.contract.period
+            if tick.request is not None:
+                self.identity = tick.request.identity
         return tick
 
     def chunk(self, actions, stamp=None):
-        return make_chunk(self.contract, self.now if stamp is None else stamp, np.asarray(actions, float))
+        stamp = self.now if stamp is None else stamp
+        return make_chunk(self.contract, stamp, np.asarray(actions, float), self.identity)
