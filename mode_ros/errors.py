@@ -1,7 +1,8 @@
 """The one exception that a user's input can cause."""
 
+import difflib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -11,6 +12,12 @@ class UserError(Exception):
     The message is a whole sentence: it names the value, says why it cannot be used and what would work. Commands
     print it without a traceback; nodes log it and refuse to configure.
     """
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """', did you mean ...?' for a name that is not among `known`; '' where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f', did you mean {near[0]!r}?' if near else ''
 
 
 @contextmanager

@@ -6,6 +6,7 @@ have seen, and processes that share a batch agree on it without a word.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.language import TextEncoder, normalize_sentence
-from mode_ros.policy.normalization import Normalizer, build_normalizer, build_state_normalizer
+from mode_ros.policy.normalization import Normalizer, Statistics, build_normalizer, build_state_normalizer
 from mode_ros.training.data.dataset import Dataset, Sample
+from mode_ros.training.data.mixture import embodiment_statistics
 from mode_ros.training.loss import Draws, log_logistic_sigmas
+from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
 
 Indices = NDArray[np.int64]
@@ -54,20 +57,6 @@ class Batch:
         )
 
 
-def held_out_episodes(tasks: Sequence[int], share: float, seed: int) -> NDArray[np.bool_]:
-    """Which episodes are kept for validation, [episodes]: about `share` of each task's.
-
-    tasks: each episode's task. A task with two episodes or more gives at least one; each keeps at least one.
-    """
-    held = np.zeros(len(tasks), bool)
-    for task in sorted(set(tasks)):
-        episodes = np.flatnonzero(np.asarray(tasks) == task)
-        least = min(1, len(episodes) - 1) if share > 0 else 0
-        count = min(max(round(share * len(episodes)), least), len(episodes) - 1)
-        held[np.random.default_rng((seed, task)).permutation(episodes)[:count]] = True
-    return held
-
-
 def shift_images(images: NDArray[np.uint8], offsets: Indices) -> NDArray[np.uint8]:
     """Each image moved by its own whole number of pixels, its edge repeated. images: [b, H, W, 3]; offsets: [b, 2]."""
     height, width = images.shape[1:3]
@@ -80,7 +69,10 @@ def shift_images(images: NDArray[np.uint8], offsets: Indices) -> NDArray[np.uint
 
 
 class Source:
-    """The data sets of a training, each normalised on its own, split into what is learnt and what is held out."""
+    """The data sets of a training, normalised by embodiment, split into what is learnt and what is held out.
+
+    What a step is shown does not depend on the order of the data sets.
+    """
 
     def __init__(
         self,
@@ -90,22 +82,46 @@ class Source:
         encoder: TextEncoder,
         settings: DataSettings,
         seed: int,
+        embodiments: Sequence[str] | None = None,
     ) -> None:
-        """weights: each data set's share of the samples; seed: decides the held-out episodes and every batch."""
+        """weights: each data set's share of the samples; seed: decides the held-out episodes and every batch.
+
+        embodiments: each data set's, '' for the robot that the policy runs; None where all are of that.
+        """
         self.datasets, self.config, self.seed = list(datasets), config, seed
-        self._weights = np.asarray(weights, np.float64) / np.sum(weights)
-        self._goals = _embed_goals(self.datasets, encoder)
-        self._actions = [build_normalizer(data.statistics.action, config.action_normalization) for data in datasets]
+        self.embodiments = list(embodiments or [''] * len(self.datasets))
+        # As they are drawn from: by what they are, not by where they stand in a list.
+        self._order = sorted(range(len(self.datasets)), key=lambda k: (str(datasets[k].files.root), weights[k]))
+        self._weights = np.asarray([weights[k] for k in self._order], np.float64) / math.fsum(weights)
+        self.goals = _embed_goals(self.datasets, encoder)
+        """Every sentence, normalised, and its embedding."""
+        self.selection = select_episodes(self.datasets, config.denoiser.chunk_length)
+        used = [_frames(data, mask) for data, mask in zip(datasets, self.selection.usable, strict=True)]
+        self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
+        own = [self._statistics[name] for name in self.embodiments]
+        self._actions = [build_normalizer(each.action, config.action_normalization) for each in own]
         self._states = [
-            build_state_normalizer(data.statistics.state, config.state_streams, config.state_normalization)
-            for data in datasets
+            build_state_normalizer(each.state, config.state_streams, config.state_normalization) for each in own
         ]
         self._columns = [_columns(data, config.state_streams) for data in datasets]
         self._shifts = [
             round(settings.shift.get(camera.name, settings.default_shift) * camera.width) for camera in config.cameras
         ]
-        self.held_out = [held_out_episodes(_tasks(data), settings.validation_share, seed) for data in datasets]
-        self._learnt = [_frames(data, ~held) for data, held in zip(datasets, self.held_out, strict=True)]
+        self.held_out = split([_tasks(data) for data in datasets], self.selection, settings.validation_share, seed)
+        self._learnt = [
+            _frames(data, usable & ~held)
+            for data, usable, held in zip(datasets, self.selection.usable, self.held_out, strict=True)
+        ]
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of the robot that the policy runs: what its checkpoint holds."""
+        return self._statistics['']
+
+    def deviation(self, number: int) -> NDArray[np.float64]:
+        """[d] of the actions of a data set's embodiment, the robot's units; at least the floor."""
+        action = self._statistics[self.embodiments[number]].action
+        return np.maximum(action.std, action.floor or 0.0)
 
     @property
     def frames(self) -> int:
@@ -115,7 +131,7 @@ class Source:
     def batch(self, step: int, size: int, rows: slice, loss: LossSettings) -> Batch:
         """Rows of the batch of a step, with random shifts and dropped goals; size: of the whole batch."""
         generator = np.random.default_rng((self.seed, step))
-        which = generator.choice(len(self.datasets), size, p=self._weights)
+        which = np.array(self._order)[generator.choice(len(self.datasets), size, p=self._weights)]
         frames = np.array([self._learnt[data][int(generator.integers(len(self._learnt[data])))] for data in which])
         offsets = [generator.integers(-shift, shift + 1, (size, 2)) for shift in self._shifts]
         draws = self._draws(size, loss, torch.Generator().manual_seed(int(generator.integers(2**62))))
@@ -124,8 +140,9 @@ class Source:
     def validation(self, count: int) -> list[tuple[int, int]]:
         """At most `count` held-out moments (data set, frame), evenly from all tasks; always the same."""
         by_task = []
-        for number, (data, held) in enumerate(zip(self.datasets, self.held_out, strict=True)):
-            frames = _frames(data, held)
+        for number in self._order:
+            data = self.datasets[number]
+            frames = _frames(data, self.held_out[number])
             by_task += [
                 [(number, int(frame)) for frame in frames[data.task_index[frames] == task]]
                 for task in np.unique(data.task_index[frames])
@@ -196,7 +213,7 @@ class Source:
                 target[at] = sample.images[camera.name]
             state[at], actions[at] = self._normalize(int(number), sample)
             padding[at] = sample.padding
-            goal[torch.from_numpy(at)] = torch.stack([self._goals[normalize_sentence(text)] for text in sample.goal])
+            goal[torch.from_numpy(at)] = torch.stack([self.goals[normalize_sentence(text)] for text in sample.goal])
         shifted = [shift_images(each, by) if by.any() else each for each, by in zip(images, offsets, strict=True)]
         return Batch(
             images=tuple(torch.from_numpy(each).permute(0, 3, 1, 2) for each in shifted),

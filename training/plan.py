@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 
+from mode_ros.checks.finding import Finding
 from mode_ros.control.contract import Contract, differences, parse_contract
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, read_info
@@ -20,7 +21,8 @@ from mode_ros.robots import load_named_contract
 from mode_ros.training.batches import Source
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset, open_dataset
-from mode_ros.training.data.mixture import load_mixture_config, open_mixture
+from mode_ros.training.data.mixture import MixtureItem, load_mixture_config, open_mixture
+from mode_ros.training.data_findings import data_findings
 from mode_ros.training.settings import PolicySettings, TrainSettings
 from mode_ros.training.starting import check_start, start_weights
 
@@ -34,17 +36,25 @@ class Plan:
     source: Source
     contract: Contract
     contract_text: str
+    findings: tuple[Finding, ...] = ()
+    """What is suspicious in the data."""
 
     def info(self, steps: int) -> CheckpointInfo:
-        """What a checkpoint after so many steps says of itself. Several data sets: the first one's statistics."""
-        return CheckpointInfo(self.config, self.source.datasets[0].statistics, self.contract_text, steps)
+        """What a checkpoint after so many steps says of itself, for the robot that it runs."""
+        return CheckpointInfo(self.config, self.source.statistics, self.contract_text, steps)
 
 
 def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Plan:
     """Open and check everything; encoder: instead of the configured one. Raises UserError that names file and key."""
     named = load_named_contract(settings.data.contract) if settings.data.contract else None
-    found = [DataFiles(root) for root in _roots(settings)]
-    contract, text = _contract(found, named)
+    items = _items(settings)
+    found = [DataFiles(root, item.keys) for root, item in items]
+    own = [files for files, (_, item) in zip(found, items, strict=True) if not item.embodiment]
+    contract, text = _contract(own, named)
+    contracts = [
+        _other_contract(files, item, base=Path(settings.data.mixture).parent) if item.embodiment else contract
+        for files, (_, item) in zip(found, items, strict=True)
+    ]
     config = policy_config(settings.policy, contract)
     if settings.start.checkpoint:
         check_start(settings.start.checkpoint, config)
@@ -52,12 +62,13 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
         _check_encoders(settings.start.encoders, config)
     for files in found:  # before their pictures are decoded, which takes long
         _check_files(files, settings.policy.chunk_length)
-    datasets, weights = _open(settings, contract)
-    for data in datasets:
-        _check_data(data, contract, config)
+    datasets, weights = _open(settings, contracts)
+    for data, theirs in zip(datasets, contracts, strict=True):
+        _check_data(data, theirs, config)
     encoder = encoder or build_text_encoder(config.text_encoder)
-    source = Source(datasets, weights, config, encoder, settings.data, settings.run.seed)
-    return Plan(settings, config, source, contract, text)
+    embodiments = [item.embodiment for _, item in items]
+    source = Source(datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments)
+    return Plan(settings, config, source, contract, text, tuple(data_findings(source, encoder)))
 
 
 def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
@@ -116,11 +127,25 @@ def build_network(plan: Plan) -> PolicyNetwork:
     return network
 
 
-def _roots(settings: TrainSettings) -> list[Path]:
+def _items(settings: TrainSettings) -> list[tuple[Path, MixtureItem]]:
+    """The data sets, each with its folder."""
     data = settings.data
     if not data.mixture:
-        return [Path(data.path)]
-    return [Path(data.mixture).parent / item.path for item in load_mixture_config(data.mixture).datasets]
+        return [(Path(data.path), MixtureItem(path=data.path))]
+    return [(Path(data.mixture).parent / item.path, item) for item in load_mixture_config(data.mixture).datasets]
+
+
+def _other_contract(files: DataFiles, item: MixtureItem, base: Path) -> Contract:
+    """The contract of a data set of another embodiment: its own, or the one that the mixture names."""
+    if item.contract:
+        beside = base / item.contract
+        return load_named_contract(str(beside) if beside.is_file() else item.contract)[0]
+    if files.contract_text is None:
+        raise UserError(
+            f'The data set {files.root} of the embodiment {item.embodiment!r} carries no contract: name it with '
+            '`contract` beside its path in the mixture.'
+        )
+    return parse_contract(files.contract_text, f'of the data set {files.root}')
 
 
 def _contract(found: Sequence[DataFiles], named: tuple[Contract, str] | None) -> tuple[Contract, str]:
@@ -143,7 +168,8 @@ def _contract(found: Sequence[DataFiles], named: tuple[Contract, str] | None) ->
             listed = '\n'.join(f'  {line}' for line in different)
             raise UserError(
                 f'{first[2]} and {files.root} are from robots that differ:\n{listed}\n'
-                'Train on data of one contract, or convert them again with the same.'
+                'Train on data of one contract, convert them again with the same, or name the other robot with '
+                '`embodiment` in the mixture.'
             )
     assert first is not None
     return first[0], first[1]
@@ -151,11 +177,11 @@ def _contract(found: Sequence[DataFiles], named: tuple[Contract, str] | None) ->
 
 def _check_files(files: DataFiles, chunk_length: int) -> None:
     if files.episodes:
-        shortest = min(files.episodes, key=lambda episode: episode.length)
-        if shortest.length < chunk_length:
+        longest = max(files.episodes, key=lambda episode: episode.length)
+        if longest.length < chunk_length:
             raise UserError(
-                f'Episode {shortest.index} of {files.root} has {shortest.length} frames, fewer than '
-                f'policy.chunk_length {chunk_length}: lower that, or leave the episode out.'
+                f'Episode {longest.index} of {files.root} has {longest.length} frames, fewer than '
+                f'policy.chunk_length {chunk_length}: lower that, for no episode is longer.'
             )
     for number, goal in files.tasks.items():
         if not goal.strip():
@@ -165,15 +191,19 @@ def _check_files(files: DataFiles, chunk_length: int) -> None:
             )
 
 
-def _open(settings: TrainSettings, contract: Contract) -> tuple[list[Dataset], Sequence[float]]:
+def _open(settings: TrainSettings, contracts: Sequence[Contract]) -> tuple[list[Dataset], Sequence[float]]:
+    """contracts: of each data set."""
     length, data = settings.policy.chunk_length, settings.data
-    sizes = {(camera.width, camera.height) for camera in contract.observation.cameras}
+    sizes = {(camera.width, camera.height) for camera in contracts[0].observation.cameras}
+    is_foreign = bool(data.contract) or any(each != contracts[0] for each in contracts)
     # Others' pictures are brought to the contract's size. Those of our own have it already.
-    size = sizes.pop() if data.contract and len(sizes) == 1 else None
+    size = sizes.pop() if is_foreign and len(sizes) == 1 else None
     if data.mixture:
         mixture = open_mixture(data.mixture, length, size, cache=data.cache)
-        return [_of_robot(each, contract) for each in mixture.datasets], mixture.weights.tolist()
-    return [_of_robot(open_dataset(data.path, length, size, cache=data.cache), contract)], [1.0]
+        return [
+            _of_robot(each, contract) for each, contract in zip(mixture.datasets, contracts, strict=True)
+        ], mixture.weights.tolist()
+    return [_of_robot(open_dataset(data.path, length, size, cache=data.cache), contracts[0])], [1.0]
 
 
 def _of_robot(data: Dataset, contract: Contract) -> Dataset:

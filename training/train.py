@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from mode_ros.policy.network import PolicyNetwork
 from mode_ros.training.plan import Plan, make_plan
 from mode_ros.training.settings import load_train_settings
 from mode_ros.training.trainer import Stopped, Trainer, make_accelerator, prepare_folder
+
+
+# What `train` returns for a check that found something: it was said line by line.
+LOOK_AT = 'look at'
 
 
 def find_config(name: str) -> Path:
@@ -28,7 +33,10 @@ def find_config(name: str) -> Path:
 
 
 def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bool, check_only: bool = False) -> str:
-    """Train as `config` with its changes says; returns '' when done, and how to go on when it was interrupted."""
+    """Train as `config` with its changes says; returns '' when done, and how to go on when it was interrupted.
+
+    check_only: LOOK_AT where something in the data is suspicious.
+    """
     settings = load_train_settings(config, changes)
     accelerator = make_accelerator(settings, cpu)
     # One process decodes the pictures of a new data set, the others find them.
@@ -36,10 +44,12 @@ def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bo
         plan = make_plan(settings)
     if accelerator.is_main_process:
         print(describe(plan), flush=True)
+        for finding in plan.findings:
+            print(f'look at    {finding}', file=sys.stderr, flush=True)
     try:
         trainer = Trainer(plan, out, accelerator)
         if check_only:
-            return ''
+            return LOOK_AT if plan.findings else ''
         if accelerator.is_main_process:  # after all that may be refused, so that OUT stays free for a second try
             prepare_folder(out, settings, resume)
         accelerator.wait_for_everyone()

@@ -37,7 +37,7 @@ class Validation:
     padding: NDArray[np.bool_]
     """[n, A], True after the end of the demonstration, which counts for nothing here."""
     scale: Floats
-    """[n, 1, d], standard deviation of the actions in the moment's data set; 1 where they are constant."""
+    """[n, 1, d], standard deviation of the actions of the moment's embodiment; 1 where they are constant."""
     tasks: tuple[str, ...]
     """[n] the goal of each moment."""
     continued: Floats | None = None
@@ -123,7 +123,7 @@ def validate(
             continued.append(source.action_units(chosen, sample(known=known)))
         recorded.append(source.action_units(chosen, batch.actions))
         padding.append(batch.padding.cpu().numpy())
-    deviations = np.array([data.statistics.action.std for data in source.datasets])
+    deviations = np.array([source.deviation(number) for number in range(len(source.datasets))])
     deviation = deviations[[data for data, _ in moments]][:, None]
     return Validation(
         tuple(moments),

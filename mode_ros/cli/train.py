@@ -13,6 +13,8 @@ from pathlib import Path
 
 HELP = 'learn a policy from a data set'
 
+SUSPICIOUS = 3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains; 130 when it was interrupted and saved."""
+    """Trains; 130 when it was interrupted and saved, 3 when --check found something to look at."""
     from mode_ros.errors import UserError
 
     if arguments.report:
@@ -39,12 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
         raise UserError('There is no training file to train by: give one, such as small, or --report.')
 
-    from mode_ros.training.train import find_config, train
+    from mode_ros.training.train import LOOK_AT, find_config, train
 
     path = find_config(arguments.config)
     stopped = train(
         path, arguments.changes, arguments.output, arguments.resume, arguments.device == 'cpu', arguments.check
     )
+    if stopped == LOOK_AT:
+        return SUSPICIOUS
     if stopped:
         print(stopped, file=sys.stderr)
         return 130

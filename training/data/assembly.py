@@ -190,11 +190,16 @@ def read_parts(data_set: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_tasks(data_set: Path) -> list[str]:
-    """The tasks in words, by task_index."""
+    """The tasks in words, in the order of their task_index; mode_ros numbers them from 0."""
+    return list(read_task_table(data_set).values())
+
+
+def read_task_table(data_set: Path) -> dict[int, str]:
+    """task_index -> the task in words, ascending; numbers may begin anywhere and have gaps."""
     table = pq.read_table(data_set / files.TASKS)
     words = next(name for name in table.column_names if name != 'task_index')
     rows = sorted(zip(table['task_index'].to_pylist(), table[words].to_pylist(), strict=True))
-    return [task for _, task in rows]
+    return {int(number): task for number, task in rows}
 
 
 def column_values(table: pa.Table, name: str) -> Any:

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, suggest
 from mode_ros.training.data import layout as files
-from mode_ros.training.data.assembly import column_values, read_tasks
-from mode_ros.training.data.layout import IMAGE_PREFIX, STATE
+from mode_ros.training.data.assembly import column_values, read_task_table
+from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, STATE
+from mode_ros.training.data.picture_shape import picture_size
+from mode_ros.training.data.pointers import is_pointer, refuse_pointers
 
 _OLD_EPISODES, _OLD_TASKS = Path('meta/episodes.jsonl'), Path('meta/tasks.jsonl')
 
@@ -43,14 +45,20 @@ class EpisodeFiles:
 class DataFiles:
     """What lies in a data set's folder."""
 
-    def __init__(self, root: Path | str) -> None:
-        """Raises UserError for a folder that is no LeRobot data set of version 2.1 or 3."""
+    def __init__(self, root: Path | str, keys: Mapping[str, str] | None = None) -> None:
+        """keys: our name of a column -> its name in the data set, where that differs (`action`: `actions`).
+
+        Raises UserError for a folder that is no LeRobot data set of version 2.1 or 3, and for one with a missing part.
+        """
         self.root = Path(root)
+        self._keys = dict(keys or {})
         info = self.root / files.INFO
+        if is_pointer(info):
+            refuse_pointers(self.root, [info])
         try:
             self._info: dict[str, Any] = json.loads(info.read_text())
             self.version = str(self._info['codebase_version'])
-            self.features: dict[str, Any] = self._info['features']
+            self.features: dict[str, Any] = self._rename(self._info['features'])
             self.rate = float(self._info['fps'])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f'{self.root} is no LeRobot data set: {info.name} cannot be read ({error}).') from error
@@ -58,11 +66,49 @@ class DataFiles:
             raise UserError(
                 f'The data set {self.root} has the LeRobot version {self.version}; versions 2.1 and 3.0 are read.'
             )
+        if not 0 < self.rate < 1e4:
+            raise UserError(
+                f'The data set {self.root} says that it has {self.rate:g} frames per second (fps in {files.INFO}): '
+                'write the rate it was recorded with there.'
+            )
+        self._check_pictures()
         self.extras = self._read_extras()
         try:
             self.episodes: list[EpisodeFiles] = self._read_old() if self.is_old else self._read_new()
-        except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, TypeError, IndexError, pa.ArrowException) as error:
+            lists = sorted((self.root / 'meta').rglob('*.parquet')) + [self.root / _OLD_EPISODES]
+            refuse_pointers(self.root, lists)
             raise UserError(f'The data set {self.root} lacks a part or has a damaged one: {error}.') from error
+        paths = [path for each in self.episodes for path in (each.data, *(clip.path for clip in each.clips.values()))]
+        refuse_pointers(self.root, paths)
+
+    def _rename(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        for theirs in self._keys.values():
+            if theirs not in features:
+                raise UserError(
+                    f'The data set {self.root} has no column {theirs!r} (keys){suggest(theirs, features)} '
+                    f'It has {sorted(features)}.'
+                )
+        ours = {theirs: name for name, theirs in self._keys.items()}
+        return {ours.get(key, key): feature for key, feature in features.items()}
+
+    def _theirs(self, key: str) -> str:
+        return self._keys.get(key, key)
+
+    def _check_pictures(self) -> None:
+        for name, key in self.cameras.items():
+            try:
+                picture_size(self.features[key])
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f'The camera {name!r} of {self.root} cannot be used: {error} ({files.INFO}, feature '
+                    f'{self._theirs(key)!r}).'
+                ) from error
+            if self.is_video(name) and not self._info.get('video_path'):
+                raise UserError(
+                    f'The camera {name!r} of {self.root} is a video, but {files.INFO} does not say where videos are '
+                    f'(video_path is empty): write the pattern there, for example {files.VIDEO_PATH!r}.'
+                )
 
     @property
     def is_old(self) -> bool:
@@ -94,24 +140,41 @@ class DataFiles:
 
     def size(self, camera: str) -> tuple[int, int]:
         """Width and height on disk."""
-        feature = self.features[self.cameras[camera]]
-        shape, names = feature['shape'], feature.get('names') or ['height', 'width', 'channels']
-        return int(shape[names.index('width')]), int(shape[names.index('height')])
+        return picture_size(self.features[self.cameras[camera]])
+
+    def names(self, key: str) -> list[str] | None:
+        """What the numbers of a vector are called; None where the data set does not say."""
+        names = self.features.get(key, {}).get('names')
+        if isinstance(names, Mapping):  # as lerobot's older ones: {'motors': [...]}
+            names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return None
+        return names if names else None
+
+    def missing_action(self) -> str:
+        """A sentence for a data set without actions, with the near name."""
+        return (
+            f'The data set {self.root} has no actions (no column {ACTION!r}{suggest(ACTION, self.features)}), so '
+            f'nothing can be learnt from it; it has {sorted(self.features)}. Where they are called otherwise, say so '
+            'in a mixture file (data.mixture) with `keys: {action: NAME}`.'
+        )
 
     def rows(self, episode: EpisodeFiles, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Columns of an episode as arrays [length] or [length, dim]; UserError where rows are missing."""
         table = self._table(episode, columns)
-        return {name: column_values(table, name) for name in columns}
+        return {name: column_values(table, self._theirs(name)) for name in columns}
 
     def image_bytes(self, episode: EpisodeFiles, camera: str) -> list[bytes]:
         """The encoded images of an episode whose images lie in its data file."""
         key = self.cameras[camera]
         table = self._table(episode, [key])
+        key = self._theirs(key)
         return [item['bytes'] or (self.root / item['path']).read_bytes() for item in table[key].to_pylist()]
 
     def _table(self, episode: EpisodeFiles, columns: Sequence[str]) -> pa.Table:
         try:
-            table = pq.read_table(episode.data, columns=list(columns), filters=[('episode_index', '=', episode.index)])
+            wanted = [self._theirs(name) for name in columns]
+            table = pq.read_table(episode.data, columns=wanted, filters=[('episode_index', '=', episode.index)])
         except (OSError, KeyError, pa.ArrowException) as error:
             raise UserError(f'{episode.data} cannot be read: {error}. Convert or copy the data set again.') from error
         if len(table) != episode.length:
@@ -144,12 +207,31 @@ class DataFiles:
 
         clips = {}
         for name, key in self.cameras.items():
-            if self.is_video(name):
-                path = at(self._info['video_path'], f'videos/{key}', video_key=key)
-                clips[name] = Clip(path, float(row[f'videos/{key}/from_timestamp']))
+            theirs = self._theirs(key)
+            if not self.is_video(name):
+                continue
+            if f'videos/{theirs}/chunk_index' in row:
+                path = at(self._info['video_path'], f'videos/{theirs}', video_key=theirs)
+                clips[name] = Clip(path, float(row[f'videos/{theirs}/from_timestamp']))
+            else:
+                clips[name] = self._clip_by_number(theirs, int(row['episode_index']))
         return EpisodeFiles(
             row['episode_index'], row['length'], tuple(row['tasks']), at(self._info['data_path'], 'data'), clips
         )
+
+    def _clip_by_number(self, key: str, episode: int) -> Clip:
+        """The video of an episode whose table does not say: one file per episode, counted as the pattern counts."""
+        size = int(self._info.get('chunks_size', files.CHUNK_FILES))
+        numbers = {'chunk_index': episode // size, 'file_index': episode % size}
+        numbers |= {'episode_chunk': episode // size, 'episode_index': episode}
+        path = self.root / self._info['video_path'].format(video_key=key, **numbers)
+        if not path.exists():
+            raise UserError(
+                f'The data set {self.root} does not say where the pictures of {key} in episode {episode} are (its '
+                f'episode table has no videos/{key}/chunk_index), and there is nothing at {path}: write it anew with '
+                'the tool that made it, or with lerobot.'
+            )
+        return Clip(path, 0.0)
 
     def _read_old(self) -> list[EpisodeFiles]:
         rows = [json.loads(line) for line in (self.root / _OLD_EPISODES).read_text().splitlines() if line.strip()]
@@ -159,7 +241,7 @@ class DataFiles:
         index = row['episode_index']
         numbers = {'episode_chunk': index // self._info['chunks_size'], 'episode_index': index}
         clips = {
-            name: Clip(self.root / self._info['video_path'].format(video_key=key, **numbers), 0.0)
+            name: Clip(self.root / self._info['video_path'].format(video_key=self._theirs(key), **numbers), 0.0)
             for name, key in self.cameras.items()
             if self.is_video(name)
         }
@@ -171,7 +253,7 @@ class DataFiles:
         """The task in words by task_index."""
         try:
             if not self.is_old:
-                return dict(enumerate(read_tasks(self.root)))
+                return read_task_table(self.root)
             lines = (self.root / _OLD_TASKS).read_text().splitlines()
             return {row['task_index']: row['task'] for row in map(json.loads, filter(str.strip, lines))}
         except (OSError, ValueError, KeyError, StopIteration, pa.ArrowException) as error:

@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mode_ros.checks.finding import listed
+from mode_ros.checks.names import match_names
 from mode_ros.control.contract import Contract, parse_contract
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, suggest
 from mode_ros.policy.normalization import Statistics, StreamStatistics
 from mode_ros.training.data.convert import default_jobs
 from mode_ros.training.data.data_files import DataFiles
@@ -60,7 +62,17 @@ class Dataset:
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self.actions: NDArray[np.float32] = joined[ACTION]
         self.state: NDArray[np.float32] = joined[STATE]
+        self.notes: list[str] = []
+        """What a person should know of how the columns were read."""
+        if contract is not None:
+            self._put_in_order(contract)
         self.task_index: NDArray[np.int64] = joined['task_index']
+        unknown = sorted(set(np.unique(self.task_index).tolist()) - set(data.tasks))
+        if unknown:
+            raise UserError(
+                f'The data set {data.root} has frames of the task {unknown[0]}, which its task table does not name; it '
+                f'names {listed(sorted(data.tasks))}.'
+            )
         lengths = [episode.length for episode in data.episodes]
         ends = np.cumsum(lengths)
         self.episode_ends = np.repeat(ends, lengths)
@@ -87,8 +99,8 @@ class Dataset:
 
     @property
     def goals(self) -> list[str]:
-        """Every task in words, once."""
-        return list(self.files.tasks.values())
+        """Every task in words that a frame is of, once."""
+        return [self.files.tasks[int(number)] for number in np.unique(self.task_index)]
 
     def goal(self, index: int) -> str:
         """The task that was done at this frame."""
@@ -120,11 +132,38 @@ class Dataset:
     @cached_property
     def statistics(self) -> Statistics:
         """Of the whole data set, in the robot's units."""
-        states, start = {}, 0
-        for name, size in self.streams.items():
-            states[name] = StreamStatistics.of(self.state[:, start : start + size])
-            start += size
+        states = {name: StreamStatistics.of(self.state[:, self.columns(name)]) for name in self.streams}
         return Statistics(action=StreamStatistics.of(self.actions), state=states)
+
+    def columns(self, stream: str) -> slice:
+        """Where a state stream is in the state vector."""
+        start = 0
+        for name, size in self.streams.items():
+            if name == stream:
+                return slice(start, start + size)
+            start += size
+        raise KeyError(stream)
+
+    def episode(self, number: int) -> slice:
+        """The frames of the episode at this place of `files.episodes`."""
+        start = int(self.episode_starts[number])
+        return slice(start, start + self.files.episodes[number].length)
+
+    def _put_in_order(self, contract: Contract) -> None:
+        """Columns by the contract's names, where the data set names the same ones in another order."""
+        found = match_names(self.files.names(ACTION) or [], contract.action_names, f'{self.files.root}, action')
+        if found.order is not None:
+            self.actions = self.actions[:, found.order]
+        self.notes += [found.note] if found.note else []
+        theirs = self.files.names(STATE) or []
+        streams = [state for state in contract.observation.states if state.name in self.streams]
+        if [state.name for state in streams] != list(self.streams) or len(theirs) != self.state.shape[1]:
+            return
+        ours = [f'{state.name}.{name}' for state in streams for name in state.names]
+        match = match_names(theirs, ours, f'{self.files.root}, state')
+        if match.order is not None:
+            self.state = self.state[:, match.order]
+        self.notes += [match.note] if match.note else []
 
     def _columns(self, number: int) -> dict[str, NDArray[np.generic]]:
         episode = self.files.episodes[number]
@@ -147,25 +186,30 @@ def open_dataset(
     cameras: Mapping[str, str] | None = None,
     cache: Path | str | None = None,
     jobs: int | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Dataset:
     """The data set at `root`, a LeRobotDataset v3.0 or v2.1, made by mode_ros or not.
 
     chunk_length: A; size: width and height of the pictures, None for the recorded ones; cameras: name to use -> name in
     the data set, None for all under their own names; cache: folder of decoded pictures, by default inside the data
-    set; jobs: threads that decode. The first call decodes every picture, with a progress bar. Raises UserError for a
+    set; jobs: threads that decode; keys: our name of a column -> theirs, where it differs. The first call decodes every
+    picture, with a progress bar. Raises UserError for a
     damaged data set, one without frames, and an unknown camera.
     """
-    data = DataFiles(root)
+    data = DataFiles(root, keys)
     if chunk_length < 1:
         raise UserError(f'A chunk of {chunk_length} actions is none; give 1 or more.')
     if not data.episodes:
         raise UserError(f'The data set {root} has no episode; convert or record some.')
     if ACTION not in data.features:
-        raise UserError(f'The data set {root} has no actions, so nothing can be learnt from it.')
+        raise UserError(data.missing_action())
     wanted = dict(cameras) if cameras is not None else {name: name for name in data.cameras}
     for name in wanted.values():
         if name not in data.cameras:
-            raise UserError(f'The data set {root} has no camera {name!r}; it has {sorted(data.cameras)}.')
+            raise UserError(
+                f'The data set {root} has no camera {name!r}{suggest(name, data.cameras)}; it has '
+                f'{sorted(data.cameras)}.'
+            )
     folder = data.root / CACHE_FOLDER if cache is None else Path(cache)
     frames = {
         name: FrameCache(data, theirs, size or data.size(theirs), folder).fill(jobs or default_jobs())

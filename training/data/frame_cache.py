@@ -46,8 +46,15 @@ class FrameCache:
 
     def fill(self, jobs: int) -> NDArray[np.uint8]:
         """Decodes what is missing, with a progress bar, and returns the frames [n, height, width, 3], read-only."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(open(self._path.with_suffix('.lock'), 'w')) as lock:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            opened = open(self._path.with_suffix('.lock'), 'w')  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise UserError(
+                f'The decoded pictures of {self._data.root} cannot be kept in {self._path.parent} ({error.strerror}): '
+                'name a folder that can be written with data.cache.'
+            ) from error
+        with closing(opened) as lock:
             # Several training processes may start at once: the first one fills, the others find it filled.
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._fill(jobs)

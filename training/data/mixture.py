@@ -1,27 +1,33 @@
-"""Several data sets in one training, each with its share of the samples and normalised on its own.
+"""Several data sets in one training, each with its share of the samples.
 
 # mixture.yaml; paths are relative to this file
 datasets:
   - {path: drawers, weight: 2.0}
-  - {path: ../libero_goal, cameras: {static: static, wrist: wrist}}
-  - {path: from_the_hub, weight: 0.5, cameras: {static: image, wrist: wrist_image}}
+  - {path: ../libero_goal, embodiment: panda}
+  - {path: from_the_hub, weight: 0.5, cameras: {static: image, wrist: wrist_image}, keys: {action: actions}}
+
+Data of one embodiment have one scale: their statistics are pooled as they are sampled, in whatever order they are
+listed. Data of another embodiment are normalised by their own.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import Normalization
-from mode_ros.policy.normalization import Normalizer, build_normalizer, build_state_normalizer
+from mode_ros.policy.normalization import Normalizer, Statistics, build_normalizer, build_state_normalizer
 from mode_ros.settings import load_settings
 from mode_ros.training.data.dataset import Dataset, Sample, open_dataset
+from mode_ros.training.data.pooling import pool_statistics
 
 
 class MixtureItem(BaseModel):
@@ -32,6 +38,15 @@ class MixtureItem(BaseModel):
     path: str = Field(min_length=1, description='Folder of the data set, relative to the YAML file.')
     weight: float = Field(1.0, gt=0, allow_inf_nan=False, description='Its share, relative to the other weights.')
     cameras: dict[str, str] | None = Field(None, description='Name in training -> name in the data set.')
+    keys: dict[str, str] = Field({}, description='Column here (action, observation.state) -> its name in the data set.')
+    embodiment: str = Field('', description="Another robot's data: its name. '' is the robot that the policy runs.")
+    contract: str = Field('', description="Another robot's contract, for data that carry none.")
+
+    @model_validator(mode='after')
+    def _fits_together(self) -> MixtureItem:
+        if self.contract and not self.embodiment:
+            raise ValueError("contract is for data of another embodiment; the policy's own is data.contract")
+        return self
 
 
 class MixtureConfig(BaseModel):
@@ -40,6 +55,13 @@ class MixtureConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra='forbid')
 
     datasets: tuple[MixtureItem, ...] = Field(min_length=1)
+
+    @model_validator(mode='after')
+    def _one_runs(self) -> MixtureConfig:
+        if all(item.embodiment for item in self.datasets):
+            names = sorted({item.embodiment for item in self.datasets})
+            raise ValueError(f'every data set is of another embodiment ({names}): leave it out where the policy runs')
+        return self
 
 
 def load_mixture_config(path: Path | str) -> MixtureConfig:
@@ -50,12 +72,21 @@ def load_mixture_config(path: Path | str) -> MixtureConfig:
 class Mixture:
     """Data sets with weights. All give the same cameras in the same sizes, and vectors of the same lengths."""
 
-    def __init__(self, datasets: Sequence[Dataset], weights: Sequence[float], method: Normalization) -> None:
-        """method: how each data set is normalised with its own statistics."""
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        weights: Sequence[float],
+        method: Normalization,
+        embodiments: Sequence[str] | None = None,
+    ) -> None:
+        """method: how vectors are normalised, with the statistics of all data sets of an embodiment.
+
+        embodiments: each data set's, '' for the robot that the policy runs; None where all are of that.
+        """
         self.datasets = list(datasets)
         self.weights = np.asarray(weights, np.float64) / np.sum(weights)
-        self._action: list[Normalizer] = [build_normalizer(data.statistics.action, method) for data in datasets]
-        self._state = [build_state_normalizer(data.statistics.state, tuple(data.streams), method) for data in datasets]
+        self.embodiments = list(embodiments or [''] * len(self.datasets))
+        self._method = method
         _check_alike(self.datasets)
 
     def __len__(self) -> int:
@@ -85,10 +116,24 @@ class Mixture:
 
     def normalize(self, number: int, sample: Sample) -> Sample:
         """A sample of data set `number` in the network's numbers; images stay bytes."""
-        normalizer = self._state[number]
-        state = sample.state if normalizer is None else normalizer.normalize(sample.state).astype(np.float32)
-        actions = self._action[number].normalize(sample.actions).astype(np.float32)
-        return replace(sample, state=state, actions=actions)
+        action, state = self._normalizers[number]
+        return replace(
+            sample,
+            state=sample.state if state is None else state.normalize(sample.state).astype(np.float32),
+            actions=action.normalize(sample.actions).astype(np.float32),
+        )
+
+    @cached_property
+    def _normalizers(self) -> list[tuple[Normalizer, Normalizer | None]]:
+        """Of each data set's actions and states."""
+        found = embodiment_statistics(self.datasets, self.weights.tolist(), self.embodiments)
+        return [
+            (
+                build_normalizer(found[name].action, self._method),
+                build_state_normalizer(found[name].state, tuple(data.streams), self._method),
+            )
+            for name, data in zip(self.embodiments, self.datasets, strict=True)
+        ]
 
 
 def open_mixture(
@@ -102,9 +147,34 @@ def open_mixture(
     config, base = load_mixture_config(path), Path(path).parent
     datasets = []
     for number, item in enumerate(config.datasets):
-        folder = None if cache is None else Path(cache) / f'{number:02d}'
-        datasets.append(open_dataset(base / item.path, chunk_length, size, item.cameras, folder))
-    return Mixture(datasets, [item.weight for item in config.datasets], method)
+        folder = None if cache is None else Path(cache) / _cache_name(config, number)
+        datasets.append(open_dataset(base / item.path, chunk_length, size, item.cameras, folder, keys=item.keys))
+    return Mixture(
+        datasets, [item.weight for item in config.datasets], method, [item.embodiment for item in config.datasets]
+    )
+
+
+def embodiment_statistics(
+    datasets: Sequence[Dataset],
+    weights: Sequence[float],
+    embodiments: Sequence[str],
+    frames: Sequence[NDArray[np.int64]] | None = None,
+) -> dict[str, Statistics]:
+    """The statistics of each embodiment's data sets as one; frames: as for `pool_statistics`."""
+    found = {}
+    for name in dict.fromkeys(embodiments):
+        members = [number for number, each in enumerate(embodiments) if each == name]
+        contract = next((datasets[k].contract for k in members if datasets[k].contract is not None), None)
+        chosen = None if frames is None else [frames[k] for k in members]
+        found[name] = pool_statistics([datasets[k] for k in members], [weights[k] for k in members], contract, chosen)
+    return found
+
+
+def _cache_name(config: MixtureConfig, number: int) -> str:
+    """A folder for the pictures of one data set, the same wherever it stands in the list."""
+    path = config.datasets[number].path
+    before = sum(item.path == path for item in config.datasets[:number])
+    return f'{Path(path).name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}' + (f'-{before}' if before else '')
 
 
 def _check_alike(datasets: Sequence[Dataset]) -> None:

@@ -230,13 +230,25 @@ def test_a_mixture_samples_by_weight(two):
     assert counts[0] / counts.sum() == pytest.approx(0.75, abs=0.03)
 
 
-def test_each_data_set_is_normalised_with_its_own_statistics(two):
-    for number, data in enumerate(two.datasets):
-        every = two.normalize(number, data.batch(np.arange(len(data))))
+def test_data_sets_of_one_robot_are_normalised_as_one(two):
+    first, second = (
+        two.normalize(number, data.batch(np.arange(len(data)))) for number, data in enumerate(two.datasets)
+    )
+    mean = 0.75 * first.state.mean(0) + 0.25 * second.state.mean(0)
+    square = 0.75 * (first.state**2).mean(0) + 0.25 * (second.state**2).mean(0)
+    assert mean == pytest.approx([0, 0], abs=1e-5)
+    assert square == pytest.approx([1, 1], abs=1e-5)
+    assert first.state.std() < 0.8 * second.state.std()  # the second one's joints move faster, and still do
+
+
+def test_another_embodiment_is_normalised_by_its_own_statistics(data_set, tmp_path):
+    make_data_set(tmp_path / 'other', seconds=6.0)
+    text = TWO.replace('weight: 1.0', 'weight: 1.0, embodiment: other')
+    both = open_mixture(mixture(tmp_path, data_set, text), 4, cache=tmp_path / 'cache')
+    for number, data in enumerate(both.datasets):
+        every = both.normalize(number, data.batch(np.arange(len(data))))
         assert every.state.mean(0) == pytest.approx([0, 0], abs=1e-5)
         assert every.state.std(0) == pytest.approx([1, 1], abs=1e-5)
-        assert every.actions[:, 0].mean(0) == pytest.approx([0] * 4, abs=1e-5)
-    assert two.datasets[0].state.std() != pytest.approx(two.datasets[1].state.std(), rel=0.2)
 
 
 def test_batches_repeat_with_their_seed_and_go_on_where_they_were(two):
@@ -255,6 +267,8 @@ def test_batches_repeat_with_their_seed_and_go_on_where_they_were(two):
         ('datasets: []', 'datasets'),
         ('datasets: [{path: a, weight: -1}]', 'weight'),
         ('datasets: [{path: a, wieght: 1}]', 'datasets.0.wieght: unknown key, did you mean weight'),
+        ('datasets: [{path: a, embodiment: x}]', 'every data set is of another embodiment'),
+        ('datasets: [{path: a, contract: b.yaml}]', 'contract is for data of another embodiment'),
         ('datasets: [{path: a}]\ndatasets: [{path: b}]', 'written twice'),
         ('datasets: [', 'not valid YAML'),
         ('[]', 'must be a YAML mapping'),

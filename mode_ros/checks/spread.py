@@ -1,0 +1,101 @@
+"""Numbers that hardly change or repeat one another: what scaling would blow up, and what teaches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.checks.bounds import state_bounds
+from mode_ros.checks.finding import Finding
+from mode_ros.control.contract import Contract
+
+# Below this share of a command's range nothing is meant: a joint of 6 rad is held to 6 mrad by few drivers.
+RANGE_SHARE = 1e-3
+# What a sensor's noise is at most, by unit: the smallest spread that is taken for a signal.
+UNIT_FLOOR: Mapping[str, float] = {
+    'rad': 2e-3,
+    'deg': 0.1,
+    'm': 5e-4,
+    'mm': 0.5,
+    'rad/s': 5e-3,
+    'deg/s': 0.3,
+    'm/s': 1e-3,
+    'N': 0.05,
+    'Nm': 5e-3,
+    'A': 1e-2,
+    '%': 0.1,
+    'degC': 0.05,
+    '1': 1e-3,
+}
+
+
+def action_floor(contract: Contract) -> tuple[float, ...]:
+    """[d] the smallest spread that each command is scaled by, in its unit: a share of its range."""
+    return tuple(RANGE_SHARE * (dimension.upper - dimension.lower) for dimension in contract.dimensions)
+
+
+def state_floor(contract: Contract, stream: str) -> tuple[float, ...]:
+    """The same for a state: from the range of the commands that it measures, else from its unit; 0 for a unit unknown.
+
+    A position of a pose is in metres and its quaternion has none, whatever the stream's unit says.
+    """
+    state, bounds = contract.state(stream), state_bounds(contract, stream)
+    by_unit = UNIT_FLOOR.get(state.unit, 0.0)
+    if state.type == 'pose':
+        return tuple(UNIT_FLOOR['m'] if name in 'xyz' else UNIT_FLOOR['1'] for name in state.names)
+    return tuple(
+        RANGE_SHARE * (bounds[name].upper - bounds[name].lower) if name in bounds else by_unit for name in state.names
+    )
+
+
+def nearly_constant(
+    names: Sequence[str], values: NDArray[np.floating], floor: Sequence[float], kind: str
+) -> list[Finding]:
+    """values: [n, d]; floor: [d]. Names those whose deviation is below their floor, constants included."""
+    spread = np.asarray(values, np.float64).std(axis=0)
+    still = [name for name, s in zip(names, spread, strict=True) if s <= 1e-9]
+    shaking = [
+        f'{name} (deviation {s:.2g}, floor {least:.2g})'
+        for name, s, least in zip(names, spread, floor, strict=True)
+        if 1e-9 < s < least
+    ]
+    found = []
+    if shaking:
+        found.append(
+            Finding(
+                'spread',
+                f'{kind}: nearly constant are {", ".join(shaking)}: they are scaled by the floor, so that noise is not '
+                'blown up. Leave them out of the contract if they are to say nothing.',
+            )
+        )
+    if still:
+        found.append(Finding('spread', f'{kind}: {", ".join(still)} never changed, so nothing is learnt about them.'))
+    return found
+
+
+def duplicates(names: Sequence[str], values: NDArray[np.floating], kind: str) -> list[Finding]:
+    """Columns that say the same number frame for frame, constants aside."""
+    x = np.asarray(values)
+    same = [
+        f'{names[a]} and {names[b]}'
+        for a in range(x.shape[1])
+        for b in range(a + 1, x.shape[1])
+        if np.ptp(x[:, a]) > 0 and np.array_equal(x[:, a], x[:, b])
+    ]
+    if not same:
+        return []
+    return [Finding('duplicates', f'{kind}: {", ".join(same)} are the same number in every frame: is one meant twice?')]
+
+
+def gripper_still(contract: Contract, actions: NDArray[np.floating]) -> list[Finding]:
+    """A group called like a gripper or a hand whose commands never change."""
+    found = []
+    for name, part in contract.group_slices.items():
+        is_gripper = any(word in name.lower() for word in ('grip', 'hand', 'finger', 'claw'))
+        if is_gripper and len(actions) and not np.ptp(np.asarray(actions)[:, part], axis=0).any():
+            found.append(
+                Finding('gripper', f'The group {name} is told the same in every frame: is its topic the right one?')
+            )
+    return found
