@@ -15,7 +15,6 @@ from mode_ros.training.plan import Plan, make_plan
 from mode_ros.training.settings import load_train_settings
 from mode_ros.training.trainer import Stopped, Trainer, make_accelerator, prepare_folder
 
-
 # What `train` returns for a check that found something: it was said line by line.
 LOOK_AT = 'look at'
 
