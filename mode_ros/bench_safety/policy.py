@@ -71,7 +71,7 @@ class FakePolicy:
         message = encode_chunk(
             make_chunk(self._contract, max(self._now(), to_nanoseconds(request.header.stamp)), actions)
         )
-        message.header.frame_id = request.header.frame_id
+        message.header.frame_id = _identity(request)[0]
         return message
 
     def step(self) -> None:
@@ -93,4 +93,7 @@ class FakePolicy:
 
 
 def _identity(request: JointTrajectory) -> tuple[str, int]:
+    words = dict(word.split('=', 1) for word in request.header.frame_id.split() if '=' in word)
+    if 'identity' in words:
+        return words['identity'], 0
     return request.header.frame_id, to_nanoseconds(request.header.stamp)

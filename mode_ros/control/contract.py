@@ -100,6 +100,7 @@ class State(Stream):
     offset: Factor = Field(0.0, description='What is then added.')
     lower: Factor | None = Field(None, description='Below this a number is suspicious, and named when converted.')
     upper: Factor | None = Field(None, description='Above this, too.')
+    publishers: int = Field(1, ge=1, le=16, description='How many may publish on the topic, each other joints.')
 
     @property
     def message_type(self) -> str:
@@ -445,7 +446,7 @@ def parse_contract(text: str, source: str) -> Contract:
 
 
 # How actions become commands: no policy learns it, so it may be changed after a training.
-_NOT_LEARNED = {'control_rate', 'max_chunk_length', 'max_jerk', 'max_tracking_error'}
+_NOT_LEARNED = {'control_rate', 'max_chunk_length', 'max_jerk', 'max_tracking_error', 'publishers'}
 
 
 def differences(ours: Contract, theirs: Contract) -> list[str]:
