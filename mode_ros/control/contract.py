@@ -271,6 +271,8 @@ class ActionGroup(_Section):
             expected = 'm' if dimension.name in 'xyz' else 'rad' if self.names == TWIST_NAMES else '1'
             if dimension.unit != expected:
                 raise ValueError(f'dimension {dimension.name!r} of a pose is in {expected!r}')
+            if dimension.name not in TWIST_NAMES[:3] and dimension.conversion != (1.0, 0.0):
+                raise ValueError(f'dimension {dimension.name!r} turns the hand; a rotation cannot be scaled')
         if not self.output.frame_id:
             raise ValueError("a pose needs output.frame_id, the frame of its numbers, such as 'base_link'")
         if self.feedback is None:

@@ -22,6 +22,7 @@ from mode_ros.control.contract import NANOSECONDS, Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.observation import Unusable
 from mode_ros.control.takeover import TeleopRefused
+from mode_ros.drivers.active import Drivers
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import decode_chunk, encode_request
 from mode_ros.messages.commands import encode_command
@@ -49,6 +50,13 @@ class ControllerParameters:
     max_chunk_age: float = parameter(
         10.0, 'A chunk whose observation is older is refused.', unit='s', minimum=0.05, maximum=60.0
     )
+    driver_wait: float = parameter(
+        2.0,
+        'How long an activation looks for the drivers to check them; 0.0: not at all.',
+        unit='s',
+        minimum=0.0,
+        maximum=60.0,
+    )
     autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
 
 
@@ -64,11 +72,13 @@ class ControllerNode(ManagedNode):
         self._interventions: Any = None
         self._timer: Any = None
         self._diagnostics: Diagnostics | None = None
+        self._drivers: Drivers | None = None
 
     def configure(self) -> None:
         self._contract: Contract = load_named_contract(self.parameters.contract)[0]
         self._controller = Controller(self._contract, self.parameters.max_chunk_age)
         self._groups = {group.name: group for group in self._contract.action}
+        self._drivers = Drivers(self, self._contract)
         self._outputs = {
             group.name: self.create_publisher(commands.MESSAGE_TYPES[group.output.adapter], group.output.topic, COMMAND)
             for group in self._contract.action
@@ -102,6 +112,8 @@ class ControllerNode(ManagedNode):
         )
 
     def activate(self) -> None:
+        assert self._drivers is not None
+        self._drivers.prepare(self.parameters.driver_wait)
         self._controller.activate(self._now())
         self._tell_intervention(Phase.STOPPED)
         self._wall_period.clear()
@@ -121,6 +133,8 @@ class ControllerNode(ManagedNode):
             if not self._controller.stopping or time.monotonic() > deadline:
                 break
             time.sleep(self._contract.period_seconds)
+        if self._drivers is not None:
+            self._drivers.stop()
 
     def cleanup(self) -> None:
         for entity in self._entities:
@@ -129,6 +143,9 @@ class ControllerNode(ManagedNode):
         for publisher in self._outputs.values():
             self.destroy_publisher(publisher)
         self._outputs.clear()
+        if self._drivers is not None:
+            self._drivers.close()
+            self._drivers = None
         if self._interventions is not None:
             self.destroy_publisher(self._interventions)
             self._interventions = None
@@ -202,13 +219,18 @@ class ControllerNode(ManagedNode):
             self._requests.publish(encode_request(tick.request, self._contract.action_names))
         self._ticks += 1
         self._limited += bool(tick.limited)
+        if tick.phase is Phase.STOPPED and self._last.phase is not Phase.STOPPED and self._drivers is not None:
+            self._drivers.stop()
         self._last = tick
         self._say_changes(tick)
 
     def _send(self, tick: Tick) -> None:
         now = self._now()
+        assert self._drivers is not None
         for name, values in tick.commands.items():
-            self._outputs[name].publish(encode_command(values, self._groups[name], self._contract.period_seconds, now))
+            message = encode_command(values, self._groups[name], self._contract.period_seconds, now)
+            self._drivers.command(name, message, moving=tick.phase in (Phase.EXECUTING, Phase.TELEOP))
+            self._outputs[name].publish(message)
 
     def _say_changes(self, tick: Tick) -> None:
         # Ages change from tick to tick; what is wrong is told by the streams' names.
@@ -234,7 +256,14 @@ class ControllerNode(ManagedNode):
             'underruns': self._controller.underruns,
             'periods limited': self._limited,
         }
-        return level.get(tick.phase, DiagnosticStatus.OK) if self.active else DiagnosticStatus.OK, message, values
+        drivers_well = True
+        if self._drivers is not None:
+            values |= self._drivers.report()
+            drivers_well = self._drivers.well
+        if not self.active:
+            return DiagnosticStatus.OK, message, values
+        well = DiagnosticStatus.OK if drivers_well else DiagnosticStatus.WARN
+        return level.get(tick.phase, well), message, values
 
 
 def _number(value: float, digits: int) -> str:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = {
     'checks',
     'control',
+    'drivers',
     'policy',
     'messages',
     'recording',
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     'robots': {'control', 'errors', 'paths'},
     'pairing': {'control', 'policy', 'errors'},
     'simulated': {'control', 'sim', 'errors'},
+    'drivers': {'control', 'messages', 'errors'},
     'bench': {'policy', 'errors'},
     'bringup': CORE,
     'nodes': CORE | {'bringup'},
@@ -61,6 +63,7 @@ MAY_NOT_IMPORT = {
     'sim': ROS | {'torch'},
     'messages': {'rclpy', 'torch'},
     'checks': ROS | {'torch'},
+    'drivers': {'torch'},
     'recording': ROS | {'torch'},
     'record_sim': {'rclpy', 'torch'},
     'robots': ROS | {'torch'},

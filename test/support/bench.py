@@ -17,6 +17,7 @@ from mode_ros.control.request import ChunkRequest
 from mode_ros.messages.chunks import encode_request
 from mode_ros.messages.images import encode_image
 from mode_ros.messages.states import encode_joint_state
+from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.qos import COMMAND, LATCHED
 
 TIMEOUT = 20.0
@@ -37,6 +38,8 @@ class Bench:
 
     def start(self, node_class, activate=True, **parameters):
         """A node with these parameters, configured and activated."""
+        if node_class is ControllerNode:
+            parameters.setdefault('driver_wait', 0.0)  # nobody listens but the bench
         node = node_class(parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()])
         self.under_test.append(node)
         self.executor.add_node(node)

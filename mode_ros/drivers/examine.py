@@ -1,0 +1,81 @@
+"""One group of a contract against whoever listens to it: recognised by its parameters, then asked what matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mode_ros.control.contract import ActionGroup, Contract
+from mode_ros.drivers import forward_command, joint_trajectory, pose, servo
+from mode_ros.drivers.findings import Degree, Finding, refuse, tell, warn
+from mode_ros.drivers.graph import Graph
+from mode_ros.messages.commands import encode_command
+
+
+def examine_group(graph: Graph, group: ActionGroup, contract: Contract) -> Iterator[Finding]:
+    """What is to be said about the drivers of `group`; those that can be set going are, unless something is wrong."""
+    if group.output.adapter == 'gripper_command':
+        yield from _examine_gripper(graph, group)
+        return
+    topic = graph.resolve(group.output.topic)
+    listeners = graph.listeners(topic)
+    if not listeners:
+        yield warn(
+            f'Nobody listens to {topic} yet, so the driver of the group {group.name!r} could not be checked: start it, '
+            'and compare the name with `ros2 topic list`.'
+        )
+    for node in listeners:
+        parameters = graph.parameters(node)
+        if parameters is None:
+            yield warn(f'{node} listens to {topic} and does not tell its parameters, so it could not be checked.')
+            continue
+        yield from _examine_node(graph, node, parameters, group, contract)
+
+
+def _examine_node(
+    graph: Graph, node: str, parameters: Mapping[str, Any], group: ActionGroup, contract: Contract
+) -> Iterator[Finding]:
+    adapter = group.output.adapter
+    if adapter in ('twist', 'pose') and servo.recognises(parameters):
+        findings = [*servo.examine(node, parameters, group, contract.period_seconds, graph.sim_time)]
+        yield from findings
+        if not any(finding.degree is Degree.REFUSE for finding in findings):
+            yield from servo.prepare(node, group, graph)
+    elif adapter == 'pose' and pose.recognises(parameters):
+        yield from pose.examine(node, parameters, group)
+    elif adapter == 'joint_trajectory' and joint_trajectory.recognises(parameters):
+        yield from joint_trajectory.examine(node, parameters, group, ends_moving(group, contract.period_seconds))
+    elif adapter == 'forward_command' and forward_command.recognises(parameters):
+        yield from forward_command.examine(node, parameters, group)
+    elif adapter == 'twist':
+        yield warn(
+            f'{node} listens to {graph.resolve(group.output.topic)} and is not MoveIt Servo: what it does when '
+            'commands cease is not known here.'
+        )
+    else:
+        yield tell(f'{node} listens to {graph.resolve(group.output.topic)} and is no driver that is known here.')
+
+
+def _examine_gripper(graph: Graph, group: ActionGroup) -> Iterator[Finding]:
+    name = graph.resolve(str(group.output.action))
+    wanted = f'control_msgs/action/{group.output.action_type}'
+    offered = graph.actions(name)
+    if not offered:
+        yield warn(
+            f'There is no action server {name} yet for the group {group.name!r}: start the gripper, and compare the '
+            'name with `ros2 action list -t`.'
+        )
+    elif wanted not in offered:
+        other = offered[0].rsplit('/', 1)[1]
+        yield refuse(
+            f'The action server {name} of the group {group.name!r} takes {offered[0]}, not {wanted}: write '
+            f'`action_type: {other}` into the contract, if it is one of GripperCommand and ParallelGripperCommand.'
+        )
+
+
+def ends_moving(group: ActionGroup, period: float) -> bool:
+    """Whether the trajectories that are sent for `group` end with a velocity that is not zero."""
+    message = encode_command(np.full(len(group.names), 0.1), group, period, 0)
+    return any(velocity != 0.0 for velocity in message.points[-1].velocities)

@@ -1,0 +1,112 @@
+"""The running graph, asked through a node of its own, so that asking works inside callbacks and before spinning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import rclpy
+from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+
+# A driver that runs answers in milliseconds; one that does not answer within this is taken as silent (seconds).
+ANSWER_SECONDS = 1.0
+
+# Nodes of mode_ros that listen to commands and are no drivers.
+OWN_NODES = ('controller_node', 'policy_node', 'recorder_node', 'teleop_node', 'sim_node')
+
+
+class LiveGraph:
+    """A `Graph`; use as a context manager."""
+
+    def __init__(self, node: Node) -> None:
+        """node: the one whose names, namespace and clock count."""
+        self._asker = node
+        self._node = rclpy.create_node(
+            f'_{node.get_name()}_drivers',
+            context=node.context,
+            namespace=node.get_namespace(),
+            use_global_arguments=False,
+        )
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(self._node)
+
+    def __enter__(self) -> LiveGraph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(timeout_sec=1.0)
+        self._node.destroy_node()
+
+    @property
+    def sim_time(self) -> bool:
+        return bool(self._asker.get_parameter('use_sim_time').value)
+
+    def resolve(self, name: str) -> str:
+        return self._asker.resolve_topic_name(name)
+
+    def listeners(self, topic: str) -> list[str]:
+        found = [
+            f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+            for info in self._node.get_subscriptions_info_by_topic(topic)
+        ]
+        return sorted({name for name in found if name.rsplit('/', 1)[1] not in OWN_NODES})
+
+    def publishers(self, topic: str) -> int:
+        """How many publishers a topic has."""
+        return len(self._node.get_publishers_info_by_topic(topic))
+
+    def topics(self) -> dict[str, tuple[str, ...]]:
+        """All topics with their types."""
+        return {name: tuple(types) for name, types in self._node.get_topic_names_and_types()}
+
+    def parameters(self, node: str) -> Mapping[str, Any] | None:
+        listed = self.call(ListParameters, f'{node}/list_parameters', ListParameters.Request())
+        if listed is None:
+            return None
+        names = list(listed.result.names)
+        answer = self.call(GetParameters, f'{node}/get_parameters', GetParameters.Request(names=names))
+        if answer is None or len(answer.values) != len(names):
+            return None
+        return {name: parameter_value_to_python(value) for name, value in zip(names, answer.values, strict=True)}
+
+    def has_service(self, name: str) -> bool:
+        return any(found == name for found, _ in self._node.get_service_names_and_types())
+
+    def call(self, service_type: Any, name: str, request: Any) -> Any:
+        client = self._node.create_client(service_type, name)
+        try:
+            if not self.wait_until(client.service_is_ready, ANSWER_SECONDS):
+                return None
+            future = client.call_async(request)
+            self._executor.spin_until_future_complete(future, timeout_sec=ANSWER_SECONDS)
+            return future.result() if future.done() and future.exception() is None else None
+        finally:
+            self._node.destroy_client(client)
+
+    def actions(self, name: str) -> tuple[str, ...]:
+        # An action is known by its services; rclpy.action would need the compiled types of all others.
+        ends = '/_action/send_goal'
+        return tuple(
+            sorted(
+                kind.removesuffix('_SendGoal')
+                for found, kinds in self._node.get_service_names_and_types()
+                if found == name + ends
+                for kind in kinds
+            )
+        )
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Spins until the condition holds; False after `seconds` of wall time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            self._executor.spin_once(timeout_sec=0.02)
+        return True
