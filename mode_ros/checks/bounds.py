@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +31,23 @@ def beyond_bounds(contract: Contract, actions: NDArray[np.floating], where: str 
 def states_beyond_bounds(
     contract: Contract, stream: str, values: NDArray[np.floating], where: str = 'the data set'
 ) -> list[Finding]:
-    """values: [n, m] of one state stream. Its bounds are those of the commands that it is the feedback of."""
+    """values: [n, m] of one state stream, held to its own bounds or to those of the commands that it measures."""
+    state, x = contract.state(stream), np.asarray(values)
+    if state.lower is not None or state.upper is not None:
+        lower = -np.inf if state.lower is None else state.lower
+        upper = np.inf if state.upper is None else state.upper
+        own = [_Range(name, state.unit, lower, upper) for name in state.names]
+        return _beyond(own, x, 0.0, f'state {stream}', where)
     bounds = state_bounds(contract, stream)
-    names = contract.state(stream).names
-    columns = [at for at, name in enumerate(names) if name in bounds]
-    dimensions = [bounds[names[at]] for at in columns]
-    return _beyond(dimensions, np.asarray(values)[:, columns], _STATE_TOLERANCE, f'state {stream}', where)
+    columns = [at for at, name in enumerate(state.names) if name in bounds]
+    dimensions = [bounds[state.names[at]] for at in columns]
+    return _beyond(dimensions, x[:, columns], _STATE_TOLERANCE, f'state {stream}', where)
 
 
 def state_bounds(contract: Contract, stream: str) -> dict[str, Dimension]:
     """Names of a state whose range is known, because an absolute group commands them and measures them there."""
     state = contract.state(stream)
-    if getattr(state, 'field', 'position') != 'position':
+    if state.field != 'position':
         return {}
     return {
         dimension.name: dimension
@@ -51,13 +57,22 @@ def state_bounds(contract: Contract, stream: str) -> dict[str, Dimension]:
     }
 
 
+class _Range(NamedTuple):
+    """What is asked of a number: as a contract's Dimension, of which it is a part."""
+
+    name: str
+    unit: str
+    lower: float
+    upper: float
+
+
 def _beyond(
-    dimensions: Sequence[Dimension], values: NDArray[np.floating], tolerance: float, kind: str, where: str
+    dimensions: Sequence[Dimension | _Range], values: NDArray[np.floating], tolerance: float, kind: str, where: str
 ) -> list[Finding]:
     found = []
     for column, dimension in enumerate(dimensions):
         x = values[:, column].astype(np.float64)
-        slack = tolerance * (dimension.upper - dimension.lower)
+        slack = tolerance * (dimension.upper - dimension.lower) if tolerance else 0.0
         outside = (x < dimension.lower - slack) | (x > dimension.upper + slack)
         if not outside.any():
             continue
@@ -68,13 +83,14 @@ def _beyond(
                 'bounds',
                 f'{kind} {dimension.name}: {_share(float(outside.mean()))} of the frames in {where} are beyond '
                 f'{dimension.lower:g} to {dimension.upper:g} {dimension.unit}, the farthest is {worst:.4g}'
-                f'{_guess(x, dimension)}. Mend the unit (scale, offset or units in the contract) or the bounds.',
+                f"{_guess(x, dimension)}. Say the messages' unit in the contract (message_unit, or scale and offset) "
+                'and convert again, or mend the bounds.',
             )
         )
     return found
 
 
-def _guess(x: NDArray[np.float64], dimension: Dimension) -> str:
+def _guess(x: NDArray[np.float64], dimension: Dimension | _Range) -> str:
     """What the numbers would fit as, where they would: only then is it worth a word."""
     largest = max(abs(dimension.lower), abs(dimension.upper))
     # Extremes are said above; nearly all must fit.

@@ -43,6 +43,8 @@ def state_floor(contract: Contract, stream: str) -> tuple[float, ...]:
     """
     state, bounds = contract.state(stream), state_bounds(contract, stream)
     by_unit = UNIT_FLOOR.get(state.unit, 0.0)
+    if state.type == 'wrench':
+        return tuple(UNIT_FLOOR['N' if name.startswith('force') else 'Nm'] for name in state.names)
     if state.type == 'pose':
         return tuple(UNIT_FLOOR['m'] if name in 'xyz' else UNIT_FLOOR['1'] for name in state.names)
     return tuple(

@@ -23,6 +23,7 @@ NANOSECONDS = 1_000_000_000
 
 TWIST_NAMES = ('x', 'y', 'z', 'rotation_x', 'rotation_y', 'rotation_z')
 POSE_NAMES = ('x', 'y', 'z', 'qx', 'qy', 'qz', 'qw')
+WRENCH_NAMES = ('force_x', 'force_y', 'force_z', 'torque_x', 'torque_y', 'torque_z')
 # The first two columns of the rotation matrix: where the hand's x and y axes point, in the frame of the pose.
 ROTATION_6D_NAMES = ('x_axis_x', 'x_axis_y', 'x_axis_z', 'y_axis_x', 'y_axis_y', 'y_axis_z')
 POSE_TARGETS = (TWIST_NAMES, (*TWIST_NAMES[:3], *ROTATION_6D_NAMES))
@@ -37,7 +38,20 @@ _NODES_TOPICS = {
     'estop': 'std_msgs/msg/Bool',
 }
 _IMAGE_TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
-_STATE_TYPES = {'joint_state': 'sensor_msgs/msg/JointState', 'pose': 'geometry_msgs/msg/PoseStamped'}
+_STATE_TYPES = {
+    'joint_state': 'sensor_msgs/msg/JointState',
+    'pose': 'geometry_msgs/msg/PoseStamped',
+    'wrench': 'geometry_msgs/msg/WrenchStamped',
+    'array': 'std_msgs/msg/Float64MultiArray',
+    'number': 'std_msgs/msg/Float64',
+    'temperature': 'sensor_msgs/msg/Temperature',
+    'pressure': 'sensor_msgs/msg/FluidPressure',
+    'range': 'sensor_msgs/msg/Range',
+}
+# Types whose messages are one number.
+_SCALARS = ('number', 'temperature', 'pressure', 'range')
+# Types whose messages carry no stamp.
+_UNSTAMPED = ('array', 'number')
 _COMMAND_TYPES = {
     'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
     'forward_command': 'std_msgs/msg/Float64MultiArray',
@@ -89,9 +103,9 @@ class Camera(Stream):
 
 
 class State(Stream):
-    """One state stream: sensor_msgs/JointState (one field of it) or geometry_msgs/PoseStamped."""
+    """One state stream: joints (one field of them), a pose, force and torque, an array, or a single number."""
 
-    type: Literal['joint_state', 'pose']
+    type: Literal['joint_state', 'pose', 'wrench', 'array', 'number', 'temperature', 'pressure', 'range']
     field: Literal['position', 'velocity', 'effort'] = 'position'
     names: tuple[str, ...] = Field(min_length=1, description='Joints in the order of the vector; messages may differ.')
     unit: str
@@ -117,6 +131,16 @@ class State(Stream):
         _refuse_repeats(self.names, f'state {self.name!r} names')
         if self.type == 'pose' and self.names != POSE_NAMES:
             raise ValueError(f'a pose has the names {list(POSE_NAMES)}, not {list(self.names)}')
+        if self.type == 'wrench' and self.names not in (WRENCH_NAMES, WRENCH_NAMES[:3]):
+            raise ValueError(
+                f'a wrench has the names {list(WRENCH_NAMES)}, or the three forces, not {list(self.names)}'
+            )
+        if self.type in _SCALARS and len(self.names) != 1:
+            raise ValueError(f'a {self.type} is one number, and {list(self.names)} names {len(self.names)}')
+        if self.type in _UNSTAMPED and self.stamps != 'reception':
+            raise ValueError(f"messages of the type {self.type} carry no stamp: say 'stamps: reception'")
+        if self.type != 'joint_state' and self.field != 'position':
+            raise ValueError(f'field is one of a joint_state, and a {self.type} has none')
         assert self.conversion
         if self.lower is not None and self.upper is not None and not self.lower < self.upper:
             raise ValueError(f'lower {self.lower} must be below upper {self.upper}')

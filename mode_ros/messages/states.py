@@ -1,4 +1,4 @@
-"""sensor_msgs/JointState and geometry_msgs/PoseStamped to state vectors, and back."""
+"""What is measured to state vectors: joints, poses, forces, arrays and single numbers; joints and poses also back."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, WrenchStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import FluidPressure, JointState, Range, Temperature
+from std_msgs.msg import Float64, Float64MultiArray
 
 from mode_ros.control.contract import State
 from mode_ros.control.observation import Unusable
 from mode_ros.messages.stamps import to_time
 
-MESSAGE_TYPES = {'joint_state': JointState, 'pose': PoseStamped}
+MESSAGE_TYPES = {
+    'joint_state': JointState,
+    'pose': PoseStamped,
+    'wrench': WrenchStamped,
+    'array': Float64MultiArray,
+    'number': Float64,
+    'temperature': Temperature,
+    'pressure': FluidPressure,
+    'range': Range,
+}
+# Where a message of one number has it.
+_SCALAR_FIELDS = {'number': 'data', 'temperature': 'temperature', 'pressure': 'fluid_pressure', 'range': 'range'}
 
 
 # How far a quaternion may be from length 1 and still be one.
@@ -34,13 +46,13 @@ def concerns(message: Any, state: State) -> bool:
 def decode_state(message: Any, state: State) -> NDArray[np.float64]:
     """float64 [n] in the contract's order and unit.
 
-    message: a JointState or PoseStamped of rclpy, or any object with the same fields. Joints are found by name,
-    whatever their order; joints that the contract does not name are left out. Raises Unusable for a joint that is
-    missing or named twice, a field shorter than its names, a quaternion that is none, and values that are not finite;
-    nothing else, whatever has arrived.
+    message: of the state's type in rclpy, or any object with the same fields. Joints are found by name, whatever their
+    order; joints that the contract does not name are left out. An array is as long as its names. Raises Unusable for a
+    joint that is missing or named twice, a field shorter than its names, a quaternion that is none, and values that are
+    not finite; nothing else, whatever has arrived.
     """
     try:
-        values = _pose_values(message) if state.type == 'pose' else _joint_values(message, state)
+        values = _read(message, state)
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise Unusable(f'it is no {state.message_type}: {type(error).__name__}: {error}') from error
     if not np.isfinite(values).all():
@@ -52,6 +64,26 @@ def decode_state(message: Any, state: State) -> NDArray[np.float64]:
     measured = slice(0, 3) if state.type == 'pose' else slice(None)
     values[measured] = values[measured] * scale + offset
     return values
+
+
+def _read(message: Any, state: State) -> NDArray[np.float64]:
+    if state.type == 'joint_state':
+        return _joint_values(message, state)
+    if state.type == 'pose':
+        return _pose_values(message)
+    if state.type == 'wrench':
+        return _wrench_values(message)[: len(state.names)]
+    if state.type == 'array':
+        values = np.asarray(message.data, dtype=np.float64)
+        if values.shape != (len(state.names),):
+            raise Unusable(f'it has {values.size} numbers, and {len(state.names)} are named: {list(state.names)}')
+        return values.copy()
+    return np.array([float(getattr(message, _SCALAR_FIELDS[state.type]))])
+
+
+def _wrench_values(message: Any) -> NDArray[np.float64]:
+    parts = (message.wrench.force, message.wrench.torque)
+    return np.array([getattr(part, axis) for part in parts for axis in 'xyz'], dtype=np.float64)
 
 
 def _joint_values(message: Any, state: State) -> NDArray[np.float64]:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from support.contracts import absolute_contract, delta_contract
+from support.contracts import DELTA_TEXT, absolute_contract, delta_contract
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.goals import coinciding, unknown_words
 from mode_ros.checks.names import match_names
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
+from mode_ros.control.contract import parse_contract
 
 
 def said(findings):
@@ -30,7 +31,7 @@ def test_degrees_for_radians_are_named_with_share_and_largest():
     (only,) = said(beyond_bounds(absolute_contract(), actions, 'data'))
     assert 'action a: 25% of the frames in data are beyond -2 to 2 rad, the farthest is 100' in only
     assert 'degrees for radians' in only
-    assert 'scale, offset or units' in only
+    assert 'message_unit, or scale and offset' in only
 
 
 def test_one_glitch_in_ten_thousand_is_named_without_a_guess():
@@ -54,6 +55,14 @@ def test_states_are_held_to_the_bounds_of_the_commands_they_measure():
     (only,) = said(states_beyond_bounds(absolute_contract(), 'joints', states))
     assert 'state joints b' in only
     assert states_beyond_bounds(delta_contract(), 'joints', states) == []  # no command says what its range is
+
+
+def test_a_state_is_held_to_bounds_of_its_own_to_the_letter():
+    text = DELTA_TEXT.replace('unit: rad, max_age: 0.2', 'unit: rad, lower: -1.0, max_age: 0.2')
+    states = np.array([[0.0, -1.01], [5.0, 0.0]])
+    (only,) = said(states_beyond_bounds(parse_contract(text, 'x'), 'joints', states))
+    assert 'state joints b: 50% of the frames' in only
+    assert '-1 to inf rad, the farthest is -1.01' in only
 
 
 def test_the_floor_is_of_the_range_or_the_unit():

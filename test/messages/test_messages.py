@@ -5,11 +5,14 @@ import dataclasses
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from geometry_msgs.msg import Vector3, Wrench, WrenchStamped
+from pydantic import ValidationError
+from sensor_msgs.msg import CompressedImage, FluidPressure, Image, JointState, Range, Temperature
+from std_msgs.msg import Float64, Float64MultiArray
 from support.contracts import absolute_contract, delta_contract
 
 from mode_ros.control.chunk import ChunkRejected, check_chunk, make_chunk
-from mode_ros.control.contract import Camera
+from mode_ros.control.contract import Camera, State
 from mode_ros.control.observation import Unusable
 from mode_ros.control.request import ChunkRequest
 from mode_ros.errors import UserError
@@ -17,6 +20,7 @@ from mode_ros.messages.chunks import decode_chunk, decode_request, encode_chunk,
 from mode_ros.messages.commands import MESSAGE_TYPES, decode_command, encode_command
 from mode_ros.messages.images import COLOUR_ENCODINGS, decode_image, encode_compressed_image, encode_image
 from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
+from mode_ros.messages.states import MESSAGE_TYPES as STATE_MESSAGES
 from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose
 from mode_ros.robots import load_named_contract
 
@@ -174,6 +178,66 @@ def test_state_round_trips():
     pose_state = load_named_contract('metaworld_sawyer')[0].state('end_effector')
     pose = encode_pose(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.6, 0.0, 0.8]), STAMP, 'world')
     assert decode_state(pose, pose_state).tolist() == [1.0, 2.0, 3.0, 0.0, 0.6, 0.0, 0.8]
+
+
+WRENCH = ['force_x', 'force_y', 'force_z', 'torque_x', 'torque_y', 'torque_z']
+
+
+def felt(kind, names, unit='1', **more):
+    values = {'name': 's', 'topic': 's', 'type': kind, 'names': names, 'unit': unit, 'max_age': 1.0, **more}
+    return State.model_validate(values)
+
+
+def wrench():
+    return WrenchStamped(wrench=Wrench(force=Vector3(x=1.0, y=2.0, z=3.0), torque=Vector3(x=4.0, y=5.0, z=6.0)))
+
+
+@pytest.mark.parametrize(
+    ('state', 'message', 'values'),
+    [
+        (felt('wrench', WRENCH), wrench(), [1, 2, 3, 4, 5, 6]),
+        (felt('wrench', WRENCH[:3]), wrench(), [1, 2, 3]),
+        (felt('array', ['p', 'q'], stamps='reception'), Float64MultiArray(data=[0.5, -2.0]), [0.5, -2]),
+        (felt('number', ['n'], stamps='reception'), Float64(data=7.0), [7]),
+        (felt('temperature', ['t'], 'degC', scale=1.0, offset=-20.0), Temperature(temperature=25.0), [5]),
+        (felt('pressure', ['p'], 'Pa'), FluidPressure(fluid_pressure=101325.0), [101325]),
+        (felt('range', ['d'], 'mm', message_unit='m'), Range(range=0.5), [500]),
+        (felt('joint_state', ['b'], field='effort'), JointState(name=['a', 'b'], effort=[1.0, 2.0]), [2]),
+    ],
+)
+def test_force_touch_and_single_numbers(state, message, values):
+    assert isinstance(message, STATE_MESSAGES[state.type])
+    assert decode_state(message, state) == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ('state', 'message', 'words'),
+    [
+        (felt('array', ['p', 'q'], stamps='reception'), Float64MultiArray(data=[0.5]), 'it has 1 numbers, and 2 are'),
+        (felt('wrench', WRENCH), WrenchStamped(wrench=Wrench(torque=Vector3(y=float('nan')))), 'torque_y is nan'),
+        (felt('range', ['d']), Range(range=float('inf')), 'd is inf'),  # nothing in sight
+        (felt('number', ['n'], stamps='reception'), Float64MultiArray(data=[0.5]), 'it is no std_msgs/msg/Float64'),
+        (felt('wrench', WRENCH), JointState(), 'it is no geometry_msgs/msg/WrenchStamped'),
+    ],
+)
+def test_what_is_felt_may_be_unusable(state, message, words):
+    with pytest.raises(Unusable) as caught:
+        decode_state(message, state)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'names', 'more', 'words'),
+    [
+        ('wrench', ['x', 'y', 'z'], {}, 'a wrench has the names'),
+        ('number', ['a', 'b'], {'stamps': 'reception'}, 'is one number'),
+        ('array', ['a'], {}, "say 'stamps: reception'"),
+        ('wrench', WRENCH, {'field': 'effort'}, 'field is one of a joint_state'),
+    ],
+)
+def test_states_that_cannot_be(kind, names, more, words):
+    with pytest.raises(ValidationError, match=words):
+        felt(kind, names, **more)
 
 
 @pytest.mark.parametrize('robot', ['metaworld_sawyer', 'libero_panda', 'ros2_control_arm'])
