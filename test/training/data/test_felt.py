@@ -61,4 +61,4 @@ def test_what_is_felt_is_recorded_converted_and_normalised(tmp_path):
     batch = plan.source.moments([(0, frame) for frame in range(len(data))], plan.settings.loss)
     assert batch.state[:, 0].mean() == pytest.approx(0, abs=1e-4)
     assert batch.state[:, 0].std(correction=0) == pytest.approx(1, abs=1e-4)
-    assert any('force_z never changed' in str(finding) for finding in plan.findings)
+    assert any('force_z, torque_y, torque_z never changed' in str(finding) for finding in plan.findings)

@@ -1,0 +1,140 @@
+"""Data sets of other people: what is read all the same, and what is answered with a sentence."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.data_sets import make_data_set
+from support.training_sets import camera_set
+
+from mode_ros.errors import UserError
+from mode_ros.training.data import layout
+from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.dataset import open_dataset
+from mode_ros.training.data.picture_shape import picture_size
+
+POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n'
+
+
+def info(root, **changes):
+    path = root / layout.INFO
+    values = json.loads(path.read_text())
+    values.update(changes)
+    path.write_text(json.dumps(values))
+
+
+def feature(root, key, **changes):
+    features = json.loads((root / layout.INFO).read_text())['features']
+    features[key].update(changes)
+    info(root, features=features)
+
+
+@pytest.fixture
+def videos(tmp_path):
+    return make_data_set(tmp_path / 'ours', ('push the block', 'open the drawer'), codec='h264')
+
+
+@pytest.mark.parametrize(
+    ('shape', 'names', 'size'),
+    [
+        ([48, 64, 3], ['height', 'width', 'channels'], (64, 48)),
+        ([48, 64, 3], ['h', 'w', 'c'], (64, 48)),
+        ([48, 64, 3], None, (64, 48)),
+        ([3, 48, 64], None, (64, 48)),
+        ([3, 48, 64], ['channels', 'height', 'width'], (64, 48)),
+        ([3, 96, 96], ['c', 'h', 'w'], (96, 96)),
+        ([3, 48, 64], ['height', 'width', 'channels'], (64, 48)),  # names that the shape contradicts
+        ([1, 48, 64], None, (64, 48)),
+        ([48, 64, 1], None, (64, 48)),
+        ([48, 64], None, (64, 48)),
+        ([48, 64, 3], {'axes': ['height', 'width', 'channel']}, (64, 48)),
+        ([3, 64, 3], ['channel', 'height', 'width'], (3, 64)),
+    ],
+)
+def test_the_size_of_a_picture(shape, names, size):
+    assert picture_size({'shape': shape, 'names': names}) == size
+
+
+@pytest.mark.parametrize('shape', [[7, 48, 64], [3], [1, 2, 3, 4]])
+def test_what_is_no_picture(tmp_path, shape):
+    data = camera_set(tmp_path / 'data')
+    feature(data, 'observation.images.static', shape=shape)
+    with pytest.raises(UserError, match=r"camera 'static' of .*data cannot be used: a picture has the shape"):
+        DataFiles(data)
+
+
+@pytest.mark.parametrize('names', [None, ['channels', 'height', 'width']])
+def test_channel_first_pictures_are_not_squashed(tmp_path, names):
+    data = camera_set(tmp_path / 'data')
+    plain = open_dataset(data, 4, cache=tmp_path / 'one').frames['static']
+    feature(data, 'observation.images.static', shape=[3, 32, 32], names=names)
+    frames = open_dataset(data, 4, cache=tmp_path / 'two').frames['static']
+    assert frames.shape == plain.shape
+    assert (frames == plain).all()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'expected'),
+    [
+        ({'fps': 0}, 'says that it has 0 frames per second'),
+        ({'fps': -5}, 'says that it has -5 frames'),
+        ({'fps': None}, 'info.json cannot be read'),
+        ({'video_path': None}, r"camera 'static' of .* is a video, but .* \(video_path is empty\)"),
+    ],
+)
+def test_a_number_or_a_path_that_is_missing(videos, changes, expected):
+    info(videos, **changes)
+    with pytest.raises(UserError, match=expected):
+        DataFiles(videos)
+
+
+@pytest.mark.parametrize('which', ['meta/info.json', 'meta/episodes/chunk-000/file-000.parquet', 'data', 'videos'])
+def test_a_pointer_of_git_lfs_is_named_as_what_it_is(videos, which):
+    path = videos / which
+    if path.is_dir():
+        path = sorted(each for each in path.rglob('*') if each.is_file())[1]
+    path.write_text(POINTER)
+    with pytest.raises(UserError, match=r'is a Git LFS pointer, not the file itself \(1 such files .*git lfs pull'):
+        DataFiles(videos)
+
+
+def test_a_data_set_that_cannot_be_written_needs_a_cache_elsewhere(tmp_path):
+    data = camera_set(tmp_path / 'data')
+    (data / 'cache').write_text('in the way')  # as a read-only disk, also for root
+    with pytest.raises(UserError, match=r'cannot be kept in .*data/cache .*data\.cache'):
+        open_dataset(data, 4)
+    assert open_dataset(data, 4, cache=tmp_path / 'elsewhere').frames['static'].shape[1:] == (32, 32, 3)
+
+
+def test_an_episode_table_without_columns_of_videos(videos, tmp_path):
+    plain = open_dataset(videos, 4, cache=tmp_path / 'one')
+    path = videos / layout.EPISODES
+    table = pq.read_table(path)
+    pq.write_table(table.select([name for name in table.column_names if not name.startswith('videos/')]), path)
+    assert (open_dataset(videos, 4, cache=tmp_path / 'two').frames['static'] == plain.frames['static']).all()
+    for clip in sorted((videos / 'videos').rglob('*.mp4'))[1:]:
+        clip.unlink()
+    with pytest.raises(UserError, match=r'does not say where the pictures of observation\.images\.static in episode 1'):
+        DataFiles(videos)
+
+
+def test_an_unknown_camera_is_answered_with_the_near_one(tmp_path):
+    data = camera_set(tmp_path / 'data')
+    with pytest.raises(UserError, match=r"no camera 'statc', did you mean 'static'\?"):
+        open_dataset(data, 4, cameras={'front': 'statc'})
+
+
+def test_tasks_begin_anywhere_and_have_gaps(tmp_path):
+    data = camera_set(tmp_path / 'data', tasks=('reach', 'push'))
+    move_tasks(data, {0: 5, 1: 9})
+    found = open_dataset(data, 4)
+    assert [found.goal(frame) for frame in (0, 12)] == ['reach', 'push']
+
+
+def move_tasks(root, numbers):
+    for path in [*(root / 'data').rglob('*.parquet'), root / layout.TASKS]:
+        table = pq.read_table(path)
+        moved = pa.array([numbers[number] for number in np.asarray(table['task_index']).tolist()])
+        pq.write_table(table.set_column(table.column_names.index('task_index'), 'task_index', moved), path)
