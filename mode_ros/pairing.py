@@ -12,6 +12,7 @@ from mode_ros.control.contract import Contract, differences, parse_contract
 from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.continuation import Continuation, PlanLike
 from mode_ros.policy.normalization import Statistics, StreamStatistics
 from mode_ros.policy.policy import Policy
 
@@ -53,16 +54,19 @@ def load_paired(
     number_format: str = 'float32',
     steps: int | None = None,
     solver: str | None = None,
+    continuation: Continuation | None = None,
 ) -> Policy:
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
-    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver: as for Policy.load.
+    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, continuation: as for Policy.load.
     """
     if not folder:
         raise UserError(
             'No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an untrained one).'
         )
-    policy = Policy.load(folder, device=device, number_format=number_format, steps=steps, solver=solver)
+    policy = Policy.load(
+        folder, device=device, number_format=number_format, steps=steps, solver=solver, continuation=continuation
+    )
     theirs = parse_contract(policy.contract_text, f'{folder}/contract.yaml')
     found = differences(contract, theirs)
     if found:
@@ -81,8 +85,9 @@ def predict(
     generator: torch.Generator,
     should_stop: Callable[[], bool] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    plan: PlanLike | None = None,
 ) -> NDArray[np.float64]:
     """Actions [A, d] in the contract's order and units; see Policy.predict."""
     streams = policy.config.state_streams
     state = np.concatenate([observation.states[name] for name in streams]) if streams else None
-    return policy.predict(observation.images, state, goal, generator, should_stop, on_stage)
+    return policy.predict(observation.images, state, goal, generator, should_stop, on_stage, plan)

@@ -18,6 +18,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.config import DiffusionConfig, Solver
 from mode_ros.policy.continuation import Known
 from mode_ros.policy.denoiser import Denoiser
+from mode_ros.policy.guidance import differentiable, guided
 
 # (noisy chunk, index of the noise level in the schedule) → denoised chunk. An index rather than the level itself, so
 # that a fast path can look up what it prepared for the level without comparing floats.
@@ -144,15 +145,31 @@ def sample_plain(
     state: Tensor | None = None,
     on_step: OnStep | None = None,
     known: Known | None = None,
+    guidance: float | None = None,
 ) -> Tensor:
     """A chunk by the full network at every step: slow and obvious, the oracle for mode_ros.policy.inference.
 
-    noise: [B, A, d], standard normal → [B, A, d], normalised actions; known: what the chunk continues.
+    noise: [B, A, d], standard normal → [B, A, d], normalised actions; known: what the chunk continues; guidance: not
+    put into the estimate, but with this largest weight (mode_ros.policy.guidance).
     """
     sigmas = schedule(config)
 
     def denoise(x: Tensor, step: int) -> Tensor:
         sigma = sigmas[step].to(x).expand(len(x))
         return denoise_plain(denoiser, x, sigma, goal, images, state, config.sigma_data, known)
+
+    def denoise_guided(x: Tensor, step: int) -> Tensor:
+        assert known is not None
+        assert guidance is not None
+        sigma = differentiable(sigmas[step].to(x).expand(len(x)))
+        seen = [None if each is None else differentiable(each) for each in (images, state)]
+
+        def free(y: Tensor) -> Tensor:
+            return denoise_plain(denoiser, y, sigma, differentiable(goal), seen[0], seen[1], config.sigma_data)
+
+        return guided(free, x, float(sigmas[step]), config.sigma_data, known, guidance)
+
+    if known is not None and guidance is not None:
+        denoise = denoise_guided
 
     return SOLVERS[config.solver](denoise, noise * sigmas[0].to(noise), sigmas, on_step)

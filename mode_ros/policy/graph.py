@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mode_ros.policy.continuation import Known
+
 
 class Prefix(NamedTuple):
     """Keys and values, per layer, of the tokens so far at all N noise levels; each [N, B·H, T, hd].
@@ -30,21 +32,31 @@ Record = Callable[[Callable[[], Tensor]], 'tuple[Callable[[], None], Tensor]']
 class LoopGraph:
     """A step loop recorded for one batch size."""
 
-    def __init__(self, loop: Callable[[Prefix, Tensor], Tensor], prefix: Prefix, noise: Tensor, record: Record) -> None:
-        """prefix, noise: examples of the shapes, kept as the places that the recorded kernels read from."""
-        self._prefix, self._noise = prefix, noise
+    def __init__(
+        self,
+        loop: Callable[[Prefix, Tensor, Known], Tensor],
+        prefix: Prefix,
+        noise: Tensor,
+        known: Known,
+        record: Record,
+    ) -> None:
+        """prefix, noise, known: examples of the shapes, kept as the places that the recorded kernels read from."""
+        self._prefix, self._noise, self._known = prefix, noise, known
         with torch.inference_mode():
-            self._replay, self._chunk = record(lambda: loop(prefix, noise))
+            self._replay, self._chunk = record(lambda: loop(prefix, noise, known))
 
     @property
     def batch(self) -> int:
         """The batch size it was recorded for."""
         return len(self._noise)
 
-    def __call__(self, prefix: Prefix, noise: Tensor) -> Tensor:
-        """As the loop: noise [B, A, d] → chunk [B, A, d]."""
+    def __call__(self, prefix: Prefix, noise: Tensor, known: Known) -> Tensor:
+        """As the loop: noise [B, A, d], known with the fields of the example → chunk [B, A, d]."""
         torch._foreach_copy_([*self._prefix.keys, *self._prefix.values], [*prefix.keys, *prefix.values])
         self._noise.copy_(noise)
+        for place, value in zip(self._known, known, strict=True):
+            if place is not None and value is not None:
+                place.copy_(value)
         self._replay()
         return self._chunk.clone()  # the next replay writes over it
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.continuation import Known, nothing_known
 from mode_ros.policy.denoiser import Block, Denoiser
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
 from mode_ros.policy.graph import LoopGraph, Prefix, record_cuda
@@ -144,6 +145,7 @@ class ChunkSampler:
         self._graph: LoopGraph | None = None
         self.config = denoiser.config
         self.sigmas = schedule(diffusion)
+        self._sigma_data = diffusion.sigma_data
         self._scalings = _step_scalings(self.sigmas[:-1], diffusion.sigma_data)
         with torch.inference_mode():
             device = denoiser.position.device
@@ -186,11 +188,14 @@ class ChunkSampler:
             self._graph = LoopGraph(self._loop, *self._example(batch), record_cuda)
 
     @torch.inference_mode()
-    def sample(self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
+    def sample(
+        self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None, known: Known | None = None
+    ) -> Tensor:
         """The configured solver over the action tokens alone.
 
         noise: [B, A, d], standard normal, on the sampler's device → [B, A, d], normalised actions.
-        should_stop is asked before every step; once it says yes, Interrupted is raised.
+        should_stop is asked before every step; once it says yes, Interrupted is raised; known: what the chunk
+        continues, on any device.
         """
         tokens, whole = prefix.keys[0].shape[-2], self.config.prefix_length + self.config.chunk_length
         if tokens != whole:
@@ -198,31 +203,48 @@ class ChunkSampler:
         if self._graph is not None and self._graph.batch == len(noise):
             if should_stop is not None and should_stop():
                 raise Interrupted('stopped before the denoising steps')
-            return self._graph(prefix, noise)
-        return self._loop(prefix, noise, should_stop)
+            return self._graph(prefix, noise, self._whole(known, len(noise)))
+        return self._loop(prefix, noise, self._whole(known, len(noise)), should_stop)
 
-    def _loop(self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
+    def _whole(self, known: Known | None, batch: int) -> Known:
+        """With every field that the step loop reads, on the device."""
+        nothing = nothing_known(self.config, batch, self._noise.device)
+        if known is None:
+            return nothing
+        if known.clean is not None and nothing.clean is None:
+            raise ValueError('this denoiser was not trained to continue actions (max_committed is 0)')
+        known = known.to(self._noise.device)
+        return known._replace(clean=nothing.clean) if known.clean is None else known
+
+    def _loop(self, prefix: Prefix, noise: Tensor, known: Known, should_stop: ShouldStop | None = None) -> Tensor:
+        tokens = None
+        if known.clean is not None:  # the same at every step
+            tokens = self.denoiser.action_tokens(known.target / self._sigma_data, known.clean)
+
         def denoise(x: Tensor, step: int) -> Tensor:
             if should_stop is not None and should_stop():
                 raise Interrupted(f'stopped before denoising step {step}')
-            return self._denoise(prefix, x, step)
+            return torch.lerp(self._denoise(prefix, x, step, known.clean, tokens), known.target, known.weight)
 
         return self._solve(denoise, noise * float(self.sigmas[0]), self.sigmas, None)
 
-    def _example(self, batch: int) -> tuple[Prefix, Tensor]:
-        """A prefix and a noise of the right shapes, all zeros."""
+    def _example(self, batch: int) -> tuple[Prefix, Tensor, Known]:
+        """A prefix, a noise and what is known, of the right shapes, all zeros."""
         config = self.config
         tokens = config.prefix_length + config.chunk_length
         shape = (len(self._noise), batch * config.heads, tokens, config.head_dim)
         zeros = tuple(self._noise.new_zeros(shape) for _ in self._layers)
         noise = self._noise.new_zeros(batch, config.chunk_length, config.action_dim)
-        return Prefix(zeros, tuple(map(torch.zeros_like, zeros))), noise
+        return Prefix(zeros, tuple(map(torch.zeros_like, zeros))), noise, nothing_known(config, batch, noise.device)
 
-    def _denoise(self, prefix: Prefix, x: Tensor, step: int) -> Tensor:
-        """[B, A, d] → [B, A, d] at one noise level."""
+    def _denoise(self, prefix: Prefix, x: Tensor, step: int, clean: Tensor | None, tokens: Tensor | None) -> Tensor:
+        """[B, A, d] → [B, A, d] at one noise level; tokens: [B, A, D], instead of x's where clean, [B, A], says so."""
         c = self._scalings[step]
         condition = self._noise[step]
-        hidden = self.denoiser.action_tokens(c.into * x).flatten(0, 1)  # [B·A, D], which products take as it is
+        hidden = self.denoiser.action_tokens(c.into * x)
+        if clean is not None and tokens is not None:
+            hidden = torch.where(clean.unsqueeze(-1), tokens, hidden)
+        hidden = hidden.flatten(0, 1)  # [B·A, D], which products take as it is
         for index, layer in enumerate(self._layers):
             keys, values = prefix.keys[index][step], prefix.values[index][step]
             projected = layer.products.query_key_value(layer.attention_norm.plus(hidden, condition))

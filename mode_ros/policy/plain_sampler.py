@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.continuation import Known
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain, schedule
 from mode_ros.policy.inference import Interrupted, ShouldStop
@@ -24,8 +25,10 @@ class Sampler(Protocol):
     def read_observation(self, goal_prefix: Any, images: Tensor | None = None, state: Tensor | None = None) -> Any:
         """goal_prefix: what read_goal gave; images: [B, C, image_dim]; state: [B, state_dim]."""
 
-    def sample(self, prefix: Any, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
-        """prefix: what read_observation gave; noise: [B, A, d], standard normal → [B, A, d]."""
+    def sample(
+        self, prefix: Any, noise: Tensor, should_stop: ShouldStop | None = None, known: Known | None = None
+    ) -> Tensor:
+        """prefix: what read_observation gave; noise: [B, A, d], standard normal; known: to continue → [B, A, d]."""
         ...
 
 
@@ -40,8 +43,9 @@ class Given(NamedTuple):
 class PlainSampler:
     """sample_plain as a Sampler: the full network at every step, and nothing computed ahead."""
 
-    def __init__(self, denoiser: Denoiser, diffusion: DiffusionConfig) -> None:
-        self.denoiser, self.diffusion = denoiser, diffusion
+    def __init__(self, denoiser: Denoiser, diffusion: DiffusionConfig, guidance: float | None = None) -> None:
+        """guidance: as sample_plain takes it."""
+        self.denoiser, self.diffusion, self._guidance = denoiser, diffusion, guidance
         self._last = len(schedule(diffusion)) - 2
 
     def prepare(self, batch: int = 1) -> None:
@@ -55,8 +59,10 @@ class PlainSampler:
         """images: [B, C, image_dim] features; state: [B, state_dim], normalised."""
         return goal_prefix._replace(images=images, state=state)
 
-    def sample(self, prefix: Given, noise: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
-        """noise: [B, A, d], standard normal → [B, A, d], normalised actions.
+    def sample(
+        self, prefix: Given, noise: Tensor, should_stop: ShouldStop | None = None, known: Known | None = None
+    ) -> Tensor:
+        """noise: [B, A, d], standard normal; known: what the chunk continues → [B, A, d], normalised actions.
 
         should_stop is asked before every step; once it says yes, Interrupted is raised.
         """
@@ -70,4 +76,14 @@ class PlainSampler:
                 ask(step + 1)
 
         ask(0)
-        return sample_plain(self.denoiser, self.diffusion, noise, prefix.goal, prefix.images, prefix.state, on_step)
+        return sample_plain(
+            self.denoiser,
+            self.diffusion,
+            noise,
+            prefix.goal,
+            prefix.images,
+            prefix.state,
+            on_step,
+            known,
+            self._guidance,
+        )

@@ -19,6 +19,7 @@ from torch import Tensor
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, load_packed, read_info, save_checkpoint
 from mode_ros.policy.config import DiffusionConfig, PolicyConfig, explain
+from mode_ros.policy.continuation import GUIDANCE, Continuation, PlanLike, PlanReader, choose_continuation
 from mode_ros.policy.diffusion import initial_noise
 from mode_ros.policy.images import image_to_tensor
 from mode_ros.policy.inference import ChunkSampler, Interrupted, ShouldStop
@@ -75,11 +76,13 @@ class Policy:
         text_encoder: TextEncoder,
         device_note: str = '',
         make_products: MakeProducts | None = None,
+        continuation: Continuation | None = None,
     ) -> None:
         """network: on its final device. Decides the routing, so that nothing is built while predicting.
 
         make_products: gives the denoiser's matrix products, as load_packed does; else they are packed copies, in
-        float32, of the network's. What is changed in the network later does not reach them.
+        float32, of the network's. What is changed in the network later does not reach them. continuation: how a plan
+        is continued; None: 'trained' where the policy was trained for it, else 'soft'.
         """
         if text_encoder.dim != info.config.text_encoder.dim:
             raise UserError(
@@ -90,11 +93,13 @@ class Policy:
         self.network = network.eval().requires_grad_(False)
         self.device = network.denoiser.position.device
         self.device_note = device_note
-        self.sampler = _build_sampler(info, network, make_products)
+        chosen = choose_continuation(continuation, info.config.denoiser)
+        self.sampler = _build_sampler(info, network, make_products, chosen)
         self.sampler.prepare()
         self._goals = GoalCache(text_encoder)
         self._goal_prefixes: OrderedDict[str, tuple[Tensor, Any]] = OrderedDict()
         self._actions = build_normalizer(info.statistics.action, info.config.action_normalization)
+        self._plans = PlanReader(chosen, info.config.denoiser, self._actions)
         self._state = build_state_normalizer(
             info.statistics.state, info.config.state_streams, info.config.state_normalization
         )
@@ -108,27 +113,29 @@ class Policy:
         number_format: str = 'float32',
         steps: int | None = None,
         solver: str | None = None,
+        continuation: Continuation | None = None,
     ) -> Policy:
         """From a checkpoint folder, to run. device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
 
         text_encoder: instead of the configured one, to share or to test; number_format: 'float32', 'bfloat16' or
         'int8', of the denoiser's large products, of which an alternative to the published network (routing by token and
-        the like) has 'float32' alone; steps, solver: instead of the checkpoint's.
+        the like) has 'float32' alone; steps, solver: instead of the checkpoint's; continuation: how a plan is
+        continued, see mode_ros.policy.continuation; 'guided' is slow, in float32 alone, to compare with.
 
         Raises UserError that names what is wrong.
         """
         chosen, note = choose_device(device)
         make_products: MakeProducts | None = None
-        if read_info(folder).config.denoiser.is_published:
+        if read_info(folder).config.denoiser.is_published and continuation != 'guided':
             info, network, make_products = load_packed(folder, chosen, number_format)
         else:
-            _check_plain(folder, number_format, chosen)
+            _check_plain(folder, number_format, chosen, continuation)
             info, network = load_checkpoint(folder, chosen)
         info = replace(info, config=_with_sampling(info.config, steps, solver))
         encoder = text_encoder or build_text_encoder(info.config.text_encoder)
         if not info.trained_steps:
             log.warning('the policy in %s is untrained: its actions are random', folder)
-        return cls(info, network, encoder, f'{note}; weights in {number_format}', make_products)
+        return cls(info, network, encoder, f'{note}; weights in {number_format}', make_products, continuation)
 
     @classmethod
     def untrained(
@@ -139,6 +146,7 @@ class Policy:
         seed: int,
         device: str = 'cpu',
         text_encoder: TextEncoder | None = None,
+        continuation: Continuation | None = None,
     ) -> Policy:
         """Random weights, the same for the same seed. Its checkpoint says trained_steps 0."""
         chosen, note = choose_device(device)
@@ -147,7 +155,7 @@ class Policy:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = PolicyNetwork(config)
-        return cls(info, network.to(chosen), encoder, note)
+        return cls(info, network.to(chosen), encoder, note, continuation=continuation)
 
     def save(self, folder: Path | str) -> None:
         """Write the checkpoint folder, aside and then renamed.
@@ -170,6 +178,16 @@ class Policy:
     def contract_text(self) -> str:
         """The robot contract the policy was made for, as YAML text."""
         return self.info.contract_text
+
+    @property
+    def continuation(self) -> Continuation:
+        """How a plan is continued."""
+        return self._plans.continuation
+
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """How many plans could not be continued so, by the reason (PlanReader)."""
+        return self._plans.fallbacks
 
     @property
     def is_trained(self) -> bool:
@@ -198,17 +216,21 @@ class Policy:
         generator: torch.Generator,
         should_stop: ShouldStop | None = None,
         on_stage: OnStage | None = None,
+        plan: PlanLike | None = None,
     ) -> NDArray[np.float64]:
         """One chunk, [A, d], float64, in the robot's units; not limited to what is safe, which the controller does.
 
         images: camera name → uint8 [H, W, 3], red-green-blue, at the configured size, exactly the configured cameras;
         state: the state streams joined in the configured order, in the robot's units, or None for a policy without;
         generator: on the CPU, draws the initial noise; should_stop: asked before each stage and denoising step, after
-        its yes Interrupted is raised; on_stage: told as each of STAGES begins and at the end.
+        its yes Interrupted is raised; on_stage: told as each of STAGES begins and at the end; plan: in the robot's
+        units, what the chunk begins with. What of it is decided comes back as it is, but for `guided`.
 
-        Raises UserError for a missing, unknown or ill-sized image or state, and for an empty goal.
+        Raises UserError for a missing, unknown or ill-sized image or state, for an empty goal, and for a plan of
+        another size or with a number that is not finite.
         """
         sentence = normalize_sentence(goal)
+        known = self._plans.read(plan)
         tensors = self._image_tensors(images)
         state_tensor = self._state_tensor(state)
         noise = initial_noise(1, self.config.denoiser.chunk_length, self.config.denoiser.action_dim, generator)
@@ -229,9 +251,12 @@ class Policy:
             begin('prefix')
             prefix = self.sampler.read_observation(goal_prefix, features, state_tensor)
             begin('steps')
-            chunk = self.sampler.sample(prefix, noise.to(self.device), should_stop)[0].cpu().numpy()
+            known = None if known is None else known.to(self.device)
+            sampled = self.sampler.sample(prefix, noise.to(self.device), should_stop, known)[0].cpu().numpy()
             begin(DONE)
-        return self._actions.unnormalize(chunk)
+        chunk = self._actions.unnormalize(sampled)
+        self._plans.keep_decided(chunk, plan)
+        return chunk
 
     def _goal_prefix(self, sentence: str) -> tuple[Tensor, Any]:
         """The goal's embedding [1, goal_dim] and what the sampler computed of it, on the device."""
@@ -264,9 +289,13 @@ class Policy:
         return torch.from_numpy(self._state.normalize(state)).float().unsqueeze(0).to(self.device)
 
 
-def _build_sampler(info: CheckpointInfo, network: PolicyNetwork, make_products: MakeProducts | None) -> Sampler:
-    """The fast path for the published network, the plain one for an alternative to it."""
+def _build_sampler(
+    info: CheckpointInfo, network: PolicyNetwork, make_products: MakeProducts | None, continuation: Continuation
+) -> Sampler:
+    """The fast path for the published network; the plain one for an alternative to it, and for guidance."""
     denoiser, diffusion = network.denoiser, info.config.diffusion
+    if continuation == 'guided':
+        return PlainSampler(denoiser, diffusion, GUIDANCE)
     if not denoiser.config.is_published:
         return PlainSampler(denoiser, diffusion)
     if make_products is None:
@@ -275,8 +304,15 @@ def _build_sampler(info: CheckpointInfo, network: PolicyNetwork, make_products: 
     return ChunkSampler(denoiser, diffusion, make_products=make_products)
 
 
-def _check_plain(folder: Path | str, number_format: str, device: torch.device) -> None:
+def _check_plain(
+    folder: Path | str, number_format: str, device: torch.device, continuation: Continuation | None
+) -> None:
     if check_number_format(number_format, device) != 'float32':
+        if continuation == 'guided':
+            raise UserError(
+                f'The continuation guided takes gradients, which float32 alone has, and the number format '
+                f'{number_format!r} was asked for: leave it at float32, or use soft.'
+            )
         raise UserError(
             f'The policy in {folder} is an alternative to the published network, which runs in float32 alone, and the '
             f'number format {number_format!r} was asked for: leave it at float32.'

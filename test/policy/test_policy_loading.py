@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import WEIGHTS, CheckpointInfo, save_checkpoint
 from mode_ros.policy.config import DiffusionConfig
+from mode_ros.policy.continuation import Known
 from mode_ros.policy.graph import LoopGraph
 from mode_ros.policy.inference import ChunkSampler
 from mode_ros.policy.network import PolicyNetwork
@@ -119,18 +120,24 @@ def record_again(run):
     return replay, first
 
 
-def test_a_recorded_loop_follows_its_inputs():
-    denoiser = random_denoiser()
+@pytest.mark.parametrize('max_committed', [0, 3])
+def test_a_recorded_loop_follows_its_inputs(max_committed):
+    denoiser = random_denoiser(max_committed=max_committed)
     sampler = ChunkSampler(denoiser, DiffusionConfig())
     graph = LoopGraph(sampler._loop, *sampler._example(2), record_again)
     assert graph.batch == 2
     chunks = []
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         torch.manual_seed(seed)
         goal, images, noise = torch.randn(2, 10), torch.randn(2, 2, 12), torch.randn(2, 5, 3)
         prefix = sampler.read_observation(sampler.read_goal(goal), images)
-        with torch.inference_mode():
-            chunks.append((graph(prefix, noise), sampler.sample(prefix, noise)))
+        # With a plan, with another one, and with none after them.
+        plan = Known(torch.randn(2, 5, 3), torch.rand(2, 5, 1), torch.rand(2, 5) < 0.5 if max_committed else None)
+        known = plan if seed < 2 else None
+        sampler._graph = None
+        expected = sampler.sample(prefix, noise, known=known)
+        sampler._graph = graph
+        chunks.append((sampler.sample(prefix, noise, known=known), expected))
     for found, expected in chunks:
         assert torch.equal(found, expected)
 
