@@ -56,7 +56,11 @@ class Drivers:
         if refused:
             raise UserError(' '.join(refused))
         for finding in self._findings:
-            (logger.warning if finding.degree is Degree.WARN else logger.info)(finding.text)
+            # Two statements: rclpy's logger knows a call by its line, and wants one severity of each.
+            if finding.degree is Degree.WARN:
+                logger.warning(finding.text)
+            else:
+                logger.info(finding.text)
 
     def command(self, name: str, message: Any, moving: bool) -> None:
         """Called with every message of the group `name` before it is published.

@@ -13,6 +13,8 @@ from mode_ros.drivers.findings import Degree, Finding, refuse, tell, warn
 from mode_ros.drivers.graph import Graph
 from mode_ros.messages.commands import encode_command
 
+SIMULATOR = 'sim_node'
+
 
 def examine_group(graph: Graph, group: ActionGroup, contract: Contract) -> Iterator[Finding]:
     """What is to be said about the drivers of `group`; those that can be set going are, unless something is wrong."""
@@ -27,6 +29,8 @@ def examine_group(graph: Graph, group: ActionGroup, contract: Contract) -> Itera
             'and compare the name with `ros2 topic list`.'
         )
     for node in listeners:
+        if node.rsplit('/', 1)[1] == SIMULATOR:
+            continue  # reads the same contract, and stops by itself
         parameters = graph.parameters(node)
         if parameters is None:
             yield warn(f'{node} listens to {topic} and does not tell its parameters, so it could not be checked.')

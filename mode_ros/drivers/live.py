@@ -17,7 +17,7 @@ from rclpy.parameter import parameter_value_to_python
 ANSWER_SECONDS = 1.0
 
 # Nodes of mode_ros that listen to commands and are no drivers.
-OWN_NODES = ('controller_node', 'policy_node', 'recorder_node', 'teleop_node', 'sim_node')
+OWN_NODES = ('controller_node', 'policy_node', 'recorder_node', 'teleop_node')
 
 
 class LiveGraph:
