@@ -5,7 +5,15 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+try:
+    from setuptools.command.develop import develop
+except ImportError:  # setuptools may drop it; then colcon copies
+    develop = None
+
 NAME = 'mode_ros'
+# The Python of the environment that is active when a node starts, not the one that colcon ran with: torch and the
+# other packages from pip are usually in a virtual environment. setup.cfg says it for every other way to install.
+FIRST_LINE = '#!/usr/bin/env python3'
 
 
 def shared(folder, pattern):
@@ -16,6 +24,18 @@ def shared(folder, pattern):
         (f'share/{NAME}/{parent.as_posix()}', [path.as_posix() for path in files if path.parent == parent])
         for parent in parents
     ]
+
+
+def develop_with_first_line():
+    """Return what colcon runs for `--symlink-install`, which reads no interpreter from setup.cfg (colcon-core#694)."""
+
+    class Develop(develop):
+        def write_script(self, script_name, contents, *rest):
+            if contents.startswith('#!'):
+                contents = FIRST_LINE + contents[contents.index('\n') :]
+            super().write_script(script_name, contents, *rest)
+
+    return Develop
 
 
 packages = find_packages(include=[NAME, f'{NAME}.*'])
@@ -46,6 +66,7 @@ setup(
         *shared('config', '*'),
     ],
     zip_safe=False,
+    cmdclass={'develop': develop_with_first_line()} if develop else {},
     install_requires=[
         'numpy>=1.24,<2.3',  # cv_bridge, PyPI's and ROS's own, does not load with a newer one
         'opencv-python-headless>=4.6,<4.13',

@@ -58,15 +58,31 @@ def python(tmp_path):
 
 @pytest.fixture(scope='session')
 def colcon(tmp_path_factory):
-    """The command that runs colcon: the machine's own or one installed for these tests."""
-    if shutil.which('colcon'):
-        return ['colcon']
-    folder = tmp_path_factory.mktemp('colcon')
+    """The command that runs a colcon of a virtual environment, as README has it."""
+    return installed_colcon(tmp_path_factory.mktemp('colcon'))
+
+
+@pytest.fixture(scope='session')
+def colcon_with_new_setuptools(tmp_path_factory):
+    """Setuptools 80 and later have no `develop` that colcon could use."""
+    return installed_colcon(tmp_path_factory.mktemp('colcon_new'), 'setuptools>=80')
+
+
+@pytest.fixture(scope='session')
+def system_colcon():
+    """The machine's own, from apt, which its own Python runs."""
+    if not shutil.which('colcon'):
+        pytest.skip('no colcon is installed beside this environment')
+    return ['colcon']
+
+
+def installed_colcon(folder, *more):
     run([sys.executable, '-m', 'venv', folder])
     pip = [folder / 'bin' / 'python', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
-    result = subprocess.run([*pip, 'colcon-common-extensions'], capture_output=True, text=True)
-    if result.returncode:
-        pytest.skip(f'colcon is not installed and pip cannot install it: {result.stderr.strip().splitlines()[-1]}')
+    for packages in (['colcon-common-extensions'], more):
+        result = subprocess.run([*pip, *packages], capture_output=True, text=True) if packages else None
+        if result and result.returncode:
+            pytest.skip(f'colcon is not installed and pip cannot install it: {result.stderr.strip().splitlines()[-1]}')
     return [folder / 'bin' / 'python', '-m', 'colcon']
 
 
@@ -111,8 +127,6 @@ def test_colcon_build(checkout, python, colcon, tmp_path, merged):
     has_all_modules_of(checkout, Path(found['package']).parent)
     assert executables(prefix / 'lib' / 'mode_ros') == EXECUTABLES
     assert not (prefix / 'bin').exists()
-    first_line = (prefix / 'lib' / 'mode_ros' / 'policy_node').read_text().splitlines()[0]
-    assert first_line == '#!/usr/bin/env python3'  # so that an active virtual environment's torch is found
 
 
 def test_colcon_build_with_symlinks(checkout, python, colcon, tmp_path):
@@ -138,6 +152,24 @@ def test_colcon_builds_again_the_other_way(checkout, python, colcon, tmp_path):
     colcon_build(colcon, tmp_path, '--symlink-install')
 
     assert report_sourced(python, tmp_path)['training'] == [str(checkout / 'training')]
+
+
+@pytest.mark.parametrize('options', [[], ['--symlink-install']], ids=['copied', 'symlinked'])
+@pytest.mark.parametrize('which', ['colcon', 'colcon_with_new_setuptools', 'system_colcon'])
+def test_every_executable_runs_under_the_python_that_is_active(checkout, request, tmp_path, which, options):
+    prefix = colcon_build(request.getfixturevalue(which), tmp_path, *options)
+
+    folder = prefix / 'lib' / 'mode_ros'
+    assert executables(folder) == EXECUTABLES
+    first_lines = {path.name: path.read_text().splitlines()[0] for path in folder.iterdir()}
+    # so that an active virtual environment's torch is found
+    assert first_lines == dict.fromkeys(EXECUTABLES, '#!/usr/bin/env python3')
+
+
+def test_with_new_setuptools_symlinks_are_copies(checkout, colcon_with_new_setuptools, tmp_path):
+    prefix = colcon_build(colcon_with_new_setuptools, tmp_path, '--symlink-install')
+
+    assert list(prefix.glob('lib/python3*/site-packages/mode_ros/nodes/policy_node.py'))
 
 
 def environment(folder):
@@ -171,7 +203,7 @@ def report_sourced(python, folder):
 
 def run(command, cwd=None, **variables):
     environ = {name: value for name, value in os.environ.items() if name not in ('PYTHONPATH', 'AMENT_PREFIX_PATH')}
-    if shutil.which('colcon'):  # the machine's ROS
+    if 'ROS_DISTRO' in os.environ:  # the machine's ROS
         environ = dict(os.environ)
     result = subprocess.run(
         [str(part) for part in command],
