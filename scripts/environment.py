@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make the virtual environment that mode_ros runs in: once, with progress, and going on where it was interrupted.
 
-Needs only Python's standard library. `make env`, `make test` and `make demo` call it; when there is nothing to do it
-returns at once.
+Needs only Python's standard library. `make env`, `make test`, `make demo` and, in a ROS workspace, `make ros` call it;
+when there is nothing to do it returns at once.
 """
 
 from __future__ import annotations
@@ -26,25 +26,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SUPPORTED = ((3, 10), (3, 11), (3, 12))
+# Which distribution's wheels PyPI has for a Python, the preferred Python last.
+WHEELS = {(3, 13): 'kilted', (3, 10): 'jazzy', (3, 11): 'jazzy', (3, 12): 'jazzy'}
+OLDEST = (3, 10)  # with a sourced ROS any newer one will do
 FREE_GB = 12  # 7 GB for the environment with PyPI's CUDA build of torch, the rest for pip's cache and temporary files
 
 ROS_WHEELS = (
-    'ros-jazzy-rclpy[fastrtps]',  # brings ament_index, lifecycle_msgs, rcl_interfaces and rosgraph_msgs
-    'ros-jazzy-std-msgs',
-    'ros-jazzy-std-srvs',
-    'ros-jazzy-sensor-msgs',
-    'ros-jazzy-geometry-msgs',
-    'ros-jazzy-trajectory-msgs',
-    'ros-jazzy-diagnostic-msgs',
-    'cv-bridge==1.13.0.post0',
-    'numpy<2.3',
-    'opencv-python-headless<4.13',
+    'rclpy[fastrtps]',  # brings ament_index, lifecycle_msgs, rcl_interfaces and rosgraph_msgs
+    'std-msgs',
+    'std-srvs',
+    'sensor-msgs',
+    'geometry-msgs',
+    'trajectory-msgs',
+    'diagnostic-msgs',
 )
+# PyPI's cv_bridge, and what it works with.
+CV_BRIDGE = ('cv-bridge==1.13.0.post0', 'numpy<2.3', 'opencv-python-headless<4.13')
 ROS_MODULES = (
     'cv_bridge',
     'diagnostic_msgs',
     'geometry_msgs',
+    'launch_ros',
     'lifecycle_msgs',
     'rosgraph_msgs',
     'sensor_msgs',
@@ -76,6 +78,9 @@ LIBERO_NEEDS = (
     'tqdm',
 )
 TORCH = ('torch>=2.5', 'torchvision>=0.20')
+COLCON = ('colcon-common-extensions',)
+# colcon-core asks for it, torch for 77 or later: newer ones have no `develop`, which --symlink-install needs.
+SETUPTOOLS = 'setuptools<80'
 EDITABLE = f'{ROOT}[bench,sim,training,test]'
 PROJECT_FILES = ('setup.py', 'setup.cfg')
 
@@ -105,7 +110,7 @@ class Ros:
         patterns = ('lib/python3*/*-packages/rclpy', 'local/lib/python3*/*-packages/rclpy')
         homes = [home for prefix in prefixes for pattern in patterns for home in prefix.glob(pattern)]
         if not homes:  # nothing is sourced, or only a workspace that has no ROS under it
-            return cls(sourced=False, name='ROS 2 Jazzy from PyPI')
+            return cls(sourced=False, name=f'ROS 2 {wheels().title()} from PyPI')
         distro = environ.get('ROS_DISTRO', 'unknown')
         if not importable('rclpy'):
             versions = ' or '.join(sorted({home.parent.parent.name for home in homes}))
@@ -136,14 +141,18 @@ class Step:
 class Environment:
     """The virtual environment's folder with a record of the steps that are done."""
 
-    def __init__(self, folder: Path, ros: Ros, libero: bool = False) -> None:
+    def __init__(self, folder: Path, ros: Ros, libero: bool = False, torch_index: str = '') -> None:
+        """torch_index: address of the package index with another build of torch; both it and `libero` are kept."""
         self.folder = folder
         self.ros = ros
         self.python = folder / 'bin' / 'python'
         self.log = folder / 'install.log'
         self._record = folder / 'environment.json'
-        self._libero = libero or 'libero' in (self._read() or {'steps': {}})['steps']
-        self.numpy = f'numpy<{2 if _system_numpy_is_1(ros) else 2.3}'
+        self._constraints = folder / 'constraints.txt'
+        before = self._read() or {'steps': {}}
+        self._libero = libero or 'libero' in before['steps']
+        self._torch_index = torch_index or before.get('torch_index', '')
+        self.numpy = numpy_requirement(ros, _system_numpy())
 
     def steps(self) -> list[Step]:
         """Return what an environment needs, in order."""
@@ -151,10 +160,13 @@ class Environment:
         project = hashlib.sha256(b'\0'.join(_content(ROOT / name) for name in PROJECT_FILES)).hexdigest()[:16]
         where = f'a virtual environment in {_short(self.folder)}'
         steps = [Step('venv', where, '5 s', f'{version} {self.folder}', self._make_venv)]
-        if not self.ros.sourced:
-            steps.append(self._pip_step('ros', self.ros.name, '30 s', ROS_WHEELS))
+        if self.ros.sourced:
+            steps.append(Step('colcon', 'colcon', '10 s', 'any', self._colcon))
+        else:
+            steps.append(self._pip_step('ros', self.ros.name, '30 s', ros_wheels(wheels())))
+        index = ('--index-url', self._torch_index) if self._torch_index else ()
         steps += [
-            self._pip_step('torch', 'torch and torchvision, some 3 GB', '2 to 10 min', TORCH),
+            self._pip_step('torch', torch_title(self._torch_index, has_gpu()), '2 to 10 min', (*index, *TORCH)),
             self._pip_step('project', 'mode_ros and the rest it needs', '1 to 3 min', ('-e', EDITABLE), key=project),
             self._pip_step('language', 'a sentence encoder with its weights', '10 s', LANGUAGE),
         ]
@@ -200,6 +212,7 @@ class Environment:
         """Record that a step is done."""
         record = self._read() or {'ros': self.ros.name, 'steps': {}}
         record['steps'][step.name] = step.key
+        record['torch_index'] = self._torch_index
         partial = self._record.with_suffix('.part')
         partial.write_text(json.dumps(record, indent=2) + '\n')
         partial.replace(self._record)
@@ -240,6 +253,13 @@ class Environment:
         self._run([sys.executable, '-m', 'venv', *site, str(self.folder)])
         self._pip('--upgrade', 'pip>=24')
 
+    def _colcon(self) -> None:
+        """The system's colcon, which this environment sees, or one of its own."""
+        try:
+            self._run([str(self.python), '-c', 'import colcon_core, colcon_ros'])
+        except EnvironmentProblem:
+            self._pip(*COLCON)
+
     def _check(self) -> None:
         imports = (
             'cv2, cv_bridge, numpy, pydantic, rclpy, rosbags, safetensors, torch, torchvision, transformers, '
@@ -271,7 +291,10 @@ class Environment:
         return False
 
     def _pip(self, *arguments: str) -> None:
-        options = ['--no-input', '--disable-pip-version-check', '--progress-bar=off']
+        # Whatever a package asks for: what ROS itself was built with, or builds with, stays.
+        held = (self.numpy, *((SETUPTOOLS, 'opencv-python-headless<5') if self.ros.sourced else CV_BRIDGE[2:]))
+        self._constraints.write_text('\n'.join(held) + '\n')
+        options = ['--no-input', '--disable-pip-version-check', '--progress-bar=off', '-c', str(self._constraints)]
         self._run([str(self.python), '-m', 'pip', 'install', *options, *arguments])
 
     def _run(self, command: list[str], **environment: str) -> None:
@@ -369,34 +392,96 @@ def make(environment: Environment, rendering: bool) -> None:
         print(f'{_short(environment.folder)} is ready after {time.monotonic() - begin:.0f} s.', flush=True)
 
 
-def fitting_python(version: tuple[int, int]) -> str | None:
+def fitting_python(version: tuple[int, int], sourced: bool = False) -> str | None:
     """Return another Python to use instead of this one, or None if this one fits.
 
     Raises:
         EnvironmentProblem: no Python on the PATH fits.
     """
-    if version in SUPPORTED:
+    if version in WHEELS or (sourced and version >= OLDEST):
         return getattr(sys, '_base_executable', sys.executable) if sys.prefix != sys.base_prefix else None
-    for major, minor in reversed(SUPPORTED):
+    for major, minor in reversed(WHEELS):
         name = shutil.which(f'python{major}.{minor}')
         if name and subprocess.run([name, '-c', ''], capture_output=True).returncode == 0:  # a pyenv shim may fail
             return name
+    *others, newest = [f'{major}.{minor}' for major, minor in sorted(WHEELS)]
     raise EnvironmentProblem(
-        f'mode_ros needs Python 3.10, 3.11 or 3.12; this is {version[0]}.{version[1]}, and no other is on the PATH. '
+        f'Without a sourced ROS 2, mode_ros needs Python {", ".join(others)} or {newest}, for which there are wheels '
+        f'of ROS; this is {version[0]}.{version[1]}, and no other is on the PATH. '
         'Install one, then type: make PYTHON=/path/to/python3.12'
     )
 
 
-def _system_numpy_is_1(ros: Ros) -> bool:
-    """A sourced ROS's cv_bridge is compiled for the system's numpy; with numpy 2 one made for numpy 1 does not load."""
+def wheels() -> str:
+    """Return the distribution whose wheels fit this Python."""
+    return WHEELS.get(sys.version_info[:2], 'jazzy')
+
+
+def ros_wheels(distribution: str) -> tuple[str, ...]:
+    """Return what pip installs where no ROS is sourced."""
+    return (*(f'ros-{distribution}-{name}' for name in ROS_WHEELS), *CV_BRIDGE)
+
+
+def numpy_requirement(ros: Ros, system: str | None) -> str:
+    """Return what pip is told about numpy. system: the version that Python has without the environment.
+
+    A sourced ROS's cv_bridge is compiled for the system's numpy: one made for numpy 1 does not load with numpy 2.
+    PyPI's cv_bridge does not work with 2.3 or later.
+    """
     if not ros.sourced:
-        return False
+        return 'numpy<2.3'
+    return 'numpy<2' if system and system.startswith('1.') else 'numpy>=1.24'
+
+
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver, or a Jetson's, is to be seen."""
+    return any(Path(path).exists() for path in ('/dev/nvidia0', '/dev/nvidiactl', '/dev/nvhost-gpu', '/dev/dxg'))
+
+
+def torch_title(index: str, gpu: bool) -> str:
+    """Return what the step that installs torch says; where it brings much for nothing, how to have less."""
+    if index:
+        return f'torch and torchvision from {index}'
+    title = 'torch and torchvision, some 3 GB'
+    if gpu:
+        return title
+    return (
+        f'{title}, most of it for a GPU, which is not to be seen here. For the CPU build, a tenth of that: Ctrl-C, '
+        "then TORCH_INDEX=ADDRESS behind the same make, with the --index-url that pytorch.org's 'Get Started' shows for "
+        'pip and CPU.'
+    )
+
+
+def nothing_sourced(found: list[Path]) -> str:
+    """Return the sentence for a terminal without a ROS. found: the setup files of those that are installed."""
+    if found:
+        return f'No ROS 2 is sourced in this terminal. Type: . {found[-1]}, then make ros again.'
+    return (
+        'No ROS 2 is sourced in this terminal, and none is in /opt/ros. Install one as docs.ros.org says and source '
+        'it; to try mode_ros without, type: make demo'
+    )
+
+
+def what_next(environment: Path, checkout: Path) -> str:
+    """Return the commands that build the package and start it, for the workspace that the checkout lies in."""
+    workspace = checkout.parent.parent if checkout.parent.name == 'src' else checkout
+    return (
+        'In every terminal, and in every systemd unit, after ROS itself:\n'
+        f'    . {environment}/bin/activate\n'
+        'Once, and whenever the package has changed:\n'
+        f'    cd {workspace} && python3 -m colcon build --packages-select mode_ros && . install/setup.bash\n'
+        'A simulated arm that moves:\n'
+        '    ros2 launch mode_ros sim.launch.py'
+    )
+
+
+def _system_numpy() -> str | None:
     from importlib import metadata
 
     try:
-        return metadata.version('numpy').startswith('1.')
+        return metadata.version('numpy')
     except metadata.PackageNotFoundError:
-        return False
+        return None
 
 
 def _content(path: Path) -> bytes:
@@ -416,16 +501,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--venv', default='.venv', type=Path, help='folder of the environment (default: .venv)')
     parser.add_argument('--libero', action='store_true', help='with the LIBERO simulator; later calls keep it')
+    parser.add_argument('--workspace', action='store_true', help='beside a sourced ROS 2, for a colcon workspace')
+    parser.add_argument('--torch-index', default='', help="pip's --index-url for torch; later calls keep it")
     parser.add_argument('--rendering', action='store_true', help='fail if the simulator cannot draw images')
     options = parser.parse_args()
     try:
-        other = fitting_python(sys.version_info[:2])
+        other = fitting_python(sys.version_info[:2], 'ROS_DISTRO' in os.environ)
         if other:
             return subprocess.call([other, *sys.argv])
         importable = importlib.util.find_spec
         ros = Ros.find(os.environ, lambda name: importable(name) is not None)
-        environment = Environment(options.venv.absolute(), ros, options.libero)
+        if options.workspace and not ros.sourced:
+            raise EnvironmentProblem(nothing_sourced(sorted(Path('/opt/ros').glob('*/setup.bash'))))
+        environment = Environment(options.venv.absolute(), ros, options.libero, options.torch_index)
         make(environment, options.rendering)
+        (environment.folder / 'COLCON_IGNORE').touch()  # an environment in a workspace holds no packages to build
+        if options.workspace:
+            print(what_next(environment.folder, ROOT))
     except EnvironmentProblem as problem:
         print(f'\n{problem}', file=sys.stderr)
         return 1

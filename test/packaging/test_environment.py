@@ -157,7 +157,7 @@ def test_a_sourced_ros_without_cv_bridge_names_the_package(script, tmp_path):
         script.Ros.find(prefix_with_rclpy(tmp_path), lambda name: name != 'cv_bridge')
 
 
-@pytest.mark.parametrize('version', [(3, 9), (3, 13)])
+@pytest.mark.parametrize('version', [(3, 9), (3, 14)])
 def test_a_python_that_does_not_fit_is_replaced_or_refused(script, monkeypatch, tmp_path, version):
     other = tmp_path / 'python3.12'
     other.write_text('#!/bin/sh\nexit 0\n')
@@ -166,8 +166,85 @@ def test_a_python_that_does_not_fit_is_replaced_or_refused(script, monkeypatch, 
     assert script.fitting_python(version) == str(other)
 
     other.write_text('#!/bin/sh\nexit 127\n')
-    with pytest.raises(script.EnvironmentProblem, match='needs Python'):
+    with pytest.raises(script.EnvironmentProblem, match=r'needs Python 3\.10, 3\.11, 3\.12 or 3\.13'):
         script.fitting_python(version)
+
+
+def test_a_sourced_ros_may_have_a_newer_python_than_there_are_wheels_for(script, monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setattr(script.sys, 'prefix', script.sys.base_prefix)
+
+    assert script.fitting_python((3, 14), sourced=True) is None
+    with pytest.raises(script.EnvironmentProblem, match='needs Python'):
+        script.fitting_python((3, 9), sourced=True)
+
+
+@pytest.mark.parametrize(
+    ('sourced', 'system', 'wanted'),
+    [
+        (True, '1.26.4', 'numpy<2'),  # Humble, Jazzy, Kilted
+        (True, '2.3.5', 'numpy>=1.24'),  # Lyrical
+        (True, None, 'numpy>=1.24'),
+        (False, '1.26.4', 'numpy<2.3'),  # PyPI's cv_bridge
+    ],
+)
+def test_numpy_stays_what_cv_bridge_was_made_for(script, sourced, system, wanted):
+    assert script.numpy_requirement(script.Ros(sourced, 'ROS'), system) == wanted
+
+
+def test_beside_a_sourced_ros_setuptools_stays_one_that_colcon_can_use(script, monkeypatch, tmp_path, wheels):
+    def held(ros):
+        environment = script.Environment(tmp_path, ros)
+        monkeypatch.setattr(environment, '_run', lambda command: None)
+        environment._pip('torch')
+        return environment._constraints.read_text().splitlines()
+
+    assert 'setuptools<80' in held(script.Ros(True, 'ROS 2 jazzy as sourced'))
+    assert not [line for line in held(wheels) if 'setuptools' in line]
+    assert 'opencv-python-headless<4.13' in held(wheels)
+
+
+def test_torch_from_another_index_is_kept(script, tmp_path, wheels):
+    folder = tmp_path / 'venv'
+    folder.mkdir()
+    first = script.Environment(folder, wheels, torch_index='file:///builds')
+    for step in first.steps():
+        first.done(step)
+
+    again = script.Environment(folder, wheels)
+
+    (torch,) = [step for step in again.steps() if step.name == 'torch']
+    assert torch.key.startswith('--index-url file:///builds torch>=2.5')
+
+
+def test_without_a_gpu_the_smaller_torch_is_told(script):
+    assert 'TORCH_INDEX=ADDRESS' in script.torch_title('', gpu=False)
+    assert 'TORCH_INDEX' not in script.torch_title('', gpu=True)
+    assert script.torch_title('file:///builds', gpu=False) == 'torch and torchvision from file:///builds'
+
+
+@pytest.mark.parametrize(
+    ('found', 'typed'), [(['jazzy'], '. /opt/ros/jazzy/setup.bash, then make ros'), ([], 'make demo')]
+)
+def test_a_workspace_needs_a_sourced_ros(script, found, typed):
+    assert typed in script.nothing_sourced([Path(f'/opt/ros/{name}/setup.bash') for name in found])
+
+
+@pytest.mark.parametrize(('checkout', 'workspace'), [('ws/src/mode_ros', 'ws'), ('code/mode_ros', 'code/mode_ros')])
+def test_what_to_type_next_is_told(script, tmp_path, checkout, workspace):
+    told = script.what_next(tmp_path / '.venv', tmp_path / checkout)
+
+    assert f'. {tmp_path}/.venv/bin/activate' in told
+    assert f'cd {tmp_path / workspace} && python3 -m colcon build' in told
+
+
+def test_colcon_never_looks_into_the_environment(script, monkeypatch, tmp_path):
+    monkeypatch.setattr(script, 'make', lambda environment, rendering: environment.folder.mkdir())
+    monkeypatch.setattr(script, 'fitting_python', lambda version, sourced: None)
+    monkeypatch.setattr(script.sys, 'argv', ['environment.py', '--venv', str(tmp_path / 'venv')])
+
+    assert script.main() == 0
+    assert (tmp_path / 'venv' / 'COLCON_IGNORE').is_file()
 
 
 def test_a_machine_without_rendering_is_told_what_to_type(script, monkeypatch, tmp_path, wheels, capsys):

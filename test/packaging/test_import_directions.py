@@ -30,6 +30,7 @@ CORE = {
 MAY_IMPORT = {
     '__init__': set(),
     '__main__': {'cli'},
+    'start': {'cli', 'nodes'},
     'errors': set(),
     'paths': {'errors'},
     'settings': {'errors'},

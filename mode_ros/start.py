@@ -1,0 +1,61 @@
+"""The executables' entry points: they say what is missing where the environment is not the one to run in.
+
+Standard library only: a terminal or a systemd unit without mode_ros's virtual environment gets here with the system's
+Python, which has none of the packages that pip installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+
+def mode_ros() -> None:
+    """Run the command `mode_ros`."""
+    _start('mode_ros.cli.main')
+
+
+def policy_node() -> None:
+    """Run the node of this name; so do those below."""
+    _start('mode_ros.nodes.policy_node')
+
+
+def controller_node() -> None:
+    _start('mode_ros.nodes.controller_node')
+
+
+def sim_node() -> None:
+    _start('mode_ros.nodes.sim_node')
+
+
+def teleop_node() -> None:
+    _start('mode_ros.nodes.teleop_node')
+
+
+def recorder_node() -> None:
+    _start('mode_ros.nodes.recorder_node')
+
+
+def _start(module: str) -> None:
+    try:
+        main = importlib.import_module(module).main
+    except ModuleNotFoundError as error:
+        missing = (error.name or '').split('.')[0]
+        if missing in ('', 'mode_ros'):
+            raise
+        print(f'mode_ros: {missing_sentence(missing, sys.executable)}', file=sys.stderr)
+        sys.exit(1)
+    main()
+
+
+def missing_sentence(missing: str, python: str) -> str:
+    """Say what a Python without the module `missing` needs to run mode_ros."""
+    if missing in ('rclpy', 'ament_index_python', 'cv_bridge') or missing.endswith(('_msgs', '_srvs', '_interfaces')):
+        return (
+            f'{python} has no {missing}: source your ROS 2 in this terminal (. /opt/ros/<name>/setup.bash), '
+            'or install its package.'
+        )
+    return (
+        f'{python} has no {missing}: activate the virtual environment that `make ros` made, in this terminal or unit '
+        'too (. <checkout>/.venv/bin/activate).'
+    )

@@ -1,0 +1,31 @@
+"""Executables that run under the wrong Python say in a sentence what is missing and what to type."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mode_ros.start import missing_sentence
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    'name', ['mode_ros', 'policy_node', 'controller_node', 'sim_node', 'teleop_node', 'recorder_node']
+)
+def test_without_its_environment_an_executable_says_so(name):
+    # -I -S: the standard library alone, as under a system's Python without the packages from pip.
+    code = f'import sys; sys.path.insert(0, {str(ROOT)!r}); from mode_ros.start import {name}; {name}()'
+
+    result = subprocess.run([sys.executable, '-I', '-S', '-c', code], capture_output=True, text=True)
+
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stderr
+    assert result.stderr.startswith(f'mode_ros: {sys.executable} has no ')
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_ros_brings_is_told_apart_from_what_pip_brings():
+    assert 'source your ROS 2' in missing_sentence('sensor_msgs', '/usr/bin/python3')
+    assert 'activate the virtual environment' in missing_sentence('torch', '/usr/bin/python3')
