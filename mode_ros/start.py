@@ -38,14 +38,13 @@ def recorder_node() -> None:
 
 def _start(module: str) -> None:
     try:
-        main = importlib.import_module(module).main
+        importlib.import_module(module).main()
     except ModuleNotFoundError as error:
         missing = (error.name or '').split('.')[0]
         if missing in ('', 'mode_ros'):
             raise
         print(f'mode_ros: {missing_sentence(missing, sys.executable)}', file=sys.stderr)
         sys.exit(1)
-    main()
 
 
 def missing_sentence(missing: str, python: str) -> str:

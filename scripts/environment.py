@@ -447,8 +447,8 @@ def torch_title(index: str, gpu: bool) -> str:
         return title
     return (
         f'{title}, most of it for a GPU, which is not to be seen here. For the CPU build, a tenth of that: Ctrl-C, '
-        "then TORCH_INDEX=ADDRESS behind the same make, with the --index-url that pytorch.org's 'Get Started' shows for "
-        'pip and CPU.'
+        "then TORCH_INDEX=ADDRESS behind the same make, with the --index-url that pytorch.org's 'Get Started' shows "
+        'for pip and CPU.'
     )
 
 
