@@ -22,6 +22,7 @@ VERBS = {
     'demo': 'demo',
     'init': 'init',
     'check': 'check',
+    'doctor': 'doctor',
     'record-sim': 'record_sim',
     'convert': 'convert',
     'train': 'train',
