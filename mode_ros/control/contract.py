@@ -7,6 +7,7 @@ checkpoint, and `differences` tells where two of them disagree.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mode_ros.control.space import Box, SelfCollision
 from mode_ros.control.units import Factor, conversion
 from mode_ros.settings import read_settings, read_text
 
@@ -238,6 +240,7 @@ class ActionGroup(_Section):
     initial: tuple[Finite, ...] | None = Field(
         None, description='Of an absolute group: what is in force in a recording until its first command.'
     )
+    box: Box | None = Field(None, description='Where the robot may be, from its description or its measured pose.')
     max_tracking_error: Positive | None = Field(
         None, description='Largest distance of a command from what feedback measures, in the units of the dimensions.'
     )
@@ -270,6 +273,8 @@ class ActionGroup(_Section):
         _refuse_repeats(self.names, f'dimensions of the action group {self.name!r}')
         if self.initial is not None:
             self._check_initial(self.initial)
+        if self.box is not None:
+            self.box.check_fits(self.output.adapter, {dimension.unit for dimension in self.dimensions})
         if self.max_tracking_error is not None and self.feedback is None:
             raise ValueError('max_tracking_error compares commands with feedback, so the group needs feedback')
         for dimension in self.dimensions:
@@ -346,11 +351,13 @@ class Contract(_Section):
     observation: Observation
     goal_topic: Topic = Field('goal', description='std_msgs/String, transient local: the task in plain language.')
     action: tuple[ActionGroup, ...] = Field(min_length=1)
+    self_collision: SelfCollision | None = Field(None, description="Judged from the robot's description, with pin.")
 
     @model_validator(mode='after')
     def _consistent(self) -> Contract:
         _refuse_repeats([group.name for group in self.action], 'action groups')
         _refuse_repeats(self.action_names, 'action dimensions')
+        self._check_boxes()
         self._refuse_two_types()
         self._refuse_uneven_rates()
         states = {state.name: state for state in self.observation.states}
@@ -372,6 +379,15 @@ class Contract(_Section):
                     f'feedback {group.feedback!r} of action group {group.name!r} does not measure {sorted(missing)}'
                 )
         return self
+
+    def _check_boxes(self) -> None:
+        poses = sorted(state.name for state in self.observation.states if state.type == 'pose')
+        for group in self.action:
+            if group.box is not None and group.box.state is not None and group.box.state not in poses:
+                raise ValueError(
+                    f'the box of the action group {group.name!r} is measured by {group.box.state!r}, which is no pose '
+                    f'(poses: {poses})'
+                )
 
     def _refuse_uneven_rates(self) -> None:
         ratio = (self.control_rate or self.rate) / self.rate
@@ -473,18 +489,20 @@ def parse_contract(text: str, source: str) -> Contract:
 
 # How actions become commands: no policy learns it, so it may be changed after a training.
 _NOT_LEARNED = {'control_rate', 'max_chunk_length', 'max_jerk', 'max_tracking_error', 'publishers'}
+# Where the robot may go is the laboratory's to say, too.
+_NOT_LEARNED_SECTIONS = re.compile(r'^(action\.[^.]+\.(box|output\.delay)|self_collision)\b')
 
 
 def differences(ours: Contract, theirs: Contract) -> list[str]:
     """Every field in which two contracts disagree, as 'path: ours, not theirs'; empty when they agree.
 
     What only tells how actions become commands (control rate, jerk, tracking error, longest chunk, the output's
-    delay) may differ.
+    delay) and where the robot may be (box, self-collision, publishers) may differ.
     """
     return [
         line
         for line in _differences(ours.model_dump(), theirs.model_dump(), '')
-        if line.split(':')[0].split('.')[-1] not in _NOT_LEARNED and '.output.delay' not in line.split(':')[0]
+        if line.split(':')[0].split('.')[-1] not in _NOT_LEARNED and not _NOT_LEARNED_SECTIONS.match(line)
     ]
 
 
