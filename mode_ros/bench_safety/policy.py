@@ -1,12 +1,10 @@
-"""A policy that is not there: it answers the controller's requests with a path around a circle.
-
-`python -m mode_ros.bench_safety.policy ROBOT SIMULATED` runs it as a process of its own, which can be killed.
-"""
+"""A policy that is not there: it answers the controller's requests with a path around a circle."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,24 @@ from trajectory_msgs.msg import JointTrajectory
 from mode_ros.bench_safety.path import circle, turning
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.contract import Contract
-from mode_ros.messages.chunks import encode_chunk
-from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.control.request import ChunkRequest, prefix_of
+from mode_ros.messages.chunks import decode_request, encode_chunk
 from mode_ros.nodes.qos import COMMAND
 
 LENGTH = 20  # actions in a chunk
 THINKING = 0.08  # s
 
-Spoil = Callable[[JointTrajectory], Sequence[JointTrajectory]]
+# A good chunk and how many of its actions were decided before, to what is sent instead.
+Spoil = Callable[[JointTrajectory, int], Sequence[JointTrajectory]]
+
+
+@dataclass
+class _Asked:
+    """A request, when it was looked for it (nanoseconds) and when it is answered (time.monotonic)."""
+
+    request: ChunkRequest
+    seen: int | None = None
+    due: float = 0.0
 
 
 class FakePolicy:
@@ -36,8 +44,8 @@ class FakePolicy:
         self._contract, self._now, self._position = contract, now, position
         self._absolute = contract.action[0].kind == 'absolute'
         self._node = node
-        self._asked: tuple[float, JointTrajectory] | None = None
-        self._answered: tuple[str, int] | None = None
+        self._asked: _Asked | None = None
+        self._answered = ''
         self.silent = False
         self.thinking = THINKING
         self.spoil: Spoil | None = None
@@ -59,41 +67,42 @@ class FakePolicy:
     def reset_faults(self) -> None:
         """A good policy again."""
         self.silent, self.thinking, self.spoil = False, THINKING, None
-        self._asked = self._answered = None
+        self._asked, self._answered = None, ''
         self.appear()
 
-    def chunk(self, request: JointTrajectory, length: int = LENGTH) -> JointTrajectory:
-        """The answer to a request."""
-        start = self._position()
-        if start is None:
-            start = np.zeros(len(self._contract.action_names))
-        actions = circle(start, length) if self._absolute else turning(start, length)
-        message = encode_chunk(
-            make_chunk(self._contract, max(self._now(), to_nanoseconds(request.header.stamp)), actions)
-        )
-        message.header.frame_id = _identity(request)[0]
-        return message
+    def chunk(self, request: ChunkRequest, stamp: int, length: int = LENGTH) -> JointTrajectory:
+        """The answer to a request, from an observation at `stamp` (nanoseconds): it continues what is decided."""
+        plan = prefix_of(request, stamp)
+        decided = plan.actions[: plan.committed].reshape(plan.committed, len(self._contract.action_names))
+        known = decided[-1] if len(decided) else self._position()
+        start = np.zeros(len(self._contract.action_names)) if known is None else known
+        count = max(length - len(decided), 1)
+        onward = circle(start, count) if self._absolute else turning(start, count)
+        actions = np.vstack([decided, onward])
+        return encode_chunk(make_chunk(self._contract, stamp, actions, request.identity))
 
     def step(self) -> None:
-        """Answers a request that has been thought about long enough."""
-        if self._asked is None or time.monotonic() < self._asked[0]:
+        """Looks, thinks and answers."""
+        asked = self._asked
+        if asked is None:
             return
-        request, self._asked = self._asked[1], None
-        self._answered = _identity(request)
+        if asked.seen is None:
+            # An observation from before the robot stood still would not do.
+            if asked.request.not_before is None or self._now() >= asked.request.not_before:
+                asked.seen, asked.due = self._now(), time.monotonic() + self.thinking
+            return
+        if time.monotonic() < asked.due:
+            return
+        self._asked, self._answered = None, asked.request.identity
         publisher = self.publisher
         if self.silent or publisher is None:
             return
-        good = self.chunk(request)
-        for message in [good] if self.spoil is None else self.spoil(good):
+        good = self.chunk(asked.request, asked.seen)
+        decided = prefix_of(asked.request, asked.seen).committed
+        for message in [good] if self.spoil is None else self.spoil(good, decided):
             publisher.publish(message)
 
-    def _ask(self, request: JointTrajectory) -> None:
-        if self._asked is None and _identity(request) != self._answered:
-            self._asked = time.monotonic() + self.thinking, request
-
-
-def _identity(request: JointTrajectory) -> tuple[str, int]:
-    words = dict(word.split('=', 1) for word in request.header.frame_id.split() if '=' in word)
-    if 'identity' in words:
-        return words['identity'], 0
-    return request.header.frame_id, to_nanoseconds(request.header.stamp)
+    def _ask(self, message: JointTrajectory) -> None:
+        request = decode_request(message)
+        if self._asked is None and request.identity != self._answered:
+            self._asked = _Asked(request)

@@ -22,6 +22,8 @@ from mode_ros.control.contract import NANOSECONDS, Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.observation import Unusable
 from mode_ros.control.takeover import TeleopRefused
+from mode_ros.control.workspace import Workspace
+from mode_ros.errors import UserError
 from mode_ros.drivers.active import Drivers
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import decode_chunk, encode_request
@@ -76,6 +78,7 @@ class ControllerNode(ManagedNode):
 
     def configure(self) -> None:
         self._contract: Contract = load_named_contract(self.parameters.contract)[0]
+        refuse_unjudged(self._contract)
         self._controller = Controller(self._contract, self.parameters.max_chunk_age)
         self._groups = {group.name: group for group in self._contract.action}
         self._drivers = Drivers(self, self._contract)
@@ -264,6 +267,14 @@ class ControllerNode(ManagedNode):
             return DiagnosticStatus.OK, message, values
         well = DiagnosticStatus.OK if drivers_well else DiagnosticStatus.WARN
         return level.get(tick.phase, well), message, values
+
+
+def refuse_unjudged(contract: Contract) -> None:
+    """Raises UserError for a contract whose box or self_collision nobody would keep."""
+    if Workspace(contract).needed:
+        raise UserError(
+            'This controller_node does not judge box and self_collision yet; take them out of the contract.'
+        )
 
 
 def _number(value: float, digits: int) -> str:

@@ -6,13 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
 from mode_ros.bench_safety.policy import LENGTH
 from mode_ros.bench_safety.session import Session
+from mode_ros.control.request import ChunkRequest
 
 # What was planned before the policy failed is played to its end: seconds of one chunk at 20 Hz.
 PLANNED = LENGTH / 20.0
@@ -61,7 +61,7 @@ class _Spoilt(_Policy):
     def inject(self, session: Session) -> None:
         session.rig.policy.spoil = self.spoil
 
-    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         """What is sent instead of `good`."""
         raise NotImplementedError
 
@@ -72,7 +72,7 @@ class NotANumber(_Spoilt):
     name = 'chunk with NaN'
     words = 'finite|nan|' + NO_POLICY
 
-    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         good.points[3].positions[0] = math.nan
         return [good]
 
@@ -82,7 +82,7 @@ class TooLong(_Spoilt):
 
     name = 'chunk too long'
 
-    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         good.points = list(good.points) * 1000
         return [good]
 
@@ -92,7 +92,7 @@ class WrongRobot(_Spoilt):
 
     name = "another robot's chunk"
 
-    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         good.joint_names = [f'other_{name}' for name in good.joint_names]
         return [good]
 
@@ -104,8 +104,8 @@ class FarAway(_Spoilt):
     limit = None
     words = ''
 
-    def spoil(self, good: JointTrajectory) -> Sequence[JointTrajectory]:
-        for point in good.points:
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
+        for point in good.points[decided:]:
             point.positions[1] += 1.5
         return [good]
 
@@ -124,9 +124,9 @@ class Two(Fault):
         self._thread.start()
 
     def _send(self, session: Session) -> None:
-        request = JointTrajectory()
         while not self._ended.wait(0.13):
-            chunk: Any = session.rig.policy.chunk(request)
+            now = session.rig.clock.now()
+            chunk = session.rig.policy.chunk(ChunkRequest('', now), now)
             for point in chunk.points:
                 point.positions[0] -= 0.5
             self._publisher.publish(chunk)
