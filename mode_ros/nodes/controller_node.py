@@ -23,8 +23,8 @@ from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.observation import Unusable
 from mode_ros.control.takeover import TeleopRefused
 from mode_ros.control.workspace import Workspace
-from mode_ros.errors import UserError
 from mode_ros.drivers.active import Drivers
+from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import decode_chunk, encode_request
 from mode_ros.messages.commands import encode_command
