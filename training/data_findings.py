@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.finding import Finding, unique
 from mode_ros.checks.goals import coinciding, unknown_words
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
-from mode_ros.policy.language import TextEncoder, lost_words
+from mode_ros.errors import UserError
+from mode_ros.policy.language import MiniLmTextEncoder, TextEncoder, lost_words, normalize_sentence
 from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import Dataset
+
+# Characters that fit into any encoder.
+_SHORT = 200
 
 
 def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
@@ -20,10 +22,27 @@ def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
     found = [Finding('left out', note) for note in source.selection.notes]
     for data in source.datasets:
         found += vector_findings(data)
-    goals = list(source.goals)
-    found += coinciding(goals, np.stack([embedding.numpy() for embedding in source.goals.values()]))
-    found += unknown_words(goals, [lost_words(encoder, goal) for goal in goals])
-    return unique(found)
+    return unique(found + goal_findings(list(source.goals), encoder))
+
+
+def goal_findings(goals: Sequence[str], encoder: TextEncoder) -> list[Finding]:
+    """Sentences, normalised, that an encoder cannot tell apart, and what it does not see of them."""
+    if not goals:
+        return []
+    found = coinciding(goals, encoder.encode(goals).numpy())
+    return found + unknown_words(goals, [lost_words(encoder, goal) for goal in goals])
+
+
+def spoken_findings(goals: Sequence[str]) -> list[Finding]:
+    """The same of sentences as they were said, for the encoder that small trainings take; [] where it is missing."""
+    sentences = sorted({normalize_sentence(goal) for goal in goals if goal.strip()})
+    # The encoder takes seconds to load, and a plain sentence alone cannot be mistaken.
+    if not sentences or (len(sentences) == 1 and sentences[0].isascii() and len(sentences[0]) < _SHORT):
+        return []
+    try:
+        return goal_findings(sentences, MiniLmTextEncoder())
+    except UserError:
+        return []
 
 
 def vector_findings(data: Dataset) -> Iterator[Finding]:

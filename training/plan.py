@@ -41,7 +41,7 @@ class Plan:
 
     def info(self, steps: int) -> CheckpointInfo:
         """What a checkpoint after so many steps says of itself, for the robot that it runs."""
-        return CheckpointInfo(self.config, self.source.statistics, self.contract_text, steps)
+        return CheckpointInfo(self.config, self.source.statistics, self.contract_text, steps, tuple(self.source.goals))
 
 
 def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Plan:

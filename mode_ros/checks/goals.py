@@ -15,7 +15,9 @@ SAME = 1e-3
 
 
 def coinciding(
-    goals: Sequence[str], embeddings: NDArray[np.floating], among: Sequence[int] | None = None
+    goals: Sequence[str],
+    embeddings: NDArray[np.floating] | Sequence[NDArray[np.floating]],
+    among: Sequence[int] | None = None,
 ) -> list[Finding]:
     """goals: different sentences; embeddings: [n, dim]; among: only pairs with one of these, None for all."""
     x = np.asarray(embeddings, np.float64)

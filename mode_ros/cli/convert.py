@@ -2,14 +2,17 @@
 
 Makes a LeRobotDataset v3.0 and, in it, report.html. Run it again after an interruption, or with more bags: what is
 converted stays and is not converted twice. Exit status: 0 when everything was converted, 3 when something was left out
-(it is named, and the rest converted), 1 after an error, 130 on Ctrl-C.
+or looks wrong (it is named, and the rest converted), 1 after an error, 130 on Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from mode_ros.checks.finding import Finding
 
 HELP = 'make a data set for training from recordings'
 LEFT_OUT = 3
@@ -62,4 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
     print(f'{target}: {outcome.new} new episodes, {outcome.total} in all{already}. See {target / "report.html"}')
     for reason in outcome.left_out:
         print(f'left out: {reason}', file=sys.stderr)
-    return LEFT_OUT if outcome.left_out else 0
+    suspicious = _goals_of(target) if outcome.new else []
+    for finding in suspicious:
+        print(f'look at: {finding}', file=sys.stderr)
+    return LEFT_OUT if outcome.left_out or suspicious else 0
+
+
+def _goals_of(target: Path) -> Sequence[Finding]:
+    """What an encoder would make of the goals. Imported here: it takes seconds, and only new goals need it."""
+    from mode_ros.training.data.assembly import read_tasks
+    from mode_ros.training.data_findings import spoken_findings
+
+    return spoken_findings(read_tasks(target))

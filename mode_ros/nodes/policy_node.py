@@ -81,6 +81,7 @@ class PolicyNode(ManagedNode):
         # Only now: torch takes seconds to import, and a wrong contract is told before.
         import torch
 
+        from mode_ros.goal_watch import GoalWatch
         from mode_ros.pairing import load_paired
         from mode_ros.policy.policy import StageTimer
 
@@ -109,6 +110,9 @@ class PolicyNode(ManagedNode):
             self._generator.seed()
         self._buffer = ObservationBuffer(contract)
         self._goal = ''
+        self._goal_watch = GoalWatch(policy.info.goals, policy.text_encoder)
+        for finding in self._goal_watch.among_known():
+            self.get_logger().warning(str(finding))
         self._empty_goal_seen = False
         self._request: ChunkRequest | None = None
         self._answered = ''
@@ -260,6 +264,8 @@ class PolicyNode(ManagedNode):
             return
         self._publisher.publish(encode_chunk(make_chunk(self._contract, observation.stamp, actions, request.identity)))
         self._chunks += 1
+        for finding in self._goal_watch.hear(goal):  # after the answer, which must not wait for it
+            self.get_logger().warning(str(finding))
         self._age.add((self.get_clock().now().nanoseconds - observation.stamp) / NANOSECONDS)
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:

@@ -4,6 +4,7 @@
     config.json           format version, training steps, PolicyConfig
     statistics.json       Statistics of the training data
     contract.yaml         the robot contract's text, as it was when recording
+    goals.json            the sentences it was trained with, where they are known
 
 The frozen text encoder's weights are not stored; its kind and source are, in the configuration. Loading is strict:
 whatever is missing, extra or of another shape is an error that names the file and the tensor or key.
@@ -33,6 +34,7 @@ from mode_ros.policy.weights import load_products, load_weights, meta_device
 FORMAT_VERSION = 1
 WEIGHTS, CONFIG, STATISTICS, CONTRACT = 'weights.safetensors', 'config.json', 'statistics.json', 'contract.yaml'
 FILES = (WEIGHTS, CONFIG, STATISTICS, CONTRACT)
+GOALS = 'goals.json'
 
 _CONFIG_KEYS = {'format_version', 'trained_steps', 'policy'}
 
@@ -45,6 +47,7 @@ class CheckpointInfo:
     statistics: Statistics
     contract_text: str
     trained_steps: int  # 0: random weights
+    goals: tuple[str, ...] = ()  # that it was trained with; empty where that is not known
 
     def __post_init__(self) -> None:
         action, denoiser = self.statistics.action, self.config.denoiser
@@ -83,6 +86,10 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
         (aside / CONFIG).write_text(json.dumps(settings, indent=1) + '\n', encoding='utf-8')
         (aside / STATISTICS).write_text(info.statistics.to_json(), encoding='utf-8')
         (aside / CONTRACT).write_bytes(info.contract_text.encode())  # bytes: its line ends must come back as they were
+        if info.goals:
+            (aside / GOALS).write_text(
+                json.dumps(list(info.goals), ensure_ascii=False, indent=0) + '\n', encoding='utf-8'
+            )
         (aside / WEIGHTS).chmod(0o644)  # safetensors' is for its owner alone, too
         for name in FILES:
             _to_disk(aside / name)
@@ -116,7 +123,7 @@ def read_info(folder: Path | str) -> CheckpointInfo:
     statistics = Statistics.from_values(_read_json(folder / STATISTICS), str(folder / STATISTICS))
     contract_text = _read_text(folder / CONTRACT)
     try:
-        return CheckpointInfo(config, statistics, contract_text, steps)
+        return CheckpointInfo(config, statistics, contract_text, steps, _read_goals(folder / GOALS))
     except UserError as error:
         raise UserError(f'The files in {folder} do not belong together. {error}') from error
 
@@ -159,6 +166,15 @@ def load_packed(
         return load_products(config, path, device, makers, used, 'denoiser.')
 
     return info, network.eval(), make_products
+
+
+def _read_goals(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    goals = _read_json(path)
+    if not isinstance(goals, list) or not all(isinstance(goal, str) and goal.strip() for goal in goals):
+        raise UserError(f'{path} must be a list of sentences.')
+    return tuple(goals)
 
 
 def _read_text(path: Path) -> str:

@@ -96,6 +96,7 @@ class Policy:
         chosen = choose_continuation(continuation, info.config.denoiser)
         self.sampler = _build_sampler(info, network, make_products, chosen)
         self.sampler.prepare()
+        self.text_encoder = text_encoder
         self._goals = GoalCache(text_encoder)
         self._goal_prefixes: OrderedDict[str, tuple[Tensor, Any]] = OrderedDict()
         self._actions = build_normalizer(info.statistics.action, info.config.action_normalization)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CORE = {
     'checks',
+    'goal_watch',
     'control',
     'drivers',
     'policy',
@@ -39,6 +40,7 @@ MAY_IMPORT = {
     'sim': {'errors'},
     'messages': {'control', 'errors'},
     'checks': {'control', 'errors'},
+    'goal_watch': {'checks', 'errors', 'policy'},
     'recording': {'control', 'errors'},
     'robots': {'control', 'errors', 'paths'},
     'pairing': {'control', 'policy', 'errors'},
@@ -50,11 +52,23 @@ MAY_IMPORT = {
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
     'bench_safety': CORE | {'bringup', 'nodes'},
-    'record_sim': CORE - {'policy', 'pairing', 'checks'},
+    'record_sim': CORE - {'policy', 'pairing', 'checks', 'goal_watch'},
     'evaluation': CORE | {'bringup', 'nodes', 'demo'},
     'training': CORE,
+    'doctor': CORE | {'training'},
     'cli': CORE
-    | {'bench', 'bench_data', 'bench_safety', 'bringup', 'demo', 'evaluation', 'nodes', 'record_sim', 'training'},
+    | {
+        'doctor',
+        'bench',
+        'bench_data',
+        'bench_safety',
+        'bringup',
+        'demo',
+        'evaluation',
+        'nodes',
+        'record_sim',
+        'training',
+    },
 }
 ROS = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'ament_index_python', 'std_srvs', 'builtin_interfaces'}
 MAY_NOT_IMPORT = {

@@ -367,6 +367,10 @@ def test_a_refused_training_leaves_no_folder_behind(joints, tmp_path, monkeypatc
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_checkpoint_says_which_sentences_it_was_trained_with(joints):
+    assert plan(joints).info(3).goals == ('push', 'reach')
+
+
 def test_a_check_says_what_would_be_trained(joints, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('mode_ros.training.plan.build_text_encoder', lambda _: TextNumbers())
     assert train(find_config('small'), [f'data.path={joints}'], tmp_path / 'out', False, True, check_only=True) == ''

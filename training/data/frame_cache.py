@@ -14,12 +14,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -27,7 +26,7 @@ from tqdm import tqdm
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
 from mode_ros.training.data.data_files import DataFiles, EpisodeFiles
-from mode_ros.training.data.video import read_video
+from mode_ros.training.data.pictures_of import pictures_of
 
 _FORMAT = 1
 # How often the index is written while the cache fills: what came since is decoded again after an interruption.
@@ -95,7 +94,7 @@ class FrameCache:
     def _decode(self, number: int, frames: NDArray[np.uint8]) -> int:
         episode = self._data.episodes[number]
         start, width, height = int(self._starts[number]), *self._size
-        for row, image in enumerate(_images(self._data, episode, self._camera)):
+        for row, image in enumerate(pictures_of(self._data, episode, self._camera)):
             frames[start + row] = fit(image, width, height)
         return episode.length
 
@@ -146,18 +145,3 @@ class FrameCache:
         part = self._index.with_suffix('.part')
         part.write_text(json.dumps({'format': _FORMAT, 'episodes': done}))
         part.replace(self._index)
-
-
-def _images(data: DataFiles, episode: EpisodeFiles, camera: str) -> Any:
-    if camera in episode.clips:
-        clip = episode.clips[camera]
-        return read_video(clip.path, clip.start, episode.length)
-    return _decode_all(data.image_bytes(episode, camera), episode)
-
-
-def _decode_all(encoded: Sequence[bytes], episode: EpisodeFiles) -> Any:
-    for row, data in enumerate(encoded):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f'Image {row} of episode {episode.index} in {episode.data} cannot be decoded.')
-        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
