@@ -25,7 +25,6 @@ VERBS = {
     'doctor': 'doctor',
     'record-sim': 'record_sim',
     'convert': 'convert',
-    'doctor': 'doctor',
     'train': 'train',
     'evaluate': 'evaluate',
     'inspect': 'inspect_checkpoint',
