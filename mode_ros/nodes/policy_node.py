@@ -11,10 +11,10 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
@@ -25,40 +25,26 @@ from trajectory_msgs.msg import JointTrajectory
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.contract import NANOSECONDS, Camera, Contract, State
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable
-from mode_ros.control.request import ChunkRequest, answered_by
+from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.errors import UserError
 from mode_ros.messages import states
 from mode_ros.messages.chunks import decode_request, encode_chunk
 from mode_ros.messages.ingest import ingest
+from mode_ros.nodes.camera_watch import CameraWatch
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
-from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.parameters import read_parameters
+from mode_ros.nodes.policy_parameters import PolicyParameters, spare_cores
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, SENSOR, subscribe_latched
 from mode_ros.nodes.statistics import Percentiles
 from mode_ros.robots import load_named_contract
 
 if TYPE_CHECKING:
+    from mode_ros.policy.continuation import Continuation
     from mode_ros.policy.policy import Policy
 
 # How long deactivation waits for the worker, which looks up between two denoising steps (seconds).
 STOP_SECONDS = 1.5
-
-
-@dataclass(frozen=True)
-class PolicyParameters:
-    contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
-    checkpoint: str = parameter('', 'Checkpoint folder of the policy.')
-    device: str = parameter('auto', 'Where the network runs.', choices=('auto', 'cpu', 'cuda'))
-    threads: int = parameter(0, 'CPU threads of the network; 0 leaves the choice to torch.', minimum=0, maximum=256)
-    seed: int = parameter(-1, 'Seed of the sampling noise; -1 draws another one at every start.', minimum=-1)
-    number_format: str = parameter(
-        'float32', 'Numbers of the large matrix products.', choices=('float32', 'bfloat16', 'int8')
-    )
-    steps: int = parameter(0, "Denoising steps per chunk; 0 takes the checkpoint's.", minimum=0, maximum=1000)
-    solver: str = parameter(
-        'checkpoint', "Solver of the denoising steps, or the checkpoint's.", choices=('checkpoint', 'ddim', 'dpmpp_2m')
-    )
-    autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
 
 
 class PolicyNode(ManagedNode):
@@ -85,9 +71,8 @@ class PolicyNode(ManagedNode):
         from mode_ros.pairing import load_paired
         from mode_ros.policy.policy import StageTimer
 
-        if self.parameters.threads:
-            torch.set_num_threads(self.parameters.threads)
         given = self.parameters
+        torch.set_num_threads(given.threads or spare_cores())
         policy = load_paired(
             given.checkpoint,
             contract,
@@ -95,6 +80,7 @@ class PolicyNode(ManagedNode):
             number_format=given.number_format,
             steps=given.steps or None,
             solver=None if given.solver == 'checkpoint' else given.solver,
+            continuation=None if given.continuation == 'checkpoint' else cast('Continuation', given.continuation),
         )
         if not policy.is_trained:
             self.get_logger().warning(
@@ -109,6 +95,8 @@ class PolicyNode(ManagedNode):
         else:
             self._generator.seed()
         self._buffer = ObservationBuffer(contract)
+        spread = {name: np.array(state.std) for name, state in policy.info.statistics.state.items()}
+        self._cameras = CameraWatch(contract, spread, given.frozen_periods)
         self._goal = ''
         self._goal_watch = GoalWatch(policy.info.goals, policy.text_encoder)
         for finding in self._goal_watch.among_known():
@@ -119,9 +107,11 @@ class PolicyNode(ManagedNode):
         self._waiting_for = 'a request from the controller'
         self._told_waiting = False  # in the log, which must then say too that it is over
         self._timer = StageTimer(time.perf_counter)
-        self._latency, self._age = Percentiles(), Percentiles()
+        self._latency, self._age, self._prefix = Percentiles(), Percentiles(), Percentiles()
+        self._failures = 0
         self._stages: dict[str, Percentiles] = {}
         self._chunks = 0
+        self._failure = ''
         self._publisher = self.create_publisher(JointTrajectory, 'action_chunk', COMMAND)
         self._subscribe()
         self._diagnostics = Diagnostics(self, self._report)
@@ -173,6 +163,7 @@ class PolicyNode(ManagedNode):
         now = self.get_clock().now().nanoseconds
         with self._changed:
             ingest(self._buffer, stream, message, now, now)
+            self._cameras.push(stream, message, now)
             self._changed.notify_all()
 
     def _on_goal(self, message: String) -> None:
@@ -194,6 +185,9 @@ class PolicyNode(ManagedNode):
             return
         try:
             request = decode_request(message)
+            if tuple(message.joint_names) != self._contract.action_names:
+                names = list(self._contract.action_names)
+                raise UserError(f'It names the actions {list(message.joint_names)}, and the policy has {names}.')
         except UserError as error:
             self.get_logger().warning(f'request refused: {error}', throttle_duration_sec=2.0)
             return
@@ -205,22 +199,34 @@ class PolicyNode(ManagedNode):
     def _time_set_back(self, jump: Any) -> None:
         with self._changed:
             self._buffer.clear()
+            self._cameras.clear()
             self._request, self._answered = None, ''
 
     def _work(self) -> None:
         from mode_ros.policy.inference import Interrupted
 
-        try:
-            while not self._stopping.is_set():
-                work = self._next_work()
-                if work is not None:
-                    self._answer(*work)
-        except Interrupted:
-            pass
-        except Exception as error:  # noqa: BLE001 - a thread that dies in silence would look like slow inference
-            if not self._stopping.is_set():
-                self._waiting_for = f'a restart: inference failed ({error})'
-                self.get_logger().fatal(f'inference failed and has stopped; the robot holds: {error!r}')
+        while not self._stopping.is_set():
+            work = self._next_work()
+            if work is None:
+                continue
+            try:
+                self._answer(*work)
+            except Interrupted:
+                return
+            except Exception as error:  # noqa: BLE001 - one observation or request must not cost all that follow
+                self._failed(work[0], error)
+
+    def _failed(self, request: ChunkRequest, error: Exception) -> None:
+        """No chunk came of a request; the controller, whose robot stands still by then, asks anew."""
+        if self._stopping.is_set():
+            return
+        self._failures += 1
+        self._failure = str(error) if isinstance(error, UserError) else repr(error)
+        self.get_logger().error(f'no chunk: {self._failure}', throttle_duration_sec=5.0)
+        with self._changed:
+            self._answered = request.identity
+            if self._request is request:
+                self._request = None
 
     def _next_work(self) -> tuple[ChunkRequest, Observation, str] | None:
         """Waits until something can be done; None means look again."""
@@ -231,7 +237,7 @@ class PolicyNode(ManagedNode):
                 return None
             try:
                 observation = self._buffer.latest(self.get_clock().now().nanoseconds)
-                missing = '' if self._goal else f'a goal on {self._contract.goal_topic}'
+                missing = self._cameras.problems() or ('' if self._goal else f'a goal on {self._contract.goal_topic}')
             except ObservationUnavailable as error:
                 observation, missing = None, str(error)
             if missing:
@@ -252,8 +258,17 @@ class PolicyNode(ManagedNode):
 
         self._waiting_for = ''
         start = time.perf_counter()
-        actions = predict(self._policy, observation, goal, self._generator, self._stopping.is_set, self._timer)
+        plan, fallbacks = prefix_of(request, observation.stamp), sum(self._policy.fallbacks.values())
+        actions = predict(self._policy, observation, goal, self._generator, self._stopping.is_set, self._timer, plan)
         self._latency.add(time.perf_counter() - start)
+        self._failure = ''
+        self._prefix.add(plan.committed)
+        if sum(self._policy.fallbacks.values()) > fallbacks:
+            self.get_logger().warning(
+                f'{plan.committed} actions are decided before a chunk comes, more than the policy was trained to '
+                'continue, or than a chunk has: it thinks too slowly for its chunks',
+                throttle_duration_sec=10.0,
+            )
         for stage, seconds in self._timer.seconds.items():
             self._stages.setdefault(stage, Percentiles()).add(seconds)
         with self._changed:
@@ -270,7 +285,8 @@ class PolicyNode(ManagedNode):
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
         waiting = self._waiting_for if self.active else 'inactive'
-        trouble = bool(waiting) and 'request' not in waiting
+        failure = self._failure if self.active else ''
+        trouble = bool(failure) or (bool(waiting) and 'request' not in waiting)
         values = {
             'chunks': self._chunks,
             'goal': self._goal,
@@ -278,10 +294,21 @@ class PolicyNode(ManagedNode):
             'inference latency p50 (ms)': _milliseconds(self._latency.of(50)),
             'inference latency p99 (ms)': _milliseconds(self._latency.of(99)),
             'observation age (ms)': _milliseconds(self._age.of(50)),
+            'continuation': self._policy.continuation,
+            'prefix length p50 (actions)': _whole(self._prefix.of(50)),
+            'prefix length p99 (actions)': _whole(self._prefix.of(99)),
+            **{f'plans {reason}': count for reason, count in self._policy.fallbacks.items()},
+            'failed': self._failures,
             **{f'{stage} p50 (ms)': _milliseconds(found.of(50)) for stage, found in list(self._stages.items())},
         }
         level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
+        if failure:
+            return level, f'no chunk: {failure}', values
         return level, f'waiting for {waiting}' if waiting else 'thinking', values
+
+
+def _whole(number: float) -> str:
+    return '' if math.isnan(number) else f'{number:.0f}'
 
 
 def _milliseconds(seconds: float) -> str:
