@@ -19,6 +19,7 @@ action:
   - name: arm
     kind: absolute
     feedback: joints
+    max_tracking_error: 0.2
     dimensions:
       - {name: a, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.05, max_step_change: 0.02}
       - {name: b, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.05, max_step_change: 0.02}

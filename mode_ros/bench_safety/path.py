@@ -12,7 +12,7 @@ Vector = NDArray[np.float64]
 
 RADIUS = 0.4  # rad
 JOINT_STEP = 0.03  # rad per period
-TWIST_STEP = 0.012  # m per period
+TWIST_STEP = 0.018  # m per period
 TURN = 0.075  # rad per period, of a displacement's direction
 
 

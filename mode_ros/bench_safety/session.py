@@ -101,7 +101,13 @@ class Session:
         return True
 
     def _start(self, executable: str, **parameters: Any) -> Processes:
-        given = {'contract': str(self._contract), 'use_sim_time': self.rig.clock.simulated, **parameters}
+        # There are no drivers to be found here.
+        given = {
+            'contract': str(self._contract),
+            'driver_wait': 0.0,
+            'use_sim_time': self.rig.clock.simulated,
+            **parameters,
+        }
         self._started += 1
         started = Processes(
             [NodeSpec(executable, given)],

@@ -295,7 +295,8 @@ def test_absolute_command_topics_are_named_where_they_meet_a_namespace():
     assert len([*absolute_commands(action, '/left')]) == 1
 
 
-def test_the_table_in_the_documentation_is_the_data():
-    text = (Path(__file__).resolve().parents[2] / 'docs' / 'drivers.md').read_text()
+@pytest.mark.parametrize('page', ['drivers.md', 'safety.md'])
+def test_the_table_in_the_documentation_is_the_data(page):
+    text = (Path(__file__).resolve().parents[2] / 'docs' / page).read_text()
     for row in table():
         assert '| ' + ' | '.join(row) + ' |' in text

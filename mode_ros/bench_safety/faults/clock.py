@@ -29,7 +29,7 @@ class Stops(_Clock):
     """The simulator hangs."""
 
     name = '/clock stops'
-    limit = 0.5
+    limit = 1.0
 
     def inject(self, session: Session) -> None:
         self.clock(session).set_speed(0.0)
@@ -43,6 +43,7 @@ class EstopWhileStopped(Stops):
 
     name = 'emergency stop while /clock stands'
     words = 'emergency|e-?stop|clock'
+    limit = 0.1
 
     def inject(self, session: Session) -> None:
         self.clock(session).set_speed(0.0)
@@ -78,7 +79,7 @@ class Fast(_Clock):
     """Five seconds in one: commands would come five times as often as the arm was promised."""
 
     name = '/clock 5 times fast'
-    limit = 1.0
+    limit = 0.3
 
     def inject(self, session: Session) -> None:
         self.clock(session).set_speed(5.0)

@@ -13,8 +13,10 @@ from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 
 MAX_AGE = 0.2  # s, of the bench contracts' states
-# What the arm may lag behind before it counts as not following, at the bench's speed (seconds).
-TRACKING = 0.75
+# What the bench's arm is moved by in this time (seconds) is more than max_tracking_error, wherever it is on its circle.
+TRACKING = 0.55
+# Identical states for so long, while it is moved, are frozen (seconds); with the path that it takes to tell.
+FROZEN = 1.3
 
 
 class Silent(Fault):
@@ -47,10 +49,11 @@ class Frozen(Fault):
 
 
 class FrozenTwist(Frozen):
-    """The same with velocities."""
+    """The same with velocities, which nothing else compares with what is measured."""
 
     name = 'states frozen (velocities)'
     robot = TWIST
+    limit = FROZEN
 
 
 class Stalled(Fault):
