@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 
+from mode_ros.checks.clocks import clock_findings
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State, differences
 from mode_ros.errors import UserError
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
@@ -17,7 +17,10 @@ from mode_ros.recording.topics import recorded_topics
 from mode_ros.training.data.bags import Bag, BagProblem, content_key, open_bag, storage_files
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 from mode_ros.training.data.resample import Frame, LeftOut, Resampler
+from mode_ros.training.data.topics import match_topics
 
+# What is said about an episode's success within this time from its beginning (nanoseconds) was latched before it.
+BEFORE_THE_EPISODE = NANOSECONDS // 4
 # Messages between two reports of progress.
 _REPORT_EVERY = 50
 
@@ -73,8 +76,9 @@ def _read(bag: Bag, contract: Contract, goal: str, about: About, progress: Progr
     _check_contract(episode, contract, bag.path.name)
     if episode is not None:
         about.success, about.drops, about.recovered = episode.success, dict(episode.drops), episode.recovered
-        goal = goal or episode.goal
-    resampler = Resampler(contract, goal, fixed_goal=bool(goal))
+        about.judged = episode.success is not None
+    # Only a goal that is given counts from the beginning to the end; a recorded one until the next.
+    resampler = Resampler(contract, goal or (episode.goal if episode is not None else ''), fixed_goal=bool(goal))
     handlers = _handlers(bag, contract, resampler, about)
     about.start = bag.start
     damage: BagProblem | None = None
@@ -85,10 +89,32 @@ def _read(bag: Bag, contract: Contract, goal: str, about: About, progress: Progr
     resampler.finish()
     yield from resampler.take()
     about.start = bag.start if resampler.first_stamp is None else resampler.first_stamp
-    about.health = {name: watch.summary(about.start) for name, watch in resampler.watches.items()}
+    _describe(resampler, contract, about)
     if damage is not None:
         raise damage
-    _check_spoken(resampler, about)
+    _check_spoken(resampler, contract, about)
+
+
+def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
+    offsets: dict[str, tuple[float, float]] = {}
+    for stream in contract.observation.streams:
+        about.health[stream.name] = found = resampler.watches[stream.name].summary(about.start)
+        found['topic'] = about.topics.get(stream.topic)
+        if 'offset_ms' in found:
+            offsets[stream.name] = found['offset_ms'][0] / 1e3, stream.max_age
+    about.notes += [str(finding) for finding in clock_findings(offsets)]
+    for group in contract.action:
+        found = resampler.command_watches[group.name].summary(about.start)
+        found['topic'] = about.topics.get(group.output.topic)
+        about.health[f'{group.name} (commands)' if group.name in about.health else group.name] = found
+        if found.get('other_clock'):
+            about.notes.append(
+                f'clocks: {found["other_clock"]} commands of {group.name} are stamped by another clock than the '
+                'streams, and count by their reception'
+            )
+        if not found['messages']:
+            instead = 'its initial action' if group.initial is not None else 'where it was measured'
+            about.notes.append(f'commands: {group.name} was never commanded; {instead} stands for it')
 
 
 def _replay(
@@ -121,23 +147,33 @@ def _handlers(
 ) -> dict[int, tuple[Connection, list[Handler], list[Handler]]]:
     """What is to be done with each connection's messages, good and broken ones; BagProblem for a missing topic."""
     found: dict[int, tuple[Connection, list[Handler], list[Handler]]] = {}
+    streams: list[Camera | State] = [*contract.observation.cameras, *contract.observation.states]
+    # What is in force without a command need not have been commanded.
+    able = {group.output.topic for group in contract.action if group.initial is not None}
+    needed = [*(stream.topic for stream in streams), *(g.output.topic for g in contract.action)]
+    needed = [topic for topic in dict.fromkeys(needed) if topic not in able or topic in {s.topic for s in streams}]
+    optional = [*sorted(able - set(needed)), contract.goal_topic, INTERVENTION_TOPIC, SUCCESS_TOPIC]
+    told = bag.episode.topics if bag.episode is not None else None
+    topics = match_topics(needed, optional, {connection.topic for connection in bag.connections}, told)
+    about.topics = {name: topic for name, topic in topics.items() if topic is not None}
+    # A group that stands where it is measured may have been left alone, too; but its topic must be there.
+    silent = {group.output.topic for group in contract.action if group.feedback is not None} | able
 
-    def listen(topic: str, usable: Handler, unusable: Handler | None = None, needed: bool = True) -> None:
-        for connection in _find(bag, contract, topic, needed):
+    def listen(name: str, usable: Handler, unusable: Handler | None = None) -> None:
+        for connection in _fitting(bag, contract, name, topics[name], name in needed, name not in silent):
             entry = found.setdefault(connection.id, (connection, [], []))
             entry[1].append(usable)
             if unusable is not None:
                 entry[2].append(unusable)
 
-    streams: list[Camera | State] = [*contract.observation.cameras, *contract.observation.states]
     for stream in streams:
         listen(stream.topic, *_stream_handlers(resampler, stream))
     for group in contract.action:
-        listen(group.output.topic, _command_handler(resampler, group))
-    listen(contract.goal_topic, lambda message, at: resampler.goal(message.data, at), needed=False)
-    listen(INTERVENTION_TOPIC, lambda message, at: resampler.intervene(bool(message.data), at), needed=False)
-    if about.success is None:
-        listen(SUCCESS_TOPIC, lambda message, _: setattr(about, 'success', bool(message.data)), needed=False)
+        listen(group.output.topic, *_command_handlers(resampler, group))
+    listen(contract.goal_topic, lambda message, at: resampler.goal(message.data, at))
+    listen(INTERVENTION_TOPIC, lambda message, at: resampler.intervene(bool(message.data), at))
+    if not about.judged:
+        listen(SUCCESS_TOPIC, _verdict_handler(resampler, about, bag.start))
     return found
 
 
@@ -148,34 +184,37 @@ def _stream_handlers(resampler: Resampler, stream: Camera | State) -> tuple[Hand
     )
 
 
-def _command_handler(resampler: Resampler, group: ActionGroup) -> Handler:
-    return lambda message, received: resampler.command(group, message, received)
+def _command_handlers(resampler: Resampler, group: ActionGroup) -> tuple[Handler, Handler]:
+    return (
+        lambda message, received: resampler.command(group, message, received),
+        lambda reason, received: resampler.command_unusable(group, reason, received),
+    )
 
 
-def _find(bag: Bag, contract: Contract, topic: str, needed: bool) -> list[Connection]:
-    """The connections that hold the contract's `topic`, of the right type.
+def _verdict_handler(resampler: Resampler, about: About, start: int) -> Handler:
+    """Counts what is said about this episode: a latched word from the one before comes first, before any command."""
 
-    A bag of this project says which they are; else a topic of that name, or the only one that ends in it.
-    """
-    kinds = {item.type for item in recorded_topics(contract) if item.name == topic}
-    names = sorted({connection.topic for connection in bag.connections})
-    wanted = bag.episode.topic(topic) if bag.episode is not None else '/' + topic.lstrip('~/')
-    matches = [wanted] if wanted in names else [name for name in names if name.endswith(wanted)]
-    if len(matches) > 1:
-        raise BagProblem(f'the topic {topic!r} could be any of {matches}; name it in full in the contract')
-    if not matches:
-        if not needed:
-            return []
-        near = difflib.get_close_matches(wanted, names, n=1)
-        hint = f'; did you mean {near[0]!r}?' if near else f'; it has {names}'
-        raise BagProblem(f'the topic {topic!r} is missing{hint}')
-    connections = [connection for connection in bag.connections if connection.topic == matches[0]]
+    def judge(message: Any, received: int) -> None:
+        if received - start > BEFORE_THE_EPISODE and resampler.commanded:
+            about.success = bool(message.data)
+
+    return judge
+
+
+def _fitting(
+    bag: Bag, contract: Contract, name: str, topic: str | None, needed: bool, must_speak: bool
+) -> list[Connection]:
+    """The connections of a topic that have the type which the contract says; BagProblem where they must and do not."""
+    if topic is None:
+        return []
+    kinds = {item.type for item in recorded_topics(contract) if item.name == name}
+    connections = [connection for connection in bag.connections if connection.topic == topic]
     fitting = [connection for connection in connections if connection.msgtype in kinds]
     if needed and not fitting:
         have = sorted({connection.msgtype for connection in connections})
-        raise BagProblem(f'the topic {matches[0]!r} holds {", ".join(have)}, expected {", ".join(sorted(kinds))}')
-    if needed and not sum(connection.msgcount for connection in fitting):
-        raise BagProblem(f'the topic {matches[0]!r} holds no message')
+        raise BagProblem(f'the topic {topic!r} holds {", ".join(have)}, expected {", ".join(sorted(kinds))}')
+    if needed and must_speak and not sum(connection.msgcount for connection in fitting):
+        raise BagProblem(f'the topic {topic!r} holds no message')
     return fitting
 
 
@@ -183,15 +222,28 @@ def _check_contract(episode: Episode | None, contract: Contract, name: str) -> N
     if episode is None:
         return
     try:
-        found = differences(contract, episode.contract(name))
+        found = [line for line in differences(contract, episode.contract(name)) if not _is_reading(line)]
     except UserError as error:
         raise BagProblem(str(error)) from error
     if found:
         raise BagProblem(f'it was recorded under another contract. Here, and in the bag: {"; ".join(found)}')
 
 
-def _check_spoken(resampler: Resampler, about: About) -> None:
+# Keys that say how messages are read, not which were recorded: they may be written after the recording.
+_READING = {'initial', 'message_unit', 'scale', 'offset', 'stamps'}
+
+
+def _is_reading(line: str) -> bool:
+    path = line.partition(':')[0].split('.')
+    of_a_state = path[:2] == ['observation', 'states'] and path[-1] in ('lower', 'upper')
+    return path[-1] in _READING or of_a_state
+
+
+def _check_spoken(resampler: Resampler, contract: Contract, about: About) -> None:
     for name in resampler.silent:
         if about.health[name]['zero_stamps']:
             raise BagProblem(f'{name}: all its stamps are zero; its driver must fill header.stamp')
+        state = next((state for state in contract.observation.states if state.name == name), None)
+        if state is not None and state.type == 'joint_state' and not about.health[name]['unusable']:
+            raise BagProblem(f'{name}: no message on {about.topics[state.topic]} names any of {list(state.names)}')
         raise BagProblem(f'{name}: none of its messages can be used')

@@ -3,25 +3,33 @@
 The action recorded at observation time t is what the robot was told for the control period [t, t + period): the same
 pairing as live, where the first action of a chunk planned at t is the one sent first after t.
 
-absolute: the newest command before the period ends; a target stays in force until the next one.
+absolute: the newest command before the period ends; a target stays in force until the next one, and a trajectory is
+followed point by point until another replaces it (mode_ros.control.setpoints).
 delta: the displacement commanded within the period, and zero where none was, since a displacement ends by itself.
 A sender at the contract's rate jitters, and where it sends close to the edge of a period, some periods hold two
 commands and others none. So the second of two commands counts for the next period if it came in the later half of this
 one: no displacement is lost or doubled, at most one period at the start is empty. Where commands come more often than
 every half period, the newest in the period counts.
 
-Before the first command of any group there is no action, so no segment begins.
+Before the first command of all groups there is no action, so no segment begins. From then on a group that has not been
+commanded yet has its `initial` action, or stays where its feedback measured it; a displacement is zero. A group with
+neither has no action before its first command.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import ActionGroup, Contract
+from mode_ros.control.setpoints import Setpoint
+
+# A group that moves by more than this share of its range without a command is moved by somebody else.
+_STANDS = 0.02
 
 
 class NoAction(Exception):
@@ -34,11 +42,23 @@ class NoAction(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a group. time: nanoseconds; values: [n], or None where `problem` says why it cannot be used."""
+    """One command of a group. time: nanoseconds; asked: a target or displacement [n], or the course of a trajectory;
+    None where `problem` says why it cannot be used.
+    """
 
     time: int
-    values: NDArray[np.float64] | None
+    asked: NDArray[np.float64] | Setpoint | None
     problem: str = ''
+
+    def target(self, elapsed: int, period: int, start: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """The action [n] of the period that ends `elapsed` nanoseconds after the command."""
+        if isinstance(self.asked, Setpoint):
+            return self.asked.in_period(elapsed, period, start)
+        return self.asked
+
+    def reached(self, elapsed: int, start: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """Where a trajectory is after `elapsed` nanoseconds, from where another sets out."""
+        return self.asked.at(elapsed, start) if isinstance(self.asked, Setpoint) else self.asked
 
 
 class CommandTrack:
@@ -50,6 +70,10 @@ class CommandTrack:
         # Commands that count for the next tick although they came before it, and that tick.
         self._carried: dict[str, Command] = {}
         self._next: int | None = None
+        # The command that each absolute group follows, and from where it set out; and where a group stands that has
+        # none yet.
+        self._followed: dict[str, tuple[Command, NDArray[np.float64] | None]] = {}
+        self._standing: dict[str, NDArray[np.float64]] = {}
 
     def push(self, group: str, command: Command) -> None:
         """Adds a command, in the order of time."""
@@ -64,22 +88,28 @@ class CommandTrack:
         for commands in self._commands.values():
             commands.clear()
         self._carried.clear()
+        self._followed.clear()
+        self._standing.clear()
 
-    def at(self, stamp: int) -> NDArray[np.float64]:
+    def at(self, stamp: int, measured: Mapping[str, NDArray[np.float64]] | None = None) -> NDArray[np.float64]:
         """float64 [d], the action for [stamp, stamp + period) in the contract's order; raises NoAction.
 
-        Every command before stamp + period must have been pushed.
+        Every command before stamp + period must have been pushed. measured: where groups with feedback are at `stamp`.
         """
         if stamp != self._next:
             self._carried.clear()
         self._next = stamp + self._contract.period
-        chosen = {group.name: self._choose(group, stamp) for group in self._contract.action}
+        begun = [bool(c) and c[0].time < self._next for c in self._commands.values()]
         parts = []
-        for group in self._contract.action:
-            commands, command = self._commands[group.name], chosen[group.name]
-            if not commands or commands[0].time >= self._next:
-                raise NoAction(f'{group.name}: before its first command', fault=False)
-            values = np.zeros(len(group.names)) if command is None else command.values
+        for group, known in zip(self._contract.action, begun, strict=True):
+            place = (measured or {}).get(group.name)
+            command = self._choose(group, stamp)
+            if not known:
+                if not any(begun):
+                    raise NoAction(f'{group.name}: before its first command', fault=False)
+                parts.append(self._uncommanded(group, place))
+                continue
+            values = np.zeros(len(group.names)) if command is None else self._asked(group, command, place)
             if values is None:
                 raise NoAction(f'{group.name}: {command.problem if command else ""}', fault=True)
             parts.append(values)
@@ -90,6 +120,41 @@ class CommandTrack:
         for commands in self._commands.values():
             while len(commands) > 1 and commands[1].time < stamp:
                 commands.popleft()
+
+    def _uncommanded(self, group: ActionGroup, place: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        if group.kind == 'delta':
+            return np.zeros(len(group.names))
+        if group.initial is not None:
+            return np.array(group.initial)
+        if place is None or np.isnan(place).any():
+            raise NoAction(f'{group.name}: before its first command', fault=False)
+        standing = self._standing.setdefault(group.name, place)
+        room = _STANDS * np.array([dimension.upper - dimension.lower for dimension in group.dimensions])
+        if (np.abs(place - standing) > room).any():
+            raise NoAction(f'{group.name}: it moves, and no command for it has been recorded yet', fault=True)
+        return standing
+
+    def _asked(
+        self, group: ActionGroup, command: Command, place: NDArray[np.float64] | None
+    ) -> NDArray[np.float64] | None:
+        """What the command in force asks for in this period, None where it cannot be used."""
+        assert self._next is not None
+        if group.kind == 'delta':
+            return command.target(0, self._contract.period, None)
+        followed = self._followed.get(group.name)
+        if followed is None:
+            followed = command, place
+        elif followed[0] is not command:
+            # Each command sets out from where the one before had come; those that this period skips count, too.
+            between = [c for c in self._commands[group.name] if followed[0].time < c.time <= command.time]
+            for following in between:
+                before, start = followed
+                reached = before.reached(following.time - before.time, start)
+                followed = following, place if reached is None else reached
+            if not between:  # one that came late, for a time before
+                followed = command, followed[1]
+        self._followed[group.name] = followed
+        return followed[0].target(self._next - followed[0].time, self._contract.period, followed[1])
 
     def _choose(self, group: ActionGroup, stamp: int) -> Command | None:
         """The command in force, None where it is none (zero displacement)."""

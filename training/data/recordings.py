@@ -29,13 +29,19 @@ class RecordingProblem(Exception):
 
 @dataclass
 class About:
-    """What is known about a recording once it was read; health: what a report says of each stream."""
+    """What is known about a recording once it was read; health: what a report says of each stream; judged: whether its
+    success was said by the recorder, which nothing in it changes; topics: those that were taken, by the contract's names;
+    notes: sentences about what is odd and no reason to leave anything out.
+    """
 
     start: int = 0
     success: bool | None = None
     drops: dict[str, int] = field(default_factory=dict)
     recovered: str = ''
     health: dict[str, Any] = field(default_factory=dict)
+    judged: bool = False
+    topics: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class Recording(ABC):

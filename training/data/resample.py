@@ -6,34 +6,44 @@ is taken as soon as every stream has spoken at or after its tick, and the buffer
 so that memory does not grow with the recording.
 
 A segment ends where a frame cannot be had: where a stream was silent for longer than its freshness limit (no frame is
-held over the gap: ticks between its two sides are left out), where a message cannot be used, and where the clock was
-set back. Nothing is ever put in the place of what is missing.
+held over the gap: ticks between its two sides are left out), where a message cannot be used, where the clock was set
+back, and where the streams have clocks that disagree. Nothing is ever put in the place of what is missing, and every
+tick without a frame is a LeftOut with its reason.
 
-Commands and goals without a header stamp count by their time of reception, brought to the clock of the stamps.
+Commands and goals without a header stamp count by their time of reception, brought to the clock of the stamps by the
+offset that is measured there (mode_ros.training.data.clocks). They are taken a moment later than they came, when the
+messages around them have told it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
+from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
-from mode_ros.messages.commands import decode_command
+from mode_ros.control.setpoints import Setpoint
 from mode_ros.messages.ingest import ingest, is_of, stamp_of
 from mode_ros.messages.picture_header import message_size
+from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.training.data.clocks import WINDOW, Clocks
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
 from mode_ros.training.data.streams import StreamWatch
 
-# Stamps and times of reception further apart than this are of two clocks, as when a bag of a simulation was recorded
-# on the wall clock.
-SAME_CLOCK = 5 * NANOSECONDS
+# Stamps that run backwards by more than this (nanoseconds) are of a clock that was set back, not of messages that
+# overtook each other.
+SET_BACK = NANOSECONDS // 4
+# A command stamped this much before or after it came is of another clock, and counts by its reception. A trajectory may
+# be planned for later.
+COMMAND_OFF, PLANNED_AHEAD = NANOSECONDS // 4, 10 * NANOSECONDS
+NO_END = 'the end of its control period was not recorded'
 
 
 @dataclass(frozen=True)
@@ -67,17 +77,18 @@ class Resampler:
         self._streams: list[Camera | State] = [*contract.observation.cameras, *contract.observation.states]
         self._limits = {stream.name: round(stream.max_age * NANOSECONDS) for stream in self._streams}
         self.watches = {stream.name: StreamWatch(self._limits[stream.name]) for stream in self._streams}
-        self.watches.update({group.name: StreamWatch(None) for group in contract.action})
+        self.command_watches = {group.name: StreamWatch(None) for group in contract.action}
         self._buffer = ObservationBuffer(contract)
         self._commands = CommandTrack(contract)
         self._goals, self._interventions = _Steps(goal or None), _Steps(False)
         self._fixed_goal = fixed_goal
-        self._clock = _Clock()
-        self._waiting: list[tuple[str, Any, int]] = []
+        # (what, name of the group, content, time of reception), until the clock around them is known.
+        self._waiting: deque[tuple[str, str, Any, int]] = deque()
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._pending: deque[Observation] = deque()
+        self._pending: deque[Observation | LeftOut] = deque()
         self._out: deque[Frame | LeftOut] = deque()
-        self._now = 0
+        self._received = 0
+        self._commanded = False
         self.first_stamp: int | None = None
         self._forget_clock()
 
@@ -90,47 +101,56 @@ class Resampler:
         if stamp == 0:
             watch.zero_stamps += 1
             return
-        newest = self._newest.get(name)
-        if newest is not None and stamp < newest - self._limits[name]:
+        newest, before = self._newest.get(name), self._last_received.get(name, received)
+        if newest is not None and stamp < newest - min(self._limits[name], SET_BACK):
             self._set_back(name, newest, stamp)
             newest = None
         watch.add(stamp, received)
-        self.first_stamp = stamp if self.first_stamp is None else self.first_stamp
+        self._received, self._last_received[name] = received, received
         if newest is not None and stamp - newest > self._limits[name]:
-            self._gaps.append(LeftOut(newest, stamp, f'{name}: silent for {(stamp - newest) / NANOSECONDS:.2f} s'))
+            self._gaps.append(LeftOut(newest, stamp, _gap(name, stamp - newest, received - before)))
         self._newest[name] = stamp if newest is None else max(stamp, newest)
         self._first.setdefault(name, stamp)
-        self._clock.hear(stamp, received)
+        self._clocks.hear(name, stamp, received)
+        self.first_stamp = stamp if self.first_stamp is None else self.first_stamp
         self._push(stream, message, stamp, received)
         self._sort_waiting()
-        self._advance(received)
+        self._advance()
 
     def observe_unusable(self, stream: Camera | State, reason: str, received: int) -> None:
         """A message of a stream that cannot even be deserialised, so that it has no stamp."""
         self.watches[stream.name].unusable += 1
         if stream.name in self._newest:
-            self._push_unusable(stream, self._clock.at(received), reason)
+            self._push_unusable(stream, self._clocks.at(received), reason)
 
     def command(self, group: ActionGroup, message: Any, received: int) -> None:
         """A message of a command topic."""
+        if not names_any(message, group):
+            return  # of other joints, on the same topic
         header = getattr(message, 'header', None)
         stamp = to_nanoseconds(header.stamp) if header is not None else 0
         try:
-            values, problem = decode_command(message, group, self._contract.period_seconds), ''
+            command = Command(stamp, decode_setpoint(message, group, self._contract.period_seconds))
         except Unusable as error:
-            values, problem = None, str(error)
-            self.watches[group.name].unusable += 1
+            command = Command(stamp, None, str(error))
+            self.command_watches[group.name].unusable += 1
+        self._commanded = True
         # A sender may leave the stamp at zero ("from now on"); its message then counts by its reception.
-        self._later(group.name, (stamp, values, problem), received)
+        self._later('command', group.name, command, received)
+
+    def command_unusable(self, group: ActionGroup, reason: str, received: int) -> None:
+        """A command that cannot even be deserialised."""
+        self.command_watches[group.name].unusable += 1
+        self._later('command', group.name, Command(0, None, reason), received)
 
     def goal(self, text: str, received: int) -> None:
         """A message of the goal topic; an empty one is ignored, as it is while running."""
         if text.strip() and not self._fixed_goal:
-            self._later('goal', text.strip(), received)
+            self._later('goal', '', text.strip(), received)
 
     def intervene(self, driving: bool, received: int) -> None:
         """Whether a person drives from now on."""
-        self._later('intervention', driving, received)
+        self._later('intervention', '', driving, received)
 
     def take(self) -> Iterator[Frame | LeftOut]:
         """What has become certain since the last call, in the order of time."""
@@ -139,12 +159,20 @@ class Resampler:
 
     def finish(self) -> None:
         """The recording is over; `take` gives the rest."""
+        self._sort_waiting(final=True)
+        self._advance()
+        self._end_disagreement()
         self._release(final=True)
-        if len(self._newest) == len(self._streams):
+        if len(self._newest) == len(self._streams) and not self._ever_disagreed:
             end = max(self._newest.values())
             for name, newest in self._newest.items():
                 if end - newest > self._limits[name]:
                     self._out.append(LeftOut(newest, end, f'{name}: silent until the end of the recording'))
+
+    @property
+    def commanded(self) -> bool:
+        """Whether any command has come yet."""
+        return self._commanded
 
     @property
     def silent(self) -> list[str]:
@@ -167,34 +195,55 @@ class Resampler:
 
         self._buffer.push(stream.name, stamp, decode)
 
-    def _later(self, kind: str, content: Any, received: int) -> None:
-        self._waiting.append((kind, content, received))
-        if self._clock.known:
+    def _later(self, kind: str, name: str, content: Any, received: int) -> None:
+        self._waiting.append((kind, name, content, received))
+        self._received = max(self._received, received)
+        if self._clocks.known:
             self._sort_waiting()
-            self._advance(received)
+            self._advance()
 
-    def _sort_waiting(self) -> None:
-        """Gives what came without a usable stamp its time, once the stamps' clock is known."""
-        for kind, content, received in self._waiting:
-            time = self._clock.at(received)
+    def _sort_waiting(self, final: bool = False) -> None:
+        """Gives what came without a usable stamp its time, once the clock around it is known. final: now or never."""
+        while self._waiting and self._clocks.known:
+            kind, name, content, received = self._waiting[0]
+            if not final and received > self._received - WINDOW:
+                break
+            self._waiting.popleft()
+            time = self._clocks.at(received)
             if kind == 'goal':
                 self._goals.add(time, content)
             elif kind == 'intervention':
                 self._interventions.add(time, content)
             else:
-                stamp, values, problem = content
-                time = stamp or time
-                self.watches[kind].add(time, received)
-                self._commands.push(kind, Command(time, values, problem))
-        self._waiting.clear()
+                self._take_command(name, content, time, received)
+        if self._clocks.known:
+            self._now = max(self._now, self._clocks.at(self._received if final else self._received - WINDOW))
+
+    def _take_command(self, group: str, command: Command, time: int, received: int) -> None:
+        off = command.time - time
+        planned = isinstance(command.asked, Setpoint)
+        if command.time and not -COMMAND_OFF <= off <= (PLANNED_AHEAD if planned else COMMAND_OFF):
+            self.command_watches[group].other_clock += 1
+        elif command.time:
+            time = command.time
+        self.command_watches[group].add(time, received)
+        self._commands.push(group, replace(command, time=time))
 
     def _forget_clock(self) -> None:
+        self._clocks = Clocks(self._limits)
         self._newest: dict[str, int] = {}
+        self._last_received: dict[str, int] = {}
         self._first: dict[str, int] = {}
         self._gaps: list[LeftOut] = []
         self._tick: int | None = None
+        self._now = 0
+        # When the streams began to disagree (reception), and how.
+        self._disagreement: tuple[int, str] | None = None
+        self._ever_disagreed = False
 
     def _set_back(self, name: str, newest: int, stamp: int) -> None:
+        self._sort_waiting(final=True)
+        self._end_disagreement()
         self._release(final=True)
         back = (newest - stamp) / NANOSECONDS
         self._out.append(LeftOut(newest, newest, f'{name}: its stamps run backwards by {back:.2f} s'))
@@ -203,19 +252,35 @@ class Resampler:
         self._goals.settle()
         self._interventions.settle()
         self._forget_clock()
-        self._clock = _Clock()
-        self._now = 0
 
-    def _advance(self, received: int) -> None:
-        self._now = max(self._now, self._clock.at(received))
+    def _advance(self) -> None:
         if len(self._newest) < len(self._streams):
             return
+        words = self._clocks.disagreement(self._received)
+        if words:
+            since = self._received if self._disagreement is None else self._disagreement[0]
+            self._disagreement = since, words
+            # Nothing is made of them meanwhile; what waits must not fill the memory.
+            self._commands.forget_before(self._now - 10 * NANOSECONDS)
+            return
+        self._end_disagreement()
         if self._tick is None:
             self._anchor()
         common = min(self._newest.values())
         while self._tick is not None and self._tick <= common:
             self._observe_tick(self._tick)
         self._release(final=False)
+
+    def _end_disagreement(self) -> None:
+        if self._disagreement is None:
+            return
+        (since, words), self._disagreement = self._disagreement, None
+        start, stop = self._clocks.at(since), self._clocks.at(self._received)
+        self.first_stamp = start
+        self._ever_disagreed = True
+        # Streams begin with a burst now and then; what lasts is another clock.
+        self._out.append(LeftOut(start, stop, words, fault=stop - start > NANOSECONDS // 2))
+        self._first, self._gaps, self._tick = dict(self._newest), [], None
 
     def _anchor(self) -> None:
         """The first tick is the earliest time for which every stream has a message."""
@@ -240,8 +305,7 @@ class Resampler:
         self._tick = tick + self._contract.period
 
     def _lose(self, span: LeftOut) -> None:
-        self._release(final=True)
-        self._out.append(span)
+        self._pending.append(span)
 
     def _release(self, final: bool) -> None:
         """Gives each observation its action as soon as the commands of its period are known.
@@ -251,17 +315,21 @@ class Resampler:
         """
         period = self._contract.period
         while self._pending:
-            stamp = self._pending[0].stamp
-            if self._now < stamp + period:
+            first = self._pending[0]
+            if isinstance(first, LeftOut):
+                self._out.append(first)
+            elif self._now >= first.stamp + period:
+                self._finish_frame(first)
+            elif final:
+                self._out.append(LeftOut(first.stamp, first.stamp + period, NO_END, fault=False))
+            else:
                 break
-            self._finish_frame(self._pending.popleft())
-        if final:
-            self._pending.clear()
+            self._pending.popleft()
 
     def _finish_frame(self, observation: Observation) -> None:
         stamp, period = observation.stamp, self._contract.period
         try:
-            action = self._commands.at(stamp)
+            action = self._commands.at(stamp, self._places(observation))
         except NoAction as error:
             self._out.append(LeftOut(stamp, stamp + period, str(error), error.fault))
             return
@@ -272,25 +340,19 @@ class Resampler:
             return
         self._out.append(Frame(observation, action, goal, bool(self._interventions.at(stamp))))
 
+    def _places(self, observation: Observation) -> dict[str, NDArray[np.float64]]:
+        """Where each group with feedback is."""
+        return {
+            group.name: measured_action(group, self._contract.state(group.feedback), observation.states[group.feedback])
+            for group in self._contract.action
+            if group.feedback is not None and group.kind == 'absolute'
+        }
 
-class _Clock:
-    """From times of reception to the clock of the stamps."""
 
-    def __init__(self) -> None:
-        self._stamp = self._received = 0
-
-    @property
-    def known(self) -> bool:
-        return self._stamp != 0
-
-    def hear(self, stamp: int, received: int) -> None:
-        if stamp >= self._stamp:
-            self._stamp, self._received = stamp, received
-
-    def at(self, received: int) -> int:
-        if abs(self._received - self._stamp) < SAME_CLOCK:
-            return received
-        return self._stamp + received - self._received
+def _gap(name: str, stamps: int, received: int) -> str:
+    if received < stamps // 2:
+        return f'{name}: its stamps jump ahead by {stamps / NANOSECONDS:.2f} s'
+    return f'{name}: silent for {stamps / NANOSECONDS:.2f} s'
 
 
 class _Steps:

@@ -19,7 +19,7 @@ from mode_ros.control.contract import NANOSECONDS, Contract, parse_contract
 from mode_ros.training.data.episode_writer import Encoding, EpisodeWriter
 from mode_ros.training.data.layout import Layout
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem, contract_layout
-from mode_ros.training.data.resample import Frame, LeftOut
+from mode_ros.training.data.resample import NO_END, Frame, LeftOut
 
 RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'
@@ -195,6 +195,7 @@ def _nothing(spans: list[LeftOut]) -> str:
     reasons = [span.reason for span in spans]
     if 'before the first goal' in reasons:
         return 'it has no goal, neither in its metadata nor on the goal topic; give one with --goal'
+    reasons = [reason for reason in reasons if reason != NO_END] or reasons
     return reasons[-1] + ', so it has no actions' if reasons else 'its streams never overlap for a whole period'
 
 

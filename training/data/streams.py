@@ -24,6 +24,8 @@ class StreamWatch:
         self.zero_stamps = 0
         self.reordered = 0
         self.unusable = 0
+        # Commands stamped by another clock, which count by their reception.
+        self.other_clock = 0
 
     def add(self, stamp: int, received: int) -> None:
         """One message. stamp: its header's, or its reception where it has none; both nanoseconds."""
@@ -46,6 +48,8 @@ class StreamWatch:
             'reordered': self.reordered,
             'unusable': self.unusable,
         }
+        if self.other_clock:
+            found['other_clock'] = self.other_clock
         ordered = np.sort(stamps)
         steps = np.diff(ordered) / NANOSECONDS
         if len(steps) and ordered[-1] > ordered[0]:
