@@ -18,10 +18,13 @@ def clock_findings(offsets: Mapping[str, tuple[float, float]]) -> list[Finding]:
     ahead = {name: -offset for name, (offset, _) in offsets.items() if offset < -AHEAD}
     if ahead and len(ahead) < len(offsets):
         return [
-            Finding('clocks', f'the stamps of {name} are {_words(by)} ahead of when its messages came, and those of the '
-                    'other streams are not; set the clock that stamps them right, or write stamps: reception')
+            Finding(
+                'clocks',
+                f'the stamps of {name} are {_words(by)} ahead of when its messages came, and those of the others are '
+                'not; set the clock that stamps them right, or write stamps: reception for it in the contract',
+            )
             for name, by in ahead.items()
-        ]  # fmt: skip
+        ]
     least = min((offset for offset, _ in offsets.values()), key=abs)
     limit = min(limit for _, limit in offsets.values())
     found = []

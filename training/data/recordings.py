@@ -29,9 +29,10 @@ class RecordingProblem(Exception):
 
 @dataclass
 class About:
-    """What is known about a recording once it was read; health: what a report says of each stream; judged: whether its
-    success was said by the recorder, which nothing in it changes; topics: those that were taken, by the contract's names;
-    notes: sentences about what is odd and no reason to leave anything out.
+    """What is known about a recording once it was read.
+
+    health: what a report says of each stream; judged: whether its success was said by the recorder, which nothing in it
+    changes; topics: the recording's, by the contract's names; notes: what is odd and no reason to leave anything out.
     """
 
     start: int = 0

@@ -17,8 +17,8 @@ def match_topics(
 ) -> dict[str, str | None]:
     """The bag's topic for each of the contract's names, None for an optional one that is not there.
 
-    recorded: topics of the bag; told: what a bag of this project says of its topics (contract's name to the bag's), None
-    for another's. Raises BagProblem naming every needed topic that is missing, and the near one.
+    recorded: topics of the bag; told: what a bag of this project says of its topics (contract's name to the bag's),
+    None for another's. Raises BagProblem naming every needed topic that is missing, and the near one.
     """
     if told is not None:
         matched = {name: told.get(name, _absolute(name)) for name in (*needed, *optional)}
