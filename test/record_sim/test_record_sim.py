@@ -34,8 +34,8 @@ from mode_ros.sim.metaworld_sim import SCENE_NAMES
 from mode_ros.sim.suites import FIRST_TRAINING_SEED
 from mode_ros.simulated import check_fits
 from mode_ros.training.data.bag_recording import BagRecording
+from mode_ros.training.data.frames import LeftOut
 from mode_ros.training.data.recordings import About
-from mode_ros.training.data.resample import LeftOut
 
 SAMPLE = Path(__file__).resolve().parents[1] / 'data' / 'sample_bag'
 CONTRACT, TEXT = load_named_contract('metaworld_sawyer')

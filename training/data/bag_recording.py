@@ -15,8 +15,9 @@ from mode_ros.errors import UserError
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
 from mode_ros.recording.topics import recorded_topics
 from mode_ros.training.data.bags import Bag, BagProblem, content_key, open_bag, storage_files
+from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
-from mode_ros.training.data.resample import Frame, LeftOut, Resampler
+from mode_ros.training.data.resample import Resampler
 from mode_ros.training.data.topics import match_topics
 
 # What is said about an episode's success within this time from its beginning (nanoseconds) was latched before it.

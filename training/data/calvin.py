@@ -17,8 +17,8 @@ import numpy as np
 
 from mode_ros.control.contract import Contract, load_contract, read_contract_text
 from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, quaternion_from_euler
+from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
-from mode_ros.training.data.resample import Frame, LeftOut
 
 _CONTRACT = Path(__file__).with_name('calvin_panda.yaml')
 _SPANS, _WORDS = 'ep_start_end_ids.npy', Path('lang_annotations/auto_lang_ann.npy')

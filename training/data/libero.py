@@ -20,8 +20,8 @@ from mode_ros.errors import UserError
 from mode_ros.robots import load_named_contract
 from mode_ros.training.data.bags import content_key
 from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, quaternion
+from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
-from mode_ros.training.data.resample import Frame, LeftOut
 
 _MAGIC = b'\x89HDF\r\n\x1a\n'
 _ROBOT = 'libero_panda'

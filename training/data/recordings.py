@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.control.contract import Contract
+from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.layout import Layout
-from mode_ros.training.data.resample import Frame, LeftOut
 
 # Called while reading with the seconds done since the last call; raises KeyboardInterrupt to stop.
 Progress = Callable[[float], None]

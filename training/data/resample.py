@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.training.data.clocks import WINDOW, Clocks
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
+from mode_ros.training.data.frames import Frame, LeftOut, Steps
 from mode_ros.training.data.streams import StreamWatch
 
 # Stamps that run backwards by more than this (nanoseconds) are of a clock that was set back, not of messages that
@@ -44,28 +45,6 @@ SET_BACK = NANOSECONDS // 4
 # be planned for later.
 COMMAND_OFF, PLANNED_AHEAD = NANOSECONDS // 4, 10 * NANOSECONDS
 NO_END = 'the end of its control period was not recorded'
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One row of a data set. action: float64 [d]; goal: the task in words; intervention: whether a person drove."""
-
-    observation: Observation
-    action: NDArray[np.float64]
-    goal: str
-    intervention: bool
-
-
-@dataclass
-class LeftOut:
-    """A span without frames, in nanoseconds of the stamps' clock. fault: something is wrong, not just the beginning
-    or end of a demonstration.
-    """
-
-    start: int
-    stop: int
-    reason: str
-    fault: bool = True
 
 
 class Resampler:
@@ -80,7 +59,7 @@ class Resampler:
         self.command_watches = {group.name: StreamWatch(None) for group in contract.action}
         self._buffer = ObservationBuffer(contract)
         self._commands = CommandTrack(contract)
-        self._goals, self._interventions = _Steps(goal or None), _Steps(False)
+        self._goals, self._interventions = Steps(goal or None), Steps(False)
         self._fixed_goal = fixed_goal
         # (what, name of the group, content, time of reception), until the clock around them is known.
         self._waiting: deque[tuple[str, str, Any, int]] = deque()
@@ -236,7 +215,7 @@ class Resampler:
         self._first: dict[str, int] = {}
         self._gaps: list[LeftOut] = []
         self._tick: int | None = None
-        self._now = 0
+        self._now: int = 0
         # When the streams began to disagree (reception), and how.
         self._disagreement: tuple[int, str] | None = None
         self._ever_disagreed = False
@@ -353,25 +332,3 @@ def _gap(name: str, stamps: int, received: int) -> str:
     if received < stamps // 2:
         return f'{name}: its stamps jump ahead by {stamps / NANOSECONDS:.2f} s'
     return f'{name}: silent for {stamps / NANOSECONDS:.2f} s'
-
-
-class _Steps:
-    """A value that changes at times. Ask for times in rising order."""
-
-    def __init__(self, initial: Any) -> None:
-        self._value = initial
-        self._changes: deque[tuple[int, Any]] = deque()
-
-    def add(self, time: int, value: Any) -> None:
-        self._changes.append((time, value))
-
-    def settle(self) -> None:
-        """Takes what has come as past: times from here on are of another clock."""
-        if self._changes:
-            self._value = self._changes[-1][1]
-            self._changes.clear()
-
-    def at(self, time: int) -> Any:
-        while self._changes and self._changes[0][0] <= time:
-            self._value = self._changes.popleft()[1]
-        return self._value

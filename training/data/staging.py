@@ -17,9 +17,10 @@ from typing import Any
 
 from mode_ros.control.contract import NANOSECONDS, Contract, parse_contract
 from mode_ros.training.data.episode_writer import Encoding, EpisodeWriter
+from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.layout import Layout
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem, contract_layout
-from mode_ros.training.data.resample import NO_END, Frame, LeftOut
+from mode_ros.training.data.resample import NO_END
 
 RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'

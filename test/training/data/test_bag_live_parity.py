@@ -12,8 +12,8 @@ from mode_ros.control.contract import NANOSECONDS
 from mode_ros.control.observation import ObservationBuffer, ObservationUnavailable
 from mode_ros.messages.ingest import ingest
 from mode_ros.training.data.bag_recording import BagRecording
+from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About
-from mode_ros.training.data.resample import Frame, LeftOut
 
 
 def live(contract, items, ticks):
