@@ -66,7 +66,7 @@ class Resampler:
         self._sizes: dict[str, tuple[int, int]] = {}
         self._pending: deque[Observation | LeftOut] = deque()
         self._out: deque[Frame | LeftOut] = deque()
-        self._received = 0
+        self._received = self._now = 0
         self._commanded = False
         self.first_stamp: int | None = None
         self._forget_clock()
@@ -215,7 +215,7 @@ class Resampler:
         self._first: dict[str, int] = {}
         self._gaps: list[LeftOut] = []
         self._tick: int | None = None
-        self._now: int = 0
+        self._now = 0
         # When the streams began to disagree (reception), and how.
         self._disagreement: tuple[int, str] | None = None
         self._ever_disagreed = False
