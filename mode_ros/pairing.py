@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import Contract, differences, parse_contract
+from mode_ros.control.images import fit
 from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig
@@ -87,7 +88,9 @@ def predict(
     on_stage: Callable[[str], None] | None = None,
     plan: PlanLike | None = None,
 ) -> NDArray[np.float64]:
-    """Actions [A, d] in the contract's order and units; see Policy.predict."""
+    """Actions [A, d] in the contract's order and units; see Policy.predict. Pictures get the policy's size."""
     streams = policy.config.state_streams
     state = np.concatenate([observation.states[name] for name in streams]) if streams else None
-    return policy.predict(observation.images, state, goal, generator, should_stop, on_stage, plan)
+    sizes = {camera.name: (camera.width, camera.height) for camera in policy.config.cameras}
+    images = {name: fit(image, *sizes.get(name, image.shape[1::-1])) for name, image in observation.images.items()}
+    return policy.predict(images, state, goal, generator, should_stop, on_stage, plan)

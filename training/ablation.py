@@ -8,6 +8,7 @@ Finished runs are kept, and unfinished ones go on from their newest checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -24,7 +25,7 @@ from typing import Annotated, Any
 
 import torch
 from accelerate.state import AcceleratorState
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
 from mode_ros.errors import UserError
@@ -38,7 +39,7 @@ from mode_ros.policy.size import active_parameters, total_parameters
 from mode_ros.settings import load_settings
 from mode_ros.training.inspection.measure import Inputs, random_inputs
 from mode_ros.training.progress import LOG, read_log
-from mode_ros.training.settings import TrainSettings, load_train_settings
+from mode_ros.training.settings import TrainSettings, as_begun, load_train_settings
 from mode_ros.training.snapshots import POLICY, checkpoints
 from mode_ros.training.train import find_config, train
 
@@ -155,6 +156,8 @@ def is_finished(run: Run) -> bool:
     if not path.is_file():
         return False
     before, now = json.loads(path.read_text(encoding='utf-8'))['settings'], run.settings.model_dump(mode='json')
+    with contextlib.suppress(ValidationError):  # of a version with other keys: told below
+        before = TrainSettings.model_validate(as_begun(before)).model_dump(mode='json')
     if before != now:
         wrong = [
             f'{section}.{key}'

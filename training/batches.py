@@ -18,7 +18,13 @@ from torch import Tensor
 
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.language import TextEncoder, normalize_sentence
-from mode_ros.policy.normalization import Normalizer, Statistics, build_normalizer, build_state_normalizer
+from mode_ros.policy.normalization import (
+    Normalizer,
+    Statistics,
+    StreamStatistics,
+    build_normalizer,
+    build_state_normalizer,
+)
 from mode_ros.training.data.dataset import Dataset, Sample
 from mode_ros.training.data.mixture import embodiment_statistics
 from mode_ros.training.loss import Draws, log_logistic_sigmas
@@ -34,7 +40,8 @@ class Batch:
 
     images: tuple[Tensor, ...]  # uint8 [b, 3, H, W] by camera, channels last in memory
     state: Tensor | None  # [b, S], normalised
-    goal: Tensor  # [b, goal_dim], zero where the goal was dropped
+    goal: Tensor  # [b, goal_dim], for the image encoders
+    kept_goal: Tensor  # [b, goal_dim], for the denoiser: zero where it was dropped
     actions: Tensor  # [b, A, d], normalised
     padding: Tensor  # [b, A], bool
     draws: Draws
@@ -51,6 +58,7 @@ class Batch:
             images=tuple(map(move, self.images)),
             state=None if self.state is None else move(self.state),
             goal=move(self.goal),
+            kept_goal=move(self.kept_goal),
             actions=move(self.actions),
             padding=move(self.padding),
             draws=Draws(*map(move, self.draws)),
@@ -83,10 +91,14 @@ class Source:
         settings: DataSettings,
         seed: int,
         embodiments: Sequence[str] | None = None,
+        padded: bool = True,
+        limits: StreamStatistics | None = None,
     ) -> None:
         """weights: each data set's share of the samples; seed: decides the held-out episodes and every batch.
 
-        embodiments: each data set's, '' for the robot that the policy runs; None where all are of that.
+        embodiments: each data set's, '' for the robot that the policy runs; None where all are of that; padded: whether
+        moments are learnt whose chunk reaches past the end; limits: of that robot's actions, to scale them by instead
+        of by what was shown.
         """
         self.datasets, self.config, self.seed = list(datasets), config, seed
         self.embodiments = list(embodiments or [''] * len(self.datasets))
@@ -98,25 +110,28 @@ class Source:
         self.selection = select_episodes(self.datasets, config.denoiser.chunk_length)
         used = [_frames(data, mask) for data, mask in zip(datasets, self.selection.usable, strict=True)]
         self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
+        self._limits = limits
         own = [self._statistics[name] for name in self.embodiments]
-        self._actions = [build_normalizer(each.action, config.action_normalization) for each in own]
+        self._actions = [
+            build_normalizer(limits if limits and not name else each.action, config.action_normalization)
+            for name, each in zip(self.embodiments, own, strict=True)
+        ]
         self._states = [
             build_state_normalizer(each.state, config.state_streams, config.state_normalization) for each in own
         ]
         self._columns = [_columns(data, config.state_streams) for data in datasets]
-        self._shifts = [
-            round(settings.shift.get(camera.name, settings.default_shift) * camera.width) for camera in config.cameras
-        ]
+        self._shifts = [settings.shift_in_pixels(camera.name, camera.width) for camera in config.cameras]
         self.held_out = split([_tasks(data) for data in datasets], self.selection, settings.validation_share, seed)
         self._learnt = [
-            _frames(data, usable & ~held)
+            _frames(data, usable & ~held) if padded else _with_whole_chunks(data, _frames(data, usable & ~held))
             for data, usable, held in zip(datasets, self.selection.usable, self.held_out, strict=True)
         ]
 
     @property
     def statistics(self) -> Statistics:
         """Of the robot that the policy runs: what its checkpoint holds."""
-        return self._statistics['']
+        found = self._statistics['']
+        return found if self._limits is None else found.model_copy(update={'action': self._limits})
 
     def deviation(self, number: int) -> NDArray[np.float64]:
         """[d] of the actions of a data set's embodiment, the robot's units; at least the floor."""
@@ -135,7 +150,7 @@ class Source:
         frames = np.array([self._learnt[data][int(generator.integers(len(self._learnt[data])))] for data in which])
         offsets = [generator.integers(-shift, shift + 1, (size, 2)) for shift in self._shifts]
         draws = self._draws(size, loss, torch.Generator().manual_seed(int(generator.integers(2**62))))
-        return self._assemble(which[rows], frames[rows], [each[rows] for each in offsets], draws.rows(rows))
+        return self._assemble(which[rows], frames[rows], [each[rows] for each in offsets], draws.rows(rows), loss)
 
     def validation(self, count: int) -> list[tuple[int, int]]:
         """At most `count` held-out moments (data set, frame), evenly from all tasks; always the same."""
@@ -163,8 +178,8 @@ class Source:
         which, frames = (np.array(column, np.int64) for column in zip(*moments, strict=True))
         offsets = [np.zeros((len(which), 2), np.int64) for _ in self._shifts]
         draws = self._draws(len(which), loss, torch.Generator().manual_seed(self.seed))
-        kept = torch.zeros_like(draws.without_goal)
-        return self._assemble(which, frames, offsets, draws._replace(without_goal=kept))
+        kept = torch.ones_like(draws.goal_kept)
+        return self._assemble(which, frames, offsets, draws._replace(goal_kept=kept), loss)
 
     def action_units(self, moments: Sequence[tuple[int, int]], actions: Tensor) -> NDArray[np.float64]:
         """Normalised actions [b, A, d] of these moments in the robot's units."""
@@ -187,19 +202,23 @@ class Source:
 
     def _draws(self, size: int, loss: LossSettings, generator: torch.Generator) -> Draws:
         network = self.config.denoiser
-        routed = [network.prefix_length + network.chunk_length] if network.routes_tokens else []
+        by_token = network.routes_tokens or (loss.draws == 'token' and network.routing != 'dense')
+        routed = [network.prefix_length + network.chunk_length] if by_token else []
+        dropped = 1 if loss.goal_dropped == 'whole' else network.goal_dim
         return Draws(
             log_logistic_sigmas(
                 torch.rand(size, dtype=torch.float64, generator=generator), self.config.diffusion, loss.sigma_scale
             ),
             torch.randn(size, network.chunk_length, network.action_dim, generator=generator),
             torch.empty(network.layers, size, *routed, network.experts).exponential_(generator=generator),
-            torch.rand(size, generator=generator) < loss.goal_dropout,
+            torch.rand(size, dropped, generator=generator) >= loss.goal_dropout,
             # Last, so that all else is drawn as without.
             torch.randint(network.max_committed + 1, (size,), generator=generator),
         )
 
-    def _assemble(self, which: Indices, frames: Indices, offsets: Sequence[Indices], draws: Draws) -> Batch:
+    def _assemble(
+        self, which: Indices, frames: Indices, offsets: Sequence[Indices], draws: Draws, loss: LossSettings
+    ) -> Batch:
         images = [np.empty((len(which), c.height, c.width, 3), np.uint8) for c in self.config.cameras]
         network = self.config.denoiser
         state = np.empty((len(which), network.state_dim), np.float32)
@@ -208,17 +227,19 @@ class Source:
         goal = torch.empty(len(which), network.goal_dim)
         for number in np.unique(which):
             at = np.flatnonzero(which == number)
-            sample = self.datasets[number].batch(frames[at])
+            sample = self.datasets[number].batch(frames[at], repeat=loss.padding == 'repeat')
             for camera, target in zip(self.config.cameras, images, strict=True):
                 target[at] = sample.images[camera.name]
             state[at], actions[at] = self._normalize(int(number), sample)
             padding[at] = sample.padding
             goal[torch.from_numpy(at)] = torch.stack([self.goals[normalize_sentence(text)] for text in sample.goal])
         shifted = [shift_images(each, by) if by.any() else each for each, by in zip(images, offsets, strict=True)]
+        kept = goal * draws.goal_kept
         return Batch(
             images=tuple(torch.from_numpy(each).permute(0, 3, 1, 2) for each in shifted),
             state=torch.from_numpy(state) if network.state_dim else None,
-            goal=goal.masked_fill(draws.without_goal[:, None], 0.0),
+            goal=kept if loss.goal_dropped == 'whole' else goal,
+            kept_goal=kept,
             actions=torch.from_numpy(actions),
             padding=torch.from_numpy(padding),
             draws=draws,
@@ -268,3 +289,7 @@ def _frames(data: Dataset, episodes: NDArray[np.bool_]) -> Indices:
     ends = np.append(data.episode_starts[1:], len(data))
     chosen = [np.arange(data.episode_starts[i], ends[i]) for i in np.flatnonzero(episodes)]
     return np.concatenate(chosen) if chosen else np.zeros(0, np.int64)
+
+
+def _with_whole_chunks(data: Dataset, frames: Indices) -> Indices:
+    return frames[frames + data.chunk_length <= data.episode_ends[frames]]

@@ -6,7 +6,7 @@ Randomness is handed in: a step's draws belong to the whole batch, and whoever c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,14 +36,14 @@ class Draws(NamedTuple):
 
     sigma: Tensor  # [B]
     noise: Tensor  # [B, A, d], standard normal
-    experts: Tensor  # [L, B, E], by token [L, B, T, E], exponential, for select_experts
-    without_goal: Tensor  # [B], bool
+    experts: Tensor  # [L, B, T, E], or [L, B, E] for a sample as a whole, exponential, for select_experts
+    goal_kept: Tensor  # [B, goal_dim], or [B, 1] for the goal as a whole, bool
     committed: Tensor  # [B], int64, how many of the first actions are given
 
     def rows(self, rows: slice) -> Draws:
         """A part of the batch."""
         experts = self.experts[:, rows]
-        return Draws(self.sigma[rows], self.noise[rows], experts, self.without_goal[rows], self.committed[rows])
+        return Draws(self.sigma[rows], self.noise[rows], experts, self.goal_kept[rows], self.committed[rows])
 
 
 def given(committed: Tensor, chunk_length: int) -> Tensor:
@@ -70,12 +70,30 @@ def expert_shares(routing: Routing) -> Tensor:
     return loads / loads.sum()
 
 
-def balancing_loss(routings: Sequence[Routing], over_all: MeanOverAll = lambda loads: loads) -> Tensor:
+def softmax_share(routing: Routing) -> Tensor:
+    """The router's mean probabilities, [E] (the paper's equation 9)."""
+    return routing.probabilities.flatten(0, -2).mean(0)
+
+
+def selected_share(routing: Routing) -> Tensor:
+    """The mean weight with which each expert was taken, 0 where it was not, [E] (what the published code computes)."""
+    weights = torch.zeros_like(routing.probabilities).scatter(-1, routing.experts, routing.weights)
+    return weights.flatten(0, -2).mean(0)
+
+
+SHARES: Mapping[str, Callable[[Routing], Tensor]] = {'softmax': softmax_share, 'selected': selected_share}
+
+
+def balancing_loss(
+    routings: Sequence[Routing],
+    over_all: MeanOverAll = lambda loads: loads,
+    share: Callable[[Routing], Tensor] = softmax_share,
+) -> Tensor:
     """Load balancing, E·Σ f·p, the mean over layers: k when the experts share evenly, up to E when k do it all.
 
-    f: as expert_loads; p: the mean probabilities; both over the batch. over_all makes f that of all processes, so that
-    the mean of the processes' losses is the loss of the whole batch.
+    f: as expert_loads; p: `share`; both over the batch. over_all makes f that of all processes, so that the mean of the
+    processes' losses is the loss of the whole batch.
     """
     loads = over_all(torch.stack([expert_loads(routing) for routing in routings]))  # [L, E], one exchange for all
-    mean = torch.stack([routing.probabilities.flatten(0, -2).mean(0) for routing in routings])
+    mean = torch.stack([share(routing) for routing in routings])
     return mean.shape[-1] * (loads * mean).sum(-1).mean()

@@ -12,7 +12,7 @@ from mode_ros.policy.diffusion import scalings
 from mode_ros.policy.images import normalize_images
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.training.batches import Batch
-from mode_ros.training.loss import balancing_loss, denoising_error, expert_shares, given
+from mode_ros.training.loss import SHARES, balancing_loss, denoising_error, expert_shares, given
 from mode_ros.training.settings import LossSettings
 
 
@@ -33,6 +33,7 @@ class Objective(nn.Module):
         super().__init__()
         self.network = network
         self._settings = settings
+        self._share = SHARES[settings.balancing_by]
         self.over_all: Callable[[Tensor], Tensor] = lambda shares: shares
         """The mean over all processes, of any shape."""
 
@@ -52,7 +53,7 @@ class Objective(nn.Module):
             shown = torch.where(committed.unsqueeze(-1), batch.actions / sigma_data, shown)
             kept = ~committed
         draws = batch.draws.experts if self.training else None
-        found = self.network.denoiser(shown, sigma, batch.goal, features, batch.state, draws, committed)
+        found = self.network.denoiser(shown, sigma, batch.kept_goal, features, batch.state, draws, committed)
         error = denoising_error(found.raw, batch.actions, noisy, sigma, sigma_data)
         errors = (error.detach().mean(-1) * kept).sum(1) / kept.sum(1)
         if self._settings.padding == 'mask':
@@ -63,7 +64,7 @@ class Objective(nn.Module):
             denoising = (error * kept.unsqueeze(-1)).mean() / share
         else:
             denoising = error.mean()
-        balancing = balancing_loss(found.routing, self.over_all)
+        balancing = balancing_loss(found.routing, self.over_all, self._share)
         shares = torch.stack([expert_shares(routing) for routing in found.routing])
         return Losses(
             denoising + self._settings.balancing * balancing,

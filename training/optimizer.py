@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -12,28 +14,47 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW over what is trained. Weight decay draws matrices to zero, not biases, gains, norms and positions."""
-    matrices: list[nn.Parameter] = []
+    """AdamW over what is trained, its weight decay where decay_reaches says."""
+    decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
+    reaches = _REACHES[settings.decay_reaches]
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            plain = parameter.dim() < 2 or name.endswith(('bias', 'position'))
-            (others if plain else matrices).append(parameter)
-    groups = [{'params': matrices, 'weight_decay': settings.weight_decay}, {'params': others, 'weight_decay': 0.0}]
+            (decayed if reaches(name, parameter) else others).append(parameter)
+    groups = [{'params': decayed, 'weight_decay': settings.weight_decay}, {'params': others, 'weight_decay': 0.0}]
     return torch.optim.AdamW(
         [group for group in groups if group['params']], lr=settings.learning_rate, betas=settings.betas
     )
 
 
-def average_of(network: nn.Module, decay: float) -> AveragedModel:
+def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.dim() >= 2 and not name.endswith(('bias', 'position'))
+
+
+def _is_no_bias(name: str, _: nn.Parameter) -> bool:
+    return name.startswith('image_encoders.') or 'bias' not in name
+
+
+_REACHES: Mapping[str, Callable[[str, nn.Parameter], bool]] = {
+    'matrices': _is_matrix,
+    'all_but_biases': _is_no_bias,
+}
+_FORMS: Mapping[str, Callable[[int], float]] = {
+    'constant': lambda updates: (1 + updates) / (10 + updates),
+    'power': lambda updates: 1 - (1 + updates) ** (-2 / 3),
+}
+
+
+def average_of(network: nn.Module, settings: OptimizerSettings) -> AveragedModel:
     """The exponential moving average of a network's weights and batch-norm statistics, in float32.
 
-    The first averages are short (decay (1 + n)/(10 + n) after n updates), so that little of the random start is left.
+    Its decay rises to settings.ema_decay as settings.ema_form says, so that little of the random start is left.
     """
+    rise = _FORMS[settings.ema_form]
 
     @torch.no_grad()
     def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
-        kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        kept = min(settings.ema_decay, rise(int(updates)))
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(list(averaged), list(current), 1 - kept)
         else:  # counters of batches

@@ -10,17 +10,18 @@ from typing import cast
 import torch
 
 from mode_ros.checks.finding import Finding
-from mode_ros.control.contract import Contract, differences, parse_contract
+from mode_ros.control.contract import Camera, Contract, differences, parse_contract
 from mode_ros.errors import UserError
+from mode_ros.pairing import limit_statistics
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, read_info
-from mode_ros.policy.config import CameraConfig, DenoiserConfig, PolicyConfig, parse_policy_config
+from mode_ros.policy.config import CameraConfig, DenoiserConfig, FilmBegins, PolicyConfig, parse_policy_config
 from mode_ros.policy.film_resnet import FilmResnet
 from mode_ros.policy.language import TextEncoder, build_text_encoder
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.robots import load_named_contract
 from mode_ros.training.batches import Source
 from mode_ros.training.data.data_files import DataFiles
-from mode_ros.training.data.dataset import Dataset, open_dataset
+from mode_ros.training.data.dataset import Dataset, Size, open_dataset
 from mode_ros.training.data.mixture import MixtureItem, load_mixture_config, open_mixture
 from mode_ros.training.data_findings import data_findings
 from mode_ros.training.settings import PolicySettings, TrainSettings
@@ -62,12 +63,14 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
         _check_encoders(settings.start.encoders, config)
     for files in found:  # before their pictures are decoded, which takes long
         _check_files(files, settings.policy.chunk_length)
-    datasets, weights = _open(settings, contracts)
+    datasets, weights = _open(settings, contracts, config)
     for data, theirs in zip(datasets, contracts, strict=True):
         _check_data(data, theirs, config)
     encoder = encoder or build_text_encoder(config.text_encoder)
     embodiments = [item.embodiment for _, item in items]
-    source = Source(datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments)
+    limits = limit_statistics(contract).action if settings.policy.action_normalization == 'limits' else None
+    padded = settings.loss.padding != 'none'
+    source = Source(datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments, padded, limits)
     return Plan(settings, config, source, contract, text, tuple(data_findings(source, encoder)))
 
 
@@ -80,6 +83,12 @@ def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
     if unknown:
         raise UserError(
             f'policy.states names {unknown[0]!r}, but the robot {contract.robot} has the states {sorted(known)}.'
+        )
+    strange = settings.image_sizes.keys() - {camera.name for camera in cameras}
+    if strange:
+        raise UserError(
+            f'policy.image_sizes names {min(strange)!r}, but the robot {contract.robot} has the cameras '
+            f'{sorted(camera.name for camera in cameras)}.'
         )
     if not cameras and not streams:
         raise UserError(
@@ -100,27 +109,38 @@ def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
         'image_encoder': image_encoder,
         'text_encoder': settings.text_encoder,
         'diffusion': settings.diffusion,
-        'cameras': tuple(CameraConfig(name=c.name, height=c.height, width=c.width) for c in cameras),
+        'cameras': tuple(_camera(camera, settings) for camera in cameras),
         'state_streams': streams,
-        'action_normalization': settings.action_normalization,
+        # The limits are put into the checkpoint's statistics as its smallest and largest.
+        'action_normalization': 'min_max'
+        if settings.action_normalization == 'limits'
+        else settings.action_normalization,
         'state_normalization': settings.state_normalization,
     }
     return parse_policy_config(values, f'The training for {contract.robot}')
 
 
+def _camera(camera: Camera, settings: PolicySettings) -> CameraConfig:
+    size = settings.image_sizes.get(camera.name)
+    return CameraConfig(name=camera.name, height=size or camera.height, width=size or camera.width)
+
+
 def build_network(plan: Plan) -> PolicyNetwork:
     """The network to train: random by the seed, from a checkpoint, or with another's image encoders or ImageNet's."""
     settings = plan.settings
+    policy = settings.policy
+    # ImageNet's features would not come through a FiLM that begins at random.
+    film_begins: FilmBegins | None = policy.film_begins or ('identity' if policy.imagenet_weights else None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.run.seed)
-        network = PolicyNetwork(plan.config)
+        network = PolicyNetwork(plan.config, policy.initialisation, film_begins)
     if settings.start.checkpoint:
         network.load_state_dict(start_weights(settings.start.checkpoint, network.state_dict()))
     elif settings.start.encoders:
         _, theirs = load_checkpoint(settings.start.encoders)
         network.image_encoders.load_state_dict(theirs.image_encoders.state_dict())
-    elif settings.policy.imagenet_weights:
-        _load_imagenet(network, settings.policy.imagenet_weights)
+    elif policy.imagenet_weights:
+        _load_imagenet(network, policy.imagenet_weights)
     if settings.start.freeze_routers:
         for block in network.denoiser.stack:
             block.router.requires_grad_(False)
@@ -191,19 +211,29 @@ def _check_files(files: DataFiles, chunk_length: int) -> None:
             )
 
 
-def _open(settings: TrainSettings, contracts: Sequence[Contract]) -> tuple[list[Dataset], Sequence[float]]:
+def _open(
+    settings: TrainSettings, contracts: Sequence[Contract], config: PolicyConfig
+) -> tuple[list[Dataset], Sequence[float]]:
     """contracts: of each data set."""
     length, data = settings.policy.chunk_length, settings.data
-    sizes = {(camera.width, camera.height) for camera in contracts[0].observation.cameras}
-    is_foreign = bool(data.contract) or any(each != contracts[0] for each in contracts)
-    # Others' pictures are brought to the contract's size. Those of our own have it already.
-    size = sizes.pop() if is_foreign and len(sizes) == 1 else None
+    size = _picture_size(settings, contracts, config)
     if data.mixture:
         mixture = open_mixture(data.mixture, length, size, cache=data.cache)
         return [
             _of_robot(each, contract) for each, contract in zip(mixture.datasets, contracts, strict=True)
         ], mixture.weights.tolist()
     return [_of_robot(open_dataset(data.path, length, size, cache=data.cache), contracts[0])], [1.0]
+
+
+def _picture_size(
+    settings: TrainSettings, contracts: Sequence[Contract], config: PolicyConfig
+) -> Size | dict[str, Size] | None:
+    """What pictures are brought to: the network's sizes, by camera, or others' data to the contract's size."""
+    if settings.policy.image_sizes:
+        return {camera.name: (camera.width, camera.height) for camera in config.cameras}
+    sizes = {(camera.width, camera.height) for camera in contracts[0].observation.cameras}
+    is_foreign = bool(settings.data.contract) or any(each != contracts[0] for each in contracts)
+    return sizes.pop() if is_foreign and len(sizes) == 1 else None  # those of our own have it already
 
 
 def _of_robot(data: Dataset, contract: Contract) -> Dataset:

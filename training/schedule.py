@@ -1,4 +1,4 @@
-"""The learning rate over a training: warm-up, hold, cosine (the published tri-stage schedule)."""
+"""The learning rate over a training: warm-up, hold, cosine (the shape of the published tri-stage schedule)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mode_ros.training.settings import OptimizerSettings
 
 
 def learning_rate_factor(step: int, steps: int, settings: OptimizerSettings) -> float:
-    """What the learning rate is multiplied with at `step`, from 0 to steps - 1 of `steps`.
+    """What the learning rate is multiplied with at `step`, from 0 to steps - 1 of the schedule's `steps`.
 
     Rises in a straight line from warmup_from to 1, stays, and falls as half a cosine to final.
     """

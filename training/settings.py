@@ -16,7 +16,9 @@ from mode_ros.errors import UserError
 from mode_ros.policy.config import (
     DenseWidth,
     DiffusionConfig,
+    FilmBegins,
     ImageEncoderConfig,
+    Initialisation,
     NoiseConditioning,
     Normalization,
     RoutingKind,
@@ -44,18 +46,27 @@ class DataSettings(_Settings):
     validation_share: Share = Field(default=0.1, description="share of each task's episodes that are held out")
     shift: Mapping[str, float] = Field(
         default_factory=lambda: {'wrist': 4 / 224},
-        description='largest random shift of a camera by name, as a share of the image; others have default_shift',
+        description='largest random shift of a camera by name; others have default_shift. Below 0.5 it is a share of '
+        'the image, a whole number is in pixels',
     )
-    default_shift: float = Field(default=10 / 224, ge=0, lt=0.5, description='as shift, for cameras it does not name')
+    default_shift: float = Field(default=10 / 224, ge=0, description='as shift, for cameras it does not name')
 
     @model_validator(mode='after')
     def _fits_together(self) -> DataSettings:
         if bool(self.path) == bool(self.mixture):
             raise ValueError('give either path, a data set, or mixture, a file of several (data.path= empties it)')
-        wrong = {name: shift for name, shift in self.shift.items() if not 0 <= shift < 0.5}
+        every = {**self.shift, 'default_shift': self.default_shift}
+        wrong = {name: shift for name, shift in every.items() if not 0 <= shift < 0.5 and (shift < 1 or shift % 1)}
         if wrong:
-            raise ValueError(f'shift must lie between 0 and 0.5 of the image, and {wrong} does not')
+            raise ValueError(
+                f'shift must lie between 0 and 0.5 of the image, or be a whole number of pixels, and {wrong} does not'
+            )
         return self
+
+    def shift_in_pixels(self, camera: str, width: int) -> int:
+        """The largest shift of a camera whose pictures are `width` wide."""
+        shift = self.shift.get(camera, self.default_shift)
+        return round(shift * width) if shift < 0.5 else int(shift)
 
 
 class PolicySettings(_Settings):
@@ -82,11 +93,23 @@ class PolicySettings(_Settings):
     states: tuple[str, ...] | Literal['all'] = Field(
         default=(), description="the contract's state streams that the policy sees; a robot without cameras: all"
     )
+    initialisation: Initialisation = Field(
+        default='published', description='random weights as MoDE begins with, or all with a deviation of 0.02'
+    )
+    film_begins: FilmBegins | None = Field(
+        default=None, description="resnet18's FiLM: random (published) or identity; null: as initialisation has it"
+    )
     image_encoder: ImageEncoderConfig = ImageEncoderConfig()
+    image_sizes: Mapping[str, Annotated[int, Field(ge=32)]] = Field(
+        default_factory=dict, description="rows and columns of a camera's picture for the network, where not its own"
+    )
     imagenet_weights: str = Field(default='', description="file of torchvision's ImageNet weights to start from")
     text_encoder: TextEncoderConfig = TextEncoderConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
-    action_normalization: Normalization = 'min_max'
+    action_normalization: Normalization | Literal['limits'] = Field(
+        default='min_max',
+        description="how actions are scaled; none: not at all; limits: by the contract's, to -1 and 1",
+    )
     state_normalization: Normalization = 'mean_std'
 
     @model_validator(mode='after')
@@ -104,10 +127,23 @@ class LossSettings(_Settings):
     """What is minimised (MoDE, sections 3.1 and 3.2)."""
 
     balancing: float = Field(default=0.01, ge=0, le=1, description='weight of the load-balancing loss (gamma)')
-    goal_dropout: Share = Field(default=0.1, description='share of samples that are trained without their goal')
+    balancing_by: Literal['softmax', 'selected'] = Field(
+        default='softmax',
+        description="the p of E·Σ f·p: the router's probabilities (the paper), or the selected's weights (its code)",
+    )
+    draws: Literal['token', 'sample'] = Field(
+        default='token', description='what draws its own experts; routers that look at tokens always draw for each'
+    )
+    goal_dropout: Share = Field(default=0.1, description='share of the goals, or of their numbers, that are set to 0')
+    goal_dropped: Literal['numbers', 'whole'] = Field(
+        default='numbers',
+        description='numbers: each by itself, for the denoiser alone (published); whole: also for the image encoders',
+    )
     sigma_scale: float = Field(default=0.5, gt=0, description='scale of the log-logistic noise levels')
-    padding: Literal['hold', 'mask'] = Field(
-        default='hold', description='after the end of a demonstration: learn to stand still, or do not learn'
+    padding: Literal['hold', 'mask', 'repeat', 'none'] = Field(
+        default='hold',
+        description='after the end of a demonstration: learn to stand still (hold), to repeat the last action as it is '
+        '(repeat; LIBERO as published), nothing (mask), or take no chunk that reaches there (none; CALVIN)',
     )
 
 
@@ -116,13 +152,24 @@ class OptimizerSettings(_Settings):
 
     learning_rate: float = Field(default=1e-4, gt=0)
     betas: tuple[Share, Share] = (0.9, 0.95)
-    weight_decay: float = Field(default=0.05, ge=0, description='on matrices; not on biases, gains and positions')
-    clip: float = Field(default=1.0, gt=0, description='largest norm of the gradient')
-    warmup: Share = Field(default=0.02, description='share of the steps in which the rate rises')
+    weight_decay: float = Field(default=0.05, ge=0)
+    decay_reaches: Literal['matrices', 'all_but_biases'] = Field(
+        default='matrices',
+        description='matrices: no bias, gain or position; all_but_biases: those too, and all of the image encoders '
+        '(published)',
+    )
+    clip: float = Field(default=1.0, ge=0, description='largest norm of the gradient; 0: not clipped (published)')
+    schedule_steps: int | None = Field(
+        default=None, ge=1, description='steps over which the rate goes, not fewer than run.steps; null: run.steps'
+    )
+    warmup: Share = Field(default=0.02, description='share of those steps in which the rate rises')
     warmup_from: float = Field(default=0.1, gt=0, le=1, description='where it starts, relative to learning_rate')
-    hold: Share = Field(default=0.08, description='share of the steps at learning_rate')
+    hold: Share = Field(default=0.08, description='share of those steps at learning_rate')
     final: float = Field(default=1e-6, gt=0, le=1, description='where the cosine ends, relative to learning_rate')
-    ema_decay: Share = Field(default=0.999, description='of the averaged weights, which are what is kept')
+    ema_decay: Share = Field(default=0.999, description='of the averaged weights, which are what is kept; at most')
+    ema_form: Literal['constant', 'power'] = Field(
+        default='constant', description='constant after a short rise, or 1 − (1 + n)^(−2/3) after n steps (published)'
+    )
 
     @model_validator(mode='after')
     def _fits_together(self) -> OptimizerSettings:
@@ -138,7 +185,7 @@ class StartSettings(_Settings):
     encoders: str = Field(
         default='', description='a checkpoint, also of another robot, that gives its image encoders and nothing else'
     )
-    freeze_routers: bool = Field(default=False, description='keep its routing, as published for fine-tuning')
+    freeze_routers: bool = Field(default=False, description='keep its routing; experts are still drawn by it')
 
     @model_validator(mode='after')
     def _fits_together(self) -> StartSettings:
@@ -187,6 +234,24 @@ class TrainSettings(_Settings):
             raise ValueError('start.encoders and policy.imagenet_weights both give the image encoders: leave one out')
         if self.start.freeze_routers and self.loss.balancing:
             raise ValueError('frozen routers cannot be balanced: set loss.balancing to 0')
+        begun = not self.start.checkpoint and self.policy.initialisation == 'published'
+        if begun and self.loss.goal_dropout and self.loss.goal_dropped == 'whole':
+            raise ValueError(
+                'policy.initialisation published begins with positions of zero, so that a goal that is dropped whole '
+                'would be a token of zeros, whose gradient through its norm is a thousand times too large: set '
+                'loss.goal_dropped to numbers, or policy.initialisation to small'
+            )
+        length = self.optimizer.schedule_steps
+        if length is not None and length < self.run.steps:
+            raise ValueError(
+                f'optimizer.schedule_steps {length} ends before run.steps {self.run.steps}, and nothing would be '
+                'learnt after it: raise the one or lower the other'
+            )
+        if self.loss.balancing and self.loss.balancing_by == 'selected' and self.policy.routing == 'expert_choice':
+            raise ValueError(
+                'routing expert_choice selects no experts for a token: set loss.balancing_by to softmax, or '
+                'loss.balancing to 0'
+            )
         if self.start.freeze_routers and self.policy.routing == 'dense':
             raise ValueError('routing dense has no routers to freeze: set start.freeze_routers to false')
         return self
@@ -194,6 +259,18 @@ class TrainSettings(_Settings):
     def to_yaml(self) -> str:
         """Every key with its value, to train the same again."""
         return yaml.safe_dump(self.model_dump(mode='json'), sort_keys=False)
+
+
+# What trainings did before there was a key for it.
+_BEFORE = {
+    'policy': {'initialisation': 'small'},
+    'loss': {'draws': 'sample', 'goal_dropped': 'whole'},
+}
+
+
+def as_begun(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings, by section, with the keys that did not exist when they were stored."""
+    return {name: {**_BEFORE.get(name, {}), **section} for name, section in values.items()}
 
 
 def load_train_settings(path: Path | str, changes: Sequence[str] = ()) -> TrainSettings:

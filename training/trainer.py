@@ -33,7 +33,7 @@ from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.plan import Plan, build_network
 from mode_ros.training.progress import LOG, TENSORBOARD, Progress
 from mode_ros.training.schedule import learning_rate_factor
-from mode_ros.training.settings import TrainSettings
+from mode_ros.training.settings import TrainSettings, as_begun
 from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, spread, whole
 from mode_ros.training.training_report import peak_memory_mb, save_samples, write_report
 from mode_ros.training.validation import Validation, validate
@@ -86,7 +86,7 @@ class Trainer:
         self._spread = settings.run.shard and processes > 1
         if not self._spread:  # FSDP takes weights in their plain order alone
             self._network = self._network.to(memory_format=torch.channels_last)
-        self._average = average_of(self._network, settings.optimizer.ema_decay)
+        self._average = average_of(self._network, settings.optimizer)
         objective = Objective(self._network, settings.loss)
         objective.over_all = self.mean_over_all
         if self._spread:
@@ -200,7 +200,8 @@ class Trainer:
                     losses: Losses = self._objective(batch.to(self._accelerator.device))
                 self._accelerator.backward(losses.total / run.accumulate)
             parts.append(losses)
-        norm = self._accelerator.clip_grad_norm_(self._network.parameters(), self._settings.optimizer.clip)
+        largest = self._settings.optimizer.clip or float('inf')
+        norm = self._accelerator.clip_grad_norm_(self._network.parameters(), largest)
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         # The gradient is the same in all processes, so that all stop together.
         if not bool(torch.isfinite(norm)):
@@ -248,7 +249,7 @@ class Trainer:
 
     def _rate(self, step: int) -> float:
         optimizer = self._settings.optimizer
-        return optimizer.learning_rate * learning_rate_factor(step, self._steps, optimizer)
+        return optimizer.learning_rate * learning_rate_factor(step, optimizer.schedule_steps or self._steps, optimizer)
 
     def _validate(self, progress: Progress | None) -> Validation | None:
         found, average = None, self.average
@@ -433,8 +434,8 @@ def _check_devices(cpu: bool) -> None:
 def _check_same(before: Mapping[str, Any], now: TrainSettings, folder: Path) -> None:
     training = folder.parents[1]
     try:
-        # Through the model: what it began without has its default.
-        earlier = TrainSettings.model_validate(before).model_dump(mode='json')
+        # Through the model: what it began without has what was done then, or its default.
+        earlier = TrainSettings.model_validate(as_begun(before)).model_dump(mode='json')
     except ValidationError as error:
         raise UserError(
             f'The training in {training} began with settings that this version of mode_ros does not have '

@@ -13,13 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mode_ros.errors import UserError
 from mode_ros.settings import explain
 
-Normalization = Literal['min_max', 'quantile', 'mean_std']
+Normalization = Literal['min_max', 'quantile', 'mean_std', 'none']
 Solver = Literal['ddim', 'dpmpp_2m']
 Schedule = Literal['exponential', 'karras']
 ResnetArchitecture = Literal['resnet18', 'resnet34', 'resnet50']
 RoutingKind = Literal['noise', 'token', 'noise_and_token', 'expert_choice', 'dense']
 DenseWidth = Literal['total', 'active']
 NoiseConditioning = Literal['attention', 'none', 'film']
+Initialisation = Literal['published', 'small']
+FilmBegins = Literal['identity', 'random']
 
 MINILM_DIM = 384
 PUBLISHED_CLIP = 'openai/clip-vit-base-patch32'

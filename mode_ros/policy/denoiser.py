@@ -7,7 +7,8 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from mode_ros.policy.config import DenoiserConfig
+from mode_ros.policy.config import DenoiserConfig, Initialisation
+from mode_ros.policy.initialisation import BEGINNINGS
 from mode_ros.policy.layers import Attention, Modulation, RMSNorm
 from mode_ros.policy.mixture import Mixture
 from mode_ros.policy.routing import Router, Routing, choose_tokens, use_the_only_one
@@ -76,8 +77,8 @@ class Block(nn.Module):
     def route(self, z: Tensor, condition: Tensor, draws: Tensor | None = None) -> Routing:
         """The experts for the tokens z, [B, T, D].
 
-        draws: [B, E] for routing by noise, [B, T, E] for routing by token; experts that choose, and a dense block, draw
-        nothing.
+        draws: [B, T, E], or [B, E] where all tokens of a sample are to draw the same; experts that choose, and a dense
+        block, draw nothing.
         """
         match self.config.routing:
             case 'noise':
@@ -109,7 +110,7 @@ class Denoiser(nn.Module):
     Attention is causal, so nothing before the actions depends on them; mode_ros.policy.inference lives off that.
     """
 
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, config: DenoiserConfig, initialisation: Initialisation = 'published') -> None:
         super().__init__()
         self.config = config
         dim = config.embed_dim
@@ -126,8 +127,7 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = RMSNorm(dim)
         self.output = nn.Linear(dim, config.action_dim)
-        self.apply(_initialise)
-        nn.init.normal_(self.position, std=0.02)
+        BEGINNINGS[initialisation](self, self.position)
 
     def forward(
         self,
@@ -143,8 +143,8 @@ class Denoiser(nn.Module):
 
         scaled_actions: [B, A, d], noised and multiplied by c_in; sigma: [B]; goal: [B, goal_dim];
         images: [B, C, image_dim], features in the configured camera order; state: [B, state_dim], normalised;
-        draws: [L, B, E], by token [L, B, T, E], exponential, to draw the experts as while training (select_experts);
-        None takes the most probable; committed: as action_tokens takes it.
+        draws: [L, B, T, E], exponential, to draw the experts as while training (select_experts), or [L, B, E] to draw
+        for a whole sample what is routed as one; None takes the most probable; committed: as action_tokens takes it.
         """
         condition = self.noise_embedding(sigma)
         x = torch.cat(
@@ -211,15 +211,3 @@ class Denoiser(nn.Module):
     def read_out(self, x: Tensor) -> Tensor:
         """Action tokens after the last block → actions: [B, A, D] → [B, A, d]."""
         return self.output(self.final_norm(x))
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, Mixture):
-        nn.init.normal_(module.up_weight, std=0.02)
-        nn.init.normal_(module.down_weight, std=0.02)
-    elif isinstance(module, Modulation):
-        module.reset()

@@ -14,7 +14,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from mode_ros.policy.config import ImageEncoderConfig, ResnetArchitecture
+from mode_ros.policy.config import FilmBegins, ImageEncoderConfig, Initialisation, ResnetArchitecture
+from mode_ros.policy.initialisation import begin_as_plain_layers
 
 
 class FilmResnet(nn.Module):
@@ -34,7 +35,9 @@ class FilmResnet(nn.Module):
         b = self.backbone
         return cast(Tensor, b.maxpool(b.relu(b.bn1(b.conv1(images)))))
 
-    def _stages(self) -> list[nn.Sequential]:
+    @property
+    def stages(self) -> list[nn.Sequential]:
+        """The backbone's four stages of blocks."""
         b = self.backbone
         return [b.layer1, b.layer2, b.layer3, b.layer4]
 
@@ -67,7 +70,7 @@ class StageFilmResnet(FilmResnet):
     def forward(self, images: Tensor, goal: Tensor) -> Tensor:
         """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512 or 2048]."""
         x = self._stem(images)
-        for stage, film in zip(self._stages(), self.film, strict=True):
+        for stage, film in zip(self.stages, self.film, strict=True):
             x = film(stage(x), goal)
         return x.mean(dim=(-2, -1))
 
@@ -75,12 +78,13 @@ class StageFilmResnet(FilmResnet):
 class BlockFilmResnet(FilmResnet):
     """Published form (b), ResNet-18: FiLM inside each block after its second batch norm, then Linear(512→512)."""
 
-    def __init__(self, goal_dim: int, width: float = 1.0) -> None:
-        """width: share of the published channels."""
+    def __init__(self, goal_dim: int, width: float = 1.0, film_begins: FilmBegins = 'random') -> None:
+        """width: share of the published channels; film_begins: as a linear layer does, as published, or as identity."""
         super().__init__()
         self.backbone = _backbone('resnet18') if width == 1.0 else _NarrowResnet18(width)
         # Per stage 4·channels: two blocks, each with its γ and its β.
-        self.film = nn.ModuleList(_identity_film(goal_dim, round(width * 64) * 2**stage) for stage in range(4))
+        begin = {'random': _random_film, 'identity': _identity_film}[film_begins]
+        self.film = nn.ModuleList(begin(goal_dim, round(width * 64) * 2**stage) for stage in range(4))
         feature_dim = ImageEncoderConfig(architecture='resnet18', width=width).feature_dim
         self.output = nn.Linear(feature_dim, feature_dim)
 
@@ -88,18 +92,35 @@ class BlockFilmResnet(FilmResnet):
         """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512·width]."""
         x = self._stem(images)
         modulation = F.silu(goal)
-        for stage, film in zip(self._stages(), self.film, strict=True):
+        for stage, film in zip(self.stages, self.film, strict=True):
             for block, factors in zip(stage, film(modulation).chunk(2, dim=-1), strict=True):
                 scale, shift = factors.chunk(2, dim=-1)
                 x = _film_block(cast(BasicBlock, block), x, _over_image(scale), _over_image(shift))
         return cast(Tensor, self.output(x.mean(dim=(-2, -1))))
 
 
-def build_film_resnet(config: ImageEncoderConfig, goal_dim: int) -> FilmResnet:
-    """The published form that belongs to the architecture, with random weights."""
-    if config.architecture == 'resnet18':
-        return BlockFilmResnet(goal_dim, config.width)
-    return StageFilmResnet(config.architecture, goal_dim)
+def build_film_resnet(
+    config: ImageEncoderConfig,
+    goal_dim: int,
+    initialisation: Initialisation = 'published',
+    film_begins: FilmBegins | None = None,
+) -> FilmResnet:
+    """The published form that belongs to the architecture, with random weights.
+
+    film_begins: of form (b), None for what belongs to the initialisation; form (a) is the identity. The published
+    ResNet-34 and -50 begin with ImageNet's weights, which load_imagenet loads.
+    """
+    if config.architecture != 'resnet18':
+        return StageFilmResnet(config.architecture, goal_dim)
+    encoder = BlockFilmResnet(goal_dim, config.width, film_begins or _FILM_BEGINS[initialisation])
+    if initialisation == 'published':
+        # The published one makes its blocks anew, and takes the stem alone from torchvision's.
+        for stage in encoder.stages:
+            begin_as_plain_layers(stage)
+    return encoder
+
+
+_FILM_BEGINS: Mapping[Initialisation, FilmBegins] = {'published': 'random', 'small': 'identity'}
 
 
 class _NarrowResnet18(ResNet):
@@ -123,6 +144,10 @@ def _backbone(architecture: ResnetArchitecture) -> ResNet:
     backbone = cast(ResNet, getattr(torchvision.models, architecture)(weights=None))
     backbone.fc = nn.Identity()  # the ImageNet classifier is never used
     return backbone
+
+
+def _random_film(goal_dim: int, channels: int) -> nn.Linear:
+    return nn.Linear(goal_dim, 4 * channels)
 
 
 def _identity_film(goal_dim: int, channels: int) -> nn.Linear:

@@ -120,11 +120,14 @@ class Normalizer(NamedTuple):
 
 
 def build_normalizer(statistics: StreamStatistics, method: Normalization) -> Normalizer:
-    """min_max and quantile send [min, max] and [q01, q99] to [−1, 1]; mean_std gives mean 0 and deviation 1.
+    """min_max and quantile send [min, max] and [q01, q99] to [−1, 1]; mean_std gives mean 0 and deviation 1; none
+    leaves the numbers as they are.
 
     A spread below the statistics' floor is taken for the floor: noise is not blown up into a signal. Without a floor, a
     dimension that never changed is only shifted to 0. In both cases it comes back as the constant it was.
     """
+    if method == 'none':
+        return Normalizer(np.zeros(statistics.dim), np.ones(statistics.dim))
     if method == 'mean_std':
         center, spread = np.array(statistics.mean), np.array(statistics.std)
     else:

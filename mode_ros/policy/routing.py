@@ -74,5 +74,11 @@ class Router(nn.Module):
         return F.softmax(self.output(F.gelu(self.input(condition))), dim=-1, dtype=torch.float32)
 
     def forward(self, condition: Tensor, draws: Tensor | None = None) -> Routing:
-        """condition: [..., D]; draws: [..., E] to draw the experts, None to take the k most probable."""
-        return select_experts(self.probabilities(condition), self.top_k, draws)
+        """condition: [..., D]; draws: [..., E] to draw the experts, None to take the k most probable.
+
+        For a condition [B, D] draws may be [B, T, E]: then each token of a sample draws for itself.
+        """
+        probabilities = self.probabilities(condition)
+        if draws is not None and draws.dim() > probabilities.dim():
+            probabilities = probabilities.unsqueeze(1).expand_as(draws)
+        return select_experts(probabilities, self.top_k, draws)

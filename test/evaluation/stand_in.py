@@ -74,7 +74,7 @@ class Scripted:
 
     def __init__(self, *chunks, state=()):
         self.chunks = [np.asarray(chunk, float) for chunk in chunks]
-        self.config = SimpleNamespace(state_streams=tuple(state))
+        self.config = SimpleNamespace(state_streams=tuple(state), cameras=())
         self.seen = []
 
     def predict(self, images, state, goal, generator, should_stop=None, on_stage=None):
@@ -90,7 +90,7 @@ class Expert:
 
     def __init__(self, twin, robot, length, latency):
         self.twin, self.robot, self.length, self.latency = twin, robot, length, latency
-        self.config = SimpleNamespace(state_streams=())
+        self.config = SimpleNamespace(state_streams=(), cameras=())
         self.parted = 0.0
         self.gripper = 0.0
 

@@ -10,16 +10,16 @@ from mode_ros.policy.config import ImageEncoderConfig
 from mode_ros.policy.film_resnet import build_film_resnet
 
 
-def encoder(architecture='resnet18'):
+def encoder(architecture='resnet18', film_begins=None):
     torch.manual_seed(0)
-    return build_film_resnet(ImageEncoderConfig(architecture=architecture), 6)
+    return build_film_resnet(ImageEncoderConfig(architecture=architecture), 6, film_begins=film_begins)
 
 
 @pytest.mark.parametrize('architecture', ['resnet18', 'resnet34', 'resnet50'])
-def test_untrained_film_is_the_identity_around_imagenets_weights(architecture):
+def test_film_as_the_identity_leaves_imagenets_weights_alone(architecture):
     torch.manual_seed(1)
     plain = getattr(torchvision.models, architecture)(weights=None).eval()
-    film = encoder(architecture).eval()
+    film = encoder(architecture, 'identity').eval()
     film.load_imagenet(plain.state_dict())
     if architecture == 'resnet18':
         film.output = torch.nn.Identity()

@@ -6,10 +6,11 @@ import torch
 from support.contracts import DELTA_TEXT
 from support.training_sets import TextNumbers, camera_set, joints_set, train_settings
 
+from mode_ros.errors import UserError
 from mode_ros.training.batches import ahead, shift_images
 from mode_ros.training.plan import make_plan
 from mode_ros.training.selection import held_out_episodes
-from mode_ros.training.settings import LossSettings
+from mode_ros.training.settings import DataSettings, LossSettings
 
 TWO_CAMERAS = DELTA_TEXT.replace(
     '  states:',
@@ -29,14 +30,79 @@ def source_of(data, **changes):
 
 def test_a_goal_is_dropped_for_single_samples(joints):
     source, _ = source_of(joints)
-    batch = source.batch(0, 4000, slice(0, 4000), LossSettings(goal_dropout=0.1))
+    batch = source.batch(0, 4000, slice(0, 4000), LossSettings(goal_dropout=0.1, goal_dropped='whole'))
     dropped = (batch.goal == 0).all(-1)
     assert float(dropped.float().mean()) == pytest.approx(0.1, abs=0.02)
-    assert torch.equal(dropped, batch.draws.without_goal)
+    assert torch.equal(dropped, ~batch.draws.goal_kept[:, 0])
+    assert torch.equal(batch.goal, batch.kept_goal)
     known = set(map(tuple, TextNumbers().encode(['reach', 'push']).tolist()))
     assert set(map(tuple, batch.goal[~dropped].tolist())) == known
     none = source.batch(0, 100, slice(0, 100), LossSettings(goal_dropout=0.0))
     assert not (none.goal == 0).all(-1).any()
+
+
+def test_single_numbers_of_a_goal_are_dropped_for_the_denoiser_alone(joints):
+    source, _ = source_of(joints)
+    batch = source.batch(0, 400, slice(0, 400), LossSettings(goal_dropout=0.1))
+    known = set(map(tuple, TextNumbers().encode(['reach', 'push']).tolist()))
+    assert set(map(tuple, batch.goal.tolist())) == known
+    dropped = batch.kept_goal == 0
+    assert float(dropped.float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert torch.equal(batch.kept_goal[~dropped], batch.goal[~dropped]), 'not rescaled'
+    assert not dropped.all(-1).any()
+    assert torch.equal(source.moments(batch.moments[:8], LossSettings()).kept_goal, batch.goal[:8])
+
+
+@pytest.mark.parametrize(('draws', 'tokens'), [('token', 7), ('sample', None)])
+def test_experts_are_drawn_for_each_token_or_for_a_sample(joints, draws, tokens):
+    source, _ = source_of(joints)
+    found = source.batch(0, 6, slice(2, 5), LossSettings(draws=draws)).draws.experts
+    # A noise, a goal, a state and four action tokens.
+    assert list(found.shape) == [2, 3, *([tokens] if tokens else []), 4]
+
+
+def test_the_end_of_an_episode_is_held_repeated_or_left_out(tmp_path):
+    data = camera_set(tmp_path / 'data', 4, 6)
+    for padding in ('hold', 'mask', 'repeat', 'none'):
+        source, settings = source_of(data, **{'loss.padding': padding})
+        batch = source.batch(0, 200, slice(0, 200), settings.loss)
+        actions, padded = source.action_units(batch.moments, batch.actions), batch.padding.numpy()
+        assert padded.any() == (padding != 'none')
+        moves = source.datasets[0]._delta
+        for chunk, ended in zip(actions, padded, strict=True):
+            last = chunk[~ended][-1]
+            expected = last if padding == 'repeat' else np.where(moves, 0, last)
+            assert chunk[ended] == pytest.approx(np.broadcast_to(expected, chunk[ended].shape), abs=1e-6)
+    assert any(moment[1] % 6 > 2 for moment in source.validation(100)), 'held-out ends are judged all the same'
+
+
+def test_actions_may_stay_as_they_are_or_be_scaled_by_the_limits(tmp_path):
+    data = camera_set(tmp_path / 'data', 4, 6)
+    raw, settings = source_of(data, **{'policy.action_normalization': 'none'})
+    batch = raw.batch(0, 8, slice(0, 8), settings.loss)
+    expected = raw.datasets[0].batch([frame for _, frame in batch.moments]).actions
+    assert batch.actions.numpy() == pytest.approx(expected)
+    plan = make_plan(train_settings(data, **{'policy.action_normalization': 'limits'}), TextNumbers())
+    scaled = plan.source.batch(0, 8, slice(0, 8), settings.loss).actions.numpy()
+    upper = np.array([dimension.upper for dimension in plan.contract.dimensions])
+    lower = np.array([dimension.lower for dimension in plan.contract.dimensions])
+    assert scaled == pytest.approx((expected - (lower + upper) / 2) / ((upper - lower) / 2), abs=1e-5)
+    assert plan.info(1).statistics.action.max == pytest.approx(upper), 'what the policy comes back from them with'
+
+
+def test_pictures_may_have_another_size_for_the_network(tmp_path):
+    data = camera_set(tmp_path / 'data', 2, 6)
+    source, settings = source_of(data, **{'policy.image_sizes': {'static': 48}})
+    assert source.batch(0, 4, slice(0, 4), settings.loss).images[0].shape == (4, 3, 48, 48)
+    with pytest.raises(UserError, match=r"image_sizes names 'wrist', but the robot .* has the cameras \['static'\]"):
+        source_of(data, **{'policy.image_sizes': {'wrist': 48}})
+
+
+def test_a_shift_is_a_share_or_in_pixels():
+    settings = DataSettings(path='x', shift={'wrist': 4, 'static': 0.25})
+    assert settings.shift_in_pixels('wrist', 112) == 4
+    assert settings.shift_in_pixels('static', 112) == 28
+    assert settings.shift_in_pixels('other', 224) == 10
 
 
 def test_the_goal_is_that_of_the_moment(joints):

@@ -116,6 +116,34 @@ def test_a_setting_that_did_not_exist_then_has_its_default(joints, tmp_path):
         make_trainer(settings, tmp_path / 'out').train(resume=True)
 
 
+def test_a_training_from_before_a_key_does_not_change_its_way(joints, tmp_path):
+    settings = train_settings(joints)
+    stopped(settings, tmp_path / 'out', 1)
+    file = checkpoints(tmp_path / 'out')[-1] / 'training_state.pt'
+    state = torch.load(file, weights_only=True)
+    del state['settings']['loss']['draws'], state['settings']['loss']['goal_dropped']
+    torch.save(state, file)
+    with pytest.raises(UserError, match=r"loss\.draws was 'sample' and is 'token'; loss\.goal_dropped was 'whole'"):
+        make_trainer(settings, tmp_path / 'out').train(resume=True)
+
+
+@pytest.mark.parametrize('kind', ['joints', 'pictures'])
+def test_two_halves_are_the_whole_as_published(kind, request, tmp_path):
+    changes = {
+        'loss.balancing_by': 'selected',
+        'loss.padding': 'repeat',
+        'optimizer.clip': 0.0,
+        'optimizer.ema_form': 'power',
+        'optimizer.decay_reaches': 'all_but_biases',
+        'optimizer.schedule_steps': 9,
+    }
+    settings = train_settings(request.getfixturevalue(kind), **changes)
+    make_trainer(settings, tmp_path / 'whole').train()
+    stopped(settings, tmp_path / 'halves', 2)
+    make_trainer(settings, tmp_path / 'halves').train(resume=True)
+    assert_same_training(tmp_path / 'whole', tmp_path / 'halves')
+
+
 @pytest.mark.parametrize('file', ['training_state.pt', 'weights.safetensors'])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_good(joints, tmp_path, file):
     settings = train_settings(joints)

@@ -10,7 +10,7 @@ from torch import nn
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.diffusion import scalings
 from mode_ros.policy.routing import Routing, select_experts
-from mode_ros.training.loss import balancing_loss, denoising_error, expert_shares, log_logistic_sigmas
+from mode_ros.training.loss import SHARES, balancing_loss, denoising_error, expert_shares, log_logistic_sigmas
 from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import OptimizerSettings
@@ -95,6 +95,24 @@ def test_balancing_draws_towards_the_neglected_expert():
     assert expert_shares(decision).tolist() == [1, 0, 0, 0]
 
 
+def test_balancing_by_the_selected_is_by_the_weights_they_were_taken_with():
+    probabilities = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]])
+    decision = routing(probabilities, [[0, 1], [0, 3]])
+    weights = [[4 / 7, 3 / 7, 0, 0], [1 / 5, 0, 0, 4 / 5]]
+    share = [(a + b) / 2 for a, b in zip(*weights, strict=True)]
+    expected = 4 * sum(f * p for f, p in zip([1, 0.5, 0, 0.5], share, strict=True))
+    assert float(balancing_loss([decision], share=SHARES['selected'])) == pytest.approx(expected)
+    even = torch.full((8, 4), 0.25)
+    experts = [[(row + k) % 4 for k in range(2)] for row in range(8)]
+    assert float(balancing_loss([routing(even, experts)], share=SHARES['selected'])) == pytest.approx(2)
+
+
+def test_a_schedule_may_be_longer_than_the_training():
+    settings = OptimizerSettings(schedule_steps=45_000)
+    at = learning_rate_factor(15_000, settings.schedule_steps, settings)
+    assert at == pytest.approx((1 + math.cos(math.pi * (15_000 - 4_500) / 40_500)) / 2, rel=1e-4)
+
+
 def test_the_learning_rate_rises_holds_and_falls_as_a_cosine():
     settings = OptimizerSettings()
     rate = [learning_rate_factor(step, 1000, settings) for step in range(1000)]
@@ -131,10 +149,11 @@ class Network(nn.Module):
         return self.norm(self.layer(x))
 
 
-def test_the_average_is_the_loop_one_would_write():
+@pytest.mark.parametrize('form', ['constant', 'power'])
+def test_the_average_is_the_loop_one_would_write(form):
     torch.manual_seed(0)
     network = Network()
-    average = average_of(network, 0.9)
+    average = average_of(network, OptimizerSettings(ema_decay=0.85, ema_form=form))
     expected = None
     for update in range(30):
         network(torch.randn(8, 3))
@@ -146,7 +165,7 @@ def test_the_average_is_the_loop_one_would_write():
         if expected is None:
             expected = now
             continue
-        decay = min(0.9, (1 + update) / (10 + update))
+        decay = min(0.85, (1 + update) / (10 + update) if form == 'constant' else 1 - (1 + update) ** (-2 / 3))
         for name, value in now.items():
             floating = value.is_floating_point()
             expected[name] = decay * expected[name] + (1 - decay) * value if floating else value
@@ -167,6 +186,16 @@ def test_weight_decay_is_for_matrices_and_every_weight_is_in_one_group():
     groups = {group['weight_decay']: [names[id(p)] for p in group['params']] for group in optimizer.param_groups}
     assert groups[0.05] == ['other.weight']
     assert sorted(groups[0.0]) == ['layer.bias', 'norm.bias', 'norm.weight', 'other.bias', 'position', 'up_bias']
+
+
+def test_weight_decay_may_reach_all_but_biases_and_the_whole_of_the_image_encoders():
+    network = Network()
+    network.image_encoders = nn.ModuleList([nn.BatchNorm2d(2)])
+    optimizer = build_optimizer(network, OptimizerSettings(weight_decay=0.05, decay_reaches='all_but_biases'))
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = {group['weight_decay']: [names[id(p)] for p in group['params']] for group in optimizer.param_groups}
+    assert sorted(groups[0.0]) == ['layer.bias', 'norm.bias', 'up_bias']
+    assert {'position', 'norm.weight', 'image_encoders.0.bias', 'image_encoders.0.weight'} <= set(groups[0.05])
 
 
 def test_no_weight_of_the_policy_is_missing_or_twice():

@@ -85,7 +85,18 @@ def refused(expected, data, **changes):
         ),
         (['start.encoders=x', 'start.checkpoint=y'], r'start: checkpoint gives the image encoders, too'),
         (['start.encoders=x', 'policy.imagenet_weights=y'], r'start\.encoders and policy\.imagenet_weights both give'),
-        (['data.shift={wrist: 0.7}'], r'data: shift must lie between 0 and 0\.5'),
+        (['data.shift={wrist: 0.7}'], r'data: shift must lie between 0 and 0\.5.*whole number of pixels, and .*0\.7'),
+        (['data.default_shift=4.5'], r'data: shift must lie between 0 and 0\.5.*default_shift.: 4\.5'),
+        (
+            ['loss.goal_dropped=whole'],
+            r'positions of zero.*set loss\.goal_dropped to numbers, or policy\.initialisation',
+        ),
+        (['optimizer.schedule_steps=100'], r'schedule_steps 100 ends before run\.steps 20000'),
+        (['policy.initialisation=zeros'], r"policy\.initialisation: .*'published' or 'small'"),
+        (
+            ['policy.routing=expert_choice', 'loss.balancing_by=selected'],
+            r'expert_choice selects no experts for a token: set loss\.balancing_by to softmax',
+        ),
         (['run.steps={'], r'The value of run\.steps is not valid YAML'),
     ],
 )
@@ -107,7 +118,7 @@ def test_settings_on_the_command_line_win_and_numbers_may_be_written_as_usual(tm
     assert load_train_settings(path) == settings
 
 
-@pytest.mark.parametrize('name', ['small', 'libero', 'finetune', 'pretrain'])
+@pytest.mark.parametrize('name', ['small', 'published', 'libero', 'finetune', 'pretrain'])
 def test_the_trainings_that_come_along_are_valid(name):
     load_train_settings(find_config(name))
 

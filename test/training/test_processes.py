@@ -62,7 +62,15 @@ def assert_alike(first, second):
         assert torch.allclose(value, averages[1][name], atol=1e-4), name
 
 
-@pytest.mark.parametrize('more', [[], ['run.accumulate=2', 'loss.balancing=0'], ['loss.padding=mask']])
+@pytest.mark.parametrize(
+    'more',
+    [
+        [],
+        ['run.accumulate=2', 'loss.balancing=0'],
+        ['loss.padding=mask'],
+        ['loss.balancing_by=selected', 'optimizer.clip=0'],
+    ],
+)
 def test_two_processes_learn_what_one_does(joints, tmp_path, more):
     finish(ALONE, joints, tmp_path / 'one', 'run.steps=20', *more)
     printed = finish(LAUNCH, joints, tmp_path / 'two', 'run.steps=20', *more)

@@ -30,6 +30,8 @@ from mode_ros.training.data.layout import ACTION, STATE
 
 CACHE_FOLDER = 'cache'
 
+Size = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -118,14 +120,18 @@ class Dataset:
             batch.goal[0],
         )
 
-    def batch(self, indices: ArrayLike) -> Sample:
-        """The samples at `indices` [b], stacked; indices from 0 to len - 1."""
+    def batch(self, indices: ArrayLike, repeat: bool = False) -> Sample:
+        """The samples at `indices` [b], stacked; indices from 0 to len - 1.
+
+        repeat: pad displacements with the last one, too, instead of with standing still.
+        """
         at = np.asarray(indices, np.int64)
         ahead = at[:, None] + np.arange(self.chunk_length)
         last = self.episode_ends[at][:, None] - 1
         padding = ahead > last
         actions = self.actions[np.minimum(ahead, last)]
-        actions[padding[:, :, None] & self._delta] = 0.0
+        if not repeat:
+            actions[padding[:, :, None] & self._delta] = 0.0
         images = {name: frames[at] for name, frames in self.frames.items()}
         return Sample(images, self.state[at], actions, padding, [self.goal(int(index)) for index in at])
 
@@ -182,7 +188,7 @@ class Dataset:
 def open_dataset(
     root: Path | str,
     chunk_length: int,
-    size: tuple[int, int] | None = None,
+    size: Size | Mapping[str, Size] | None = None,
     cameras: Mapping[str, str] | None = None,
     cache: Path | str | None = None,
     jobs: int | None = None,
@@ -190,11 +196,11 @@ def open_dataset(
 ) -> Dataset:
     """The data set at `root`, a LeRobotDataset v3.0 or v2.1, made by mode_ros or not.
 
-    chunk_length: A; size: width and height of the pictures, None for the recorded ones; cameras: name to use -> name in
-    the data set, None for all under their own names; cache: folder of decoded pictures, by default inside the data
-    set; jobs: threads that decode; keys: our name of a column -> theirs, where it differs. The first call decodes every
-    picture, with a progress bar. Raises UserError for a
-    damaged data set, one without frames, and an unknown camera.
+    chunk_length: A; size: width and height of the pictures, or by camera, None for the recorded ones; cameras: name to
+    use -> name in the data set, None for all under their own names; cache: folder of decoded pictures, by default
+    inside the data set; jobs: threads that decode; keys: our name of a column -> theirs, where it differs. The first
+    call decodes every picture, with a progress bar. Raises UserError for a damaged data set, one without frames, and an
+    unknown camera.
     """
     data = DataFiles(root, keys)
     if chunk_length < 1:
@@ -212,9 +218,13 @@ def open_dataset(
             )
     folder = data.root / CACHE_FOLDER if cache is None else Path(cache)
     frames = {
-        name: FrameCache(data, theirs, size or data.size(theirs), folder).fill(jobs or default_jobs())
+        name: FrameCache(data, theirs, _of(size, name) or data.size(theirs), folder).fill(jobs or default_jobs())
         for name, theirs in wanted.items()
     }
     text = data.contract_text
     contract = None if text is None else parse_contract(text, f'of the data set {root}')
     return Dataset(data, chunk_length, frames, contract)
+
+
+def _of(size: Size | Mapping[str, Size] | None, camera: str) -> Size | None:
+    return size.get(camera) if isinstance(size, Mapping) else size

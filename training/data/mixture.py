@@ -26,7 +26,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.config import Normalization
 from mode_ros.policy.normalization import Normalizer, Statistics, build_normalizer, build_state_normalizer
 from mode_ros.settings import load_settings
-from mode_ros.training.data.dataset import Dataset, Sample, open_dataset
+from mode_ros.training.data.dataset import Dataset, Sample, Size, open_dataset
 from mode_ros.training.data.pooling import pool_statistics
 
 
@@ -139,7 +139,7 @@ class Mixture:
 def open_mixture(
     path: Path | str,
     chunk_length: int,
-    size: tuple[int, int] | None = None,
+    size: Size | Mapping[str, Size] | None = None,
     method: Normalization = 'mean_std',
     cache: Path | str | None = None,
 ) -> Mixture:

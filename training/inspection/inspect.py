@@ -107,7 +107,8 @@ def read_inputs(
 ) -> Inputs:
     """Moments of a data set as the denoiser is given them, normalised by the data set's own statistics."""
     config = info.config
-    data = open_dataset(data_set, config.denoiser.chunk_length)
+    sizes = {camera.name: (camera.width, camera.height) for camera in config.cameras}
+    data = open_dataset(data_set, config.denoiser.chunk_length, sizes)
     if data.contract is None:
         raise UserError(f'The data set {data_set} does not say which robot it is from, so it cannot be routed.')
     other = differences(parse_contract(info.contract_text, "of the checkpoint's training"), data.contract)
