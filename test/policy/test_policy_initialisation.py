@@ -121,9 +121,9 @@ def test_film_begins_as_a_linear_layer_or_as_the_identity():
 def test_convolutions_of_the_blocks_begin_as_torchs_layers():
     torch.manual_seed(0)
     published = build_film_resnet(ImageEncoderConfig(), 6)
-    weight = published.backbone.layer4[1].conv2.weight
+    weight = published.backbone.layer4[1].conv2.weight.detach()
     bound = (512 * 9) ** -0.5
     assert float(weight.std()) == pytest.approx(bound / ROOT3, rel=0.01)
     assert float(weight.abs().max()) <= bound
-    stem = published.backbone.conv1.weight  # torchvision's: normal, √(2 / outputs)
+    stem = published.backbone.conv1.weight.detach()  # torchvision's: normal, √(2 / outputs)
     assert float(stem.std()) == pytest.approx(math.sqrt(2 / (64 * 49)), rel=0.05)

@@ -122,9 +122,14 @@ def test_a_training_from_before_a_key_does_not_change_its_way(joints, tmp_path):
     file = checkpoints(tmp_path / 'out')[-1] / 'training_state.pt'
     state = torch.load(file, weights_only=True)
     del state['settings']['loss']['draws'], state['settings']['loss']['goal_dropped']
+    del state['settings']['policy']['initialisation']
     torch.save(state, file)
-    with pytest.raises(UserError, match=r"loss\.draws was 'sample' and is 'token'; loss\.goal_dropped was 'whole'"):
+    with pytest.raises(
+        UserError, match=r"initialisation was 'small'.*loss\.draws was 'sample'.*goal_dropped was 'whole'"
+    ):
         make_trainer(settings, tmp_path / 'out').train(resume=True)
+    before = {'policy.initialisation': 'small', 'loss.draws': 'sample', 'loss.goal_dropped': 'whole'}
+    make_trainer(train_settings(joints, **before), tmp_path / 'out').train(resume=True)
 
 
 @pytest.mark.parametrize('kind', ['joints', 'pictures'])
