@@ -197,7 +197,7 @@ def measure_cost(config: PolicyConfig, clock: Callable[[], float]) -> Cost:
         active_parameters(config.denoiser),
         counter.get_total_flops(),
         1000 * statistics.median(seconds[_WARM_UP:]),
-        'fast' if config.denoiser.is_published else 'plain',
+        'fast' if config.denoiser.has_fast_path else 'plain',
     )
 
 
@@ -387,7 +387,7 @@ def _policy_config(run: Run) -> PolicyConfig:
 
 
 def _sampler(denoiser: Denoiser, config: PolicyConfig, makers: LinearMakers) -> Sampler:
-    if not config.denoiser.is_published:
+    if not config.denoiser.has_fast_path:
         return PlainSampler(denoiser, config.diffusion)
     return ChunkSampler(denoiser, config.diffusion, make_products=partial(products_of, denoiser, makers))
 

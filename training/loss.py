@@ -70,6 +70,16 @@ def expert_shares(routing: Routing) -> Tensor:
     return loads / loads.sum()
 
 
+@torch.no_grad()
+def move_biases(biases: Sequence[Tensor], shares: Tensor, rate: float) -> None:
+    """Loss-free balancing (Wang et al. 2024): each expert's bias by `rate` towards an even load, in place.
+
+    biases: L of [E]; shares: [L, E], of a step's selections in all processes, summing to 1.
+    """
+    for bias, share in zip(biases, shares, strict=True):
+        bias += rate * torch.sign(1 / len(share) - share)
+
+
 def softmax_share(routing: Routing) -> Tensor:
     """The router's mean probabilities, [E] (the paper's equation 9)."""
     return routing.probabilities.flatten(0, -2).mean(0)

@@ -83,6 +83,9 @@ class PolicySettings(_Settings):
     routing: RoutingKind = Field(default='noise', description='what chooses the experts; dense: one network for all')
     dense_width: DenseWidth = Field(default='total', description='dense only: as wide as all experts, or as k of them')
     shared_expert: bool = Field(default=False, description='one more expert, which every token uses')
+    selection_bias: bool = Field(
+        default=False, description='a bias for each expert on which are taken, which loss.bias_rate moves'
+    )
     noise_token: bool = Field(default=True, description='the noise level as the first token')
     noise_conditioning: NoiseConditioning = Field(
         default='attention', description='how the noise level enters attention: added, not at all, or scale and shift'
@@ -119,7 +122,9 @@ class PolicySettings(_Settings):
         if self.embed_dim % self.heads:
             raise ValueError(f'embed_dim {self.embed_dim} cannot be divided into {self.heads} heads')
         check_committed(self.max_committed, self.chunk_length)
-        check_alternatives(self.routing, self.shared_expert, self.noise_token, self.noise_conditioning)
+        check_alternatives(
+            self.routing, self.shared_expert, self.noise_token, self.noise_conditioning, self.selection_bias
+        )
         return self
 
 
@@ -130,6 +135,12 @@ class LossSettings(_Settings):
     balancing_by: Literal['softmax', 'selected'] = Field(
         default='softmax',
         description="the p of E·Σ f·p: the router's probabilities (the paper), or the selected's weights (its code)",
+    )
+    bias_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.1,
+        description='how far a step moves policy.selection_bias towards an even load (loss-free balancing: 0.001)',
     )
     draws: Literal['token', 'sample'] = Field(
         default='token', description='what draws its own experts; routers that look at tokens always draw for each'
@@ -234,6 +245,12 @@ class TrainSettings(_Settings):
             raise ValueError('start.encoders and policy.imagenet_weights both give the image encoders: leave one out')
         if self.start.freeze_routers and self.loss.balancing:
             raise ValueError('frozen routers cannot be balanced: set loss.balancing to 0')
+        if self.loss.bias_rate and not self.policy.selection_bias:
+            raise ValueError(
+                'loss.bias_rate moves policy.selection_bias, and there is none: set that to true, or bias_rate to 0'
+            )
+        if self.start.freeze_routers and self.loss.bias_rate:
+            raise ValueError('frozen routers cannot be balanced: set loss.bias_rate to 0')
         begun = not self.start.checkpoint and self.policy.initialisation == 'published'
         if begun and self.loss.goal_dropout and self.loss.goal_dropped == 'whole':
             raise ValueError(

@@ -28,6 +28,7 @@ from mode_ros.settings import explain
 from mode_ros.training.batches import Batch, ahead
 from mode_ros.training.inspection.findings import Watch
 from mode_ros.training.inspection.pictures import chunk_picture, routing_picture
+from mode_ros.training.loss import move_biases
 from mode_ros.training.objective import Losses, Objective
 from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.plan import Plan, build_network
@@ -98,6 +99,7 @@ class Trainer:
             self._objective, self._optimizer = objective, optimizer
         else:
             self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
+        self._biases = [block.router.bias for block in self._network.denoiser.stack if self._settings.loss.bias_rate]
         self._validation_moments = plan.source.validation(settings.run.validation_samples)
         self._watch = Watch(1 if settings.policy.routing == 'dense' else settings.policy.top_k)
         self._best = float('inf')
@@ -210,11 +212,14 @@ class Trainer:
             group['lr'] = self._rate(self.step)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        shares = torch.stack([each.shares for each in parts]).mean(0)
+        if self._settings.loss.bias_rate:
+            move_biases(self._biases, self.mean_over_all(shares), self._settings.loss.bias_rate)
         self._average.update_parameters(self._network)
         return {
             'denoising': torch.stack([each.denoising for each in parts]).mean(),
             'balancing': torch.stack([each.balancing for each in parts]).mean(),
-            'shares': torch.stack([each.shares for each in parts]).mean(0),
+            'shares': shares,
             'gradient_norm': norm.detach(),
             'waited': waited,
             'seconds': time.perf_counter() - begin,

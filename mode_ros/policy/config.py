@@ -17,7 +17,7 @@ Normalization = Literal['min_max', 'quantile', 'mean_std', 'none']
 Solver = Literal['ddim', 'dpmpp_2m']
 Schedule = Literal['exponential', 'karras']
 ResnetArchitecture = Literal['resnet18', 'resnet34', 'resnet50']
-RoutingKind = Literal['noise', 'token', 'noise_and_token', 'expert_choice', 'dense']
+RoutingKind = Literal['noise', 'token', 'noise_and_token', 'observation', 'expert_choice', 'dense']
 DenseWidth = Literal['total', 'active']
 NoiseConditioning = Literal['attention', 'none', 'film']
 Initialisation = Literal['published', 'small']
@@ -54,6 +54,9 @@ class DenoiserConfig(_Settings):
     routing: RoutingKind = Field(default='noise', description='what chooses the experts; dense: one network for all')
     dense_width: DenseWidth = Field(default='total', description='dense only: as wide as all experts, or as k of them')
     shared_expert: bool = Field(default=False, description='one more expert, which every token uses')
+    selection_bias: bool = Field(
+        default=False, description='a bias for each expert on which are taken, not on their weights; 0 unless trained'
+    )
     noise_token: bool = Field(default=True, description='the noise level as the first token')
     noise_conditioning: NoiseConditioning = Field(
         default='attention', description='how the noise level enters attention: added, not at all, or scale and shift'
@@ -73,7 +76,9 @@ class DenoiserConfig(_Settings):
         if not self.cameras and not self.state_dim:
             raise ValueError('there is nothing to observe: give cameras, or a state_dim above 0')
         check_committed(self.max_committed, self.chunk_length)
-        check_alternatives(self.routing, self.shared_expert, self.noise_token, self.noise_conditioning)
+        check_alternatives(
+            self.routing, self.shared_expert, self.noise_token, self.noise_conditioning, self.selection_bias
+        )
         return self
 
     @property
@@ -92,8 +97,8 @@ class DenoiserConfig(_Settings):
         return self.noise_token + 1 + (self.state_dim > 0) + self.cameras
 
     @property
-    def is_published(self) -> bool:
-        """True for the paper's block, which the fast path computes; False for an alternative to compare with."""
+    def has_fast_path(self) -> bool:
+        """True where the fast path computes it: the paper's block, with or without a bias on what is selected."""
         others = self.shared_expert, not self.noise_token, self.noise_conditioning != 'attention'
         return self.routing == 'noise' and not any(others)
 
@@ -126,10 +131,17 @@ def check_committed(max_committed: int, chunk_length: int) -> None:
         )
 
 
-def check_alternatives(routing: str, shared_expert: bool, noise_token: bool, noise_conditioning: str) -> None:
+def check_alternatives(
+    routing: str, shared_expert: bool, noise_token: bool, noise_conditioning: str, selection_bias: bool
+) -> None:
     """Raise ValueError for parts of a denoiser that cannot be had together."""
     if routing == 'dense' and shared_expert:
         raise ValueError('routing dense has no experts beside which one could be shared: set shared_expert to false')
+    if routing in ('dense', 'expert_choice') and selection_bias:
+        raise ValueError(
+            f'routing {routing} selects no experts for a token, so that nothing could be biased: set selection_bias to '
+            'false'
+        )
     if routing not in ('noise', 'noise_and_token') and not noise_token and noise_conditioning == 'none':
         raise ValueError(
             f'routing {routing} without noise_token and with noise_conditioning none tells the network nothing of the '

@@ -58,24 +58,28 @@ class Block(nn.Module):
         if dense:
             self.mixture = Mixture(dim, 1, config.expert_dropout, config.dense_dim)
         else:
-            self.router = Router(dim, config.experts, config.top_k)
+            self.router = Router(dim, config.experts, config.top_k, config.selection_bias)
             self.mixture = Mixture(dim, config.experts, config.expert_dropout)
         if config.shared_expert:
             self.shared = Mixture(dim, 1, config.expert_dropout)
         if config.noise_conditioning == 'film':
             self.modulation = Modulation(dim)
 
-    def forward(self, x: Tensor, condition: Tensor, draws: Tensor | None = None) -> tuple[Tensor, Routing]:
-        """x: [B, T, D], condition: [B, D], draws: as route takes them → ([B, T, D], the router's decision)."""
+    def forward(
+        self, x: Tensor, condition: Tensor, draws: Tensor | None = None, observed: Tensor | None = None
+    ) -> tuple[Tensor, Routing]:
+        """x: [B, T, D], condition: [B, D]; draws, observed: as route takes them → ([B, T, D], how it was routed)."""
         x = x + self.attention(self._conditioned(self.attention_norm(x), condition))
         z = self.mixture_norm(x)
-        routing = self.route(z, condition, draws)
+        routing = self.route(z, condition, draws, observed)
         # The residual stream goes on from z, not from x: published weights were trained so.
         out = z + self.mixture(z, routing)
         return (out + self.shared.expert(0, z) if self.config.shared_expert else out), routing
 
-    def route(self, z: Tensor, condition: Tensor, draws: Tensor | None = None) -> Routing:
-        """The experts for the tokens z, [B, T, D].
+    def route(
+        self, z: Tensor, condition: Tensor, draws: Tensor | None = None, observed: Tensor | None = None
+    ) -> Routing:
+        """The experts for the tokens z, [B, T, D]; observed: [B, D], the mean of the observation's tokens.
 
         draws: [B, T, E], or [B, E] where all tokens of a sample are to draw the same; experts that choose, and a dense
         block, draw nothing.
@@ -83,6 +87,9 @@ class Block(nn.Module):
         match self.config.routing:
             case 'noise':
                 return self.router(condition, draws)
+            case 'observation':
+                assert observed is not None
+                return self.router(observed, draws)
             case 'token':
                 return self.router(z, draws)
             case 'noise_and_token':
@@ -147,18 +154,19 @@ class Denoiser(nn.Module):
         for a whole sample what is routed as one; None takes the most probable; committed: as action_tokens takes it.
         """
         condition = self.noise_embedding(sigma)
+        observation = self.observation_tokens(images, state)
         x = torch.cat(
             [
                 *([condition.unsqueeze(1)] if self.config.noise_token else []),
                 self.goal_token(goal),
-                self.observation_tokens(images, state),
+                observation,
                 self.action_tokens(scaled_actions, committed),
             ],
             dim=1,
         )
         routing = []
         for layer, block in enumerate(self.stack):
-            x, decision = block(x, condition, None if draws is None else draws[layer])
+            x, decision = block(x, condition, None if draws is None else draws[layer], observation.mean(1))
             routing.append(decision)
         return DenoiserOutput(self.read_out(x[:, -self.config.chunk_length :]), tuple(routing))
 

@@ -29,7 +29,6 @@ from mode_ros.policy.graph import LoopGraph, Prefix, record_cuda
 from mode_ros.policy.layers import RMSNorm, gate, merge_heads
 from mode_ros.policy.linear import LinearMakers, LinearOp, MakeLinear, view_linear
 from mode_ros.policy.products import LayerProducts, MakeProducts, products_of
-from mode_ros.policy.routing import select_experts
 
 ShouldStop = Callable[[], bool]
 
@@ -135,7 +134,7 @@ class ChunkSampler:
         Raises UserError for a denoiser with an alternative to the published block, of which the two facts above are not
         true; PlainSampler takes it.
         """
-        if not denoiser.config.is_published:
+        if not denoiser.config.has_fast_path:
             raise UserError(
                 f'This denoiser has routing {denoiser.config.routing!r} or another alternative to the published block, '
                 'and the fast path computes the published one alone; it runs with the plain sampler, in float32.'
@@ -330,7 +329,7 @@ def _decide_routing(denoiser: Denoiser, noise: Tensor) -> RoutingTable:
     """noise: [N, D], the embedded levels. The one place where numbers leave the device."""
     experts, weights = [], []
     for block in denoiser.stack:
-        decision = select_experts(block.router.probabilities(noise), block.router.top_k)
+        decision = block.router(noise)
         experts.append([tuple(row) for row in decision.experts.tolist()])
         weights.append([tuple(row) for row in decision.weights.tolist()])
     return RoutingTable(tuple(zip(*experts, strict=True)), tuple(zip(*weights, strict=True)))

@@ -127,7 +127,7 @@ class Policy:
         """
         chosen, note = choose_device(device)
         make_products: MakeProducts | None = None
-        if read_info(folder).config.denoiser.is_published and continuation != 'guided':
+        if read_info(folder).config.denoiser.has_fast_path and continuation != 'guided':
             info, network, make_products = load_packed(folder, chosen, number_format)
         else:
             _check_plain(folder, number_format, chosen, continuation)
@@ -297,7 +297,7 @@ def _build_sampler(
     denoiser, diffusion = network.denoiser, info.config.diffusion
     if continuation == 'guided':
         return PlainSampler(denoiser, diffusion, GUIDANCE)
-    if not denoiser.config.is_published:
+    if not denoiser.config.has_fast_path:
         return PlainSampler(denoiser, diffusion)
     if make_products is None:
         makers = linear_makers('float32', denoiser.position.device)

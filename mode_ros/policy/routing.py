@@ -18,19 +18,25 @@ class Routing(NamedTuple):
     tokens: Tensor | None = None  # where experts choose, [B, n, E]: the tokens that each took; experts, weights as this
 
 
-def select_experts(probabilities: Tensor, top_k: int, draws: Tensor | None = None) -> Routing:
+def select_experts(
+    probabilities: Tensor, top_k: int, draws: Tensor | None = None, bias: Tensor | None = None
+) -> Routing:
     """Pick k of E experts and renormalise their probabilities to sum to 1.
 
     probabilities: [..., E]. Without `draws` the k most probable, in falling order. With them, as while training, k
     drawn without replacement from the distribution, so that rare experts are tried. draws: [..., E], independent and
     exponential of rate 1: the k first of an exponential race are such a draw (as in torch.multinomial), and who hands
     the draws in can repeat it, on any device and with the batch cut in any way.
+
+    bias: [E], added to the probabilities that select, and not to those that become weights (Wang et al. 2024, whose
+    experts are the k largest while training, too).
     """
+    preferred = probabilities.detach().float() if bias is None else probabilities.detach().float() + bias
     if draws is None:
-        experts = probabilities.topk(top_k, dim=-1).indices
+        experts = preferred.topk(top_k, dim=-1).indices
     else:
         # Those that underflowed are drawn last, and at random.
-        experts = (probabilities.detach().float().clamp_min(1e-20) / draws).topk(top_k, dim=-1).indices
+        experts = (preferred.clamp_min(1e-20) / draws).topk(top_k, dim=-1).indices
     chosen = probabilities.gather(-1, experts)
     # The floor matters only when every chosen expert has underflowed.
     weights = chosen / chosen.sum(-1, keepdim=True).clamp_min(1e-20)
@@ -63,8 +69,12 @@ def use_the_only_one(batch: int, device: torch.device) -> Routing:
 class Router(nn.Module):
     """Linear(D→2D), GELU, Linear(2D→E), softmax."""
 
-    def __init__(self, dim: int, experts: int, top_k: int) -> None:
+    bias: Tensor | None
+    """[E], see select_experts. Moved by training, not by its gradient."""
+
+    def __init__(self, dim: int, experts: int, top_k: int, biased: bool = False) -> None:
         super().__init__()
+        self.register_buffer('bias', torch.zeros(experts) if biased else None)
         self.top_k = top_k
         self.input = nn.Linear(dim, 2 * dim)
         self.output = nn.Linear(2 * dim, experts)
@@ -81,4 +91,4 @@ class Router(nn.Module):
         probabilities = self.probabilities(condition)
         if draws is not None and draws.dim() > probabilities.dim():
             probabilities = probabilities.unsqueeze(1).expand_as(draws)
-        return select_experts(probabilities, self.top_k, draws)
+        return select_experts(probabilities, self.top_k, draws, self.bias)

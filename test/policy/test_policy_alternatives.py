@@ -19,12 +19,13 @@ from mode_ros.policy.inference import ChunkSampler, Interrupted
 from mode_ros.policy.layers import Modulation
 from mode_ros.policy.normalization import build_normalizer
 from mode_ros.policy.policy import Policy
-from mode_ros.policy.routing import choose_tokens
+from mode_ros.policy.routing import choose_tokens, select_experts
 from mode_ros.policy.size import active_parameters, total_parameters
 
 ALTERNATIVES = [
     {'routing': 'token'},
     {'routing': 'noise_and_token'},
+    {'routing': 'observation'},
     {'routing': 'expert_choice'},
     {'routing': 'dense'},
     {'routing': 'dense', 'dense_width': 'active'},
@@ -123,6 +124,43 @@ def test_tokens_are_routed_for_themselves(routing):
     assert moved[1] > 1e-3
     louder = denoiser(**(given | {'sigma': given['sigma'] * 50})).routing[0].probabilities
     assert (louder - routings[0].probabilities).abs().max() > 1e-3
+
+
+def test_the_observation_alone_chooses_the_experts_of_all_noise_levels():
+    denoiser = random_denoiser(routing='observation', state_dim=3)
+    given = inputs(denoiser.config) | {'state': torch.randn(3, 3, generator=torch.Generator().manual_seed(5))}
+    found = denoiser(**given).routing[1].probabilities
+    assert found.shape == (3, 4)
+    for name in ('sigma', 'goal', 'scaled_actions'):
+        torch.testing.assert_close(denoiser(**(given | {name: given[name] * 3})).routing[1].probabilities, found)
+    for name in ('images', 'state'):
+        assert (denoiser(**(given | {name: given[name] * 3})).routing[1].probabilities - found).abs().max() > 1e-3
+
+
+def test_a_bias_moves_what_is_selected_and_not_the_weights():
+    probabilities = torch.tensor([[0.4, 0.3, 0.2, 0.1]])
+    plain = select_experts(probabilities, 2)
+    biased = select_experts(probabilities, 2, bias=torch.tensor([0.0, -0.5, 0.0, 0.0]))
+    assert sorted(plain.experts[0].tolist()) == [0, 1]
+    assert sorted(biased.experts[0].tolist()) == [0, 2]
+    assert biased.weights[0].tolist() == pytest.approx([2 / 3, 1 / 3])
+    draws = torch.empty(4000, 4).exponential_(generator=torch.Generator().manual_seed(0))
+    drawn = select_experts(probabilities.expand(4000, 4), 1, draws, torch.tensor([-0.5, 0.0, 0.0, 0.0])).experts
+    shares = torch.bincount(drawn.flatten(), minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([0, 0.5, 1 / 3, 1 / 6], abs=0.03)
+
+
+def test_the_fast_path_selects_by_the_bias_too():
+    denoiser = random_denoiser(selection_bias=True)
+    for block in denoiser.stack:
+        block.router.bias.copy_(torch.tensor([5.0, 0.0, 0.0, 4.0]))
+    fast = ChunkSampler(denoiser, DiffusionConfig())
+    assert {tuple(sorted(experts)) for step in fast.routing.experts for experts in step} == {(0, 3)}
+    given = inputs(denoiser.config)
+    noise = initial_noise(3, 5, 3, torch.Generator().manual_seed(1))
+    expected = sample_plain(denoiser, DiffusionConfig(), noise, given['goal'], given['images'])
+    found = fast.sample(fast.read_observation(fast.read_goal(given['goal']), given['images']), noise)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_every_expert_takes_as_many_tokens_and_those_that_want_it_most():

@@ -174,7 +174,7 @@ def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tm
     ('name', 'routings'),
     [
         ('ablation', {'noise', 'token', 'noise_and_token', 'expert_choice', 'dense'}),
-        ('claims', {'noise', 'token', 'expert_choice', 'dense'}),
+        ('claims', {'noise', 'token', 'observation', 'expert_choice', 'dense'}),
         ('claims_small_initialisation', {'noise', 'token', 'dense'}),
     ],
 )

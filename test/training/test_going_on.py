@@ -137,6 +137,8 @@ def test_two_halves_are_the_whole_as_published(kind, request, tmp_path):
     changes = {
         'loss.balancing_by': 'selected',
         'loss.padding': 'repeat',
+        'loss.bias_rate': 0.001,
+        'policy.selection_bias': True,
         'optimizer.clip': 0.0,
         'optimizer.ema_form': 'power',
         'optimizer.decay_reaches': 'all_but_biases',

@@ -10,7 +10,14 @@ from torch import nn
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.diffusion import scalings
 from mode_ros.policy.routing import Routing, select_experts
-from mode_ros.training.loss import SHARES, balancing_loss, denoising_error, expert_shares, log_logistic_sigmas
+from mode_ros.training.loss import (
+    SHARES,
+    balancing_loss,
+    denoising_error,
+    expert_shares,
+    log_logistic_sigmas,
+    move_biases,
+)
 from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import OptimizerSettings
@@ -105,6 +112,13 @@ def test_balancing_by_the_selected_is_by_the_weights_they_were_taken_with():
     even = torch.full((8, 4), 0.25)
     experts = [[(row + k) % 4 for k in range(2)] for row in range(8)]
     assert float(balancing_loss([routing(even, experts)], share=SHARES['selected'])) == pytest.approx(2)
+
+
+def test_loss_free_balancing_moves_each_bias_towards_an_even_load():
+    biases = [torch.zeros(4), torch.tensor([0.1, 0.0, 0.0, 0.0])]
+    move_biases(biases, torch.tensor([[0.25, 0.3, 0.2, 0.25], [0.0, 0.0, 0.0, 1.0]]), 0.001)
+    assert biases[0].tolist() == pytest.approx([0, -0.001, 0.001, 0])
+    assert biases[1].tolist() == pytest.approx([0.101, 0.001, 0.001, -0.001])
 
 
 def test_a_schedule_may_be_longer_than_the_training():

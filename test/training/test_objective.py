@@ -25,6 +25,8 @@ def objective_of(pictures, **changes):
         {},
         {'routing': 'token'},
         {'routing': 'noise_and_token'},
+        {'routing': 'observation'},
+        {'selection_bias': True},
         {'routing': 'expert_choice'},
         {'routing': 'dense'},
         {'routing': 'dense', 'dense_width': 'active'},

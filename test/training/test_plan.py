@@ -93,6 +93,18 @@ def refused(expected, data, **changes):
         ),
         (['optimizer.schedule_steps=100'], r'schedule_steps 100 ends before run\.steps 20000'),
         (['policy.initialisation=zeros'], r"policy\.initialisation: .*'published' or 'small'"),
+        (['loss.bias_rate=0.001'], r'bias_rate moves policy\.selection_bias, and there is none: set that to true'),
+        (['policy.selection_bias=true', 'policy.routing=dense'], r'routing dense selects no experts for a token'),
+        (
+            [
+                'start.freeze_routers=true',
+                'start.checkpoint=x',
+                'loss.balancing=0',
+                'loss.bias_rate=0.001',
+                'policy.selection_bias=true',
+            ],
+            r'frozen routers cannot be balanced: set loss\.bias_rate to 0',
+        ),
         (
             ['policy.routing=expert_choice', 'loss.balancing_by=selected'],
             r'expert_choice selects no experts for a token: set loss\.balancing_by to softmax',

@@ -68,7 +68,7 @@ def assert_alike(first, second):
         [],
         ['run.accumulate=2', 'loss.balancing=0'],
         ['loss.padding=mask'],
-        ['loss.balancing_by=selected', 'optimizer.clip=0'],
+        ['loss.balancing_by=selected', 'optimizer.clip=0', 'policy.selection_bias=true', 'loss.bias_rate=0.001'],
     ],
 )
 def test_two_processes_learn_what_one_does(joints, tmp_path, more):

@@ -44,6 +44,7 @@ class Inspection:
         """What its routing depends on."""
         return {
             'noise': 'Routing depends on the noise level alone, so every data set is routed the same.',
+            'observation': 'Routing depends on the observation alone, so data sets are routed differently.',
             'dense': 'A dense network has no routing.',
         }.get(self.routing, 'Routing depends on what the tokens are, so data sets are routed differently.')
 
