@@ -51,7 +51,7 @@ _TIMED, _WARM_UP = 20, 3
 ClosedLoop = Callable[[Mapping[str, Sequence[Path]]], Mapping[str, Mapping[str, Any]]]
 """Scores every variant's policies, one per seed and in the seeds' order: for each variant the `suite`, `rollouts`, the
 `rate` in 0 to 1 with its 95 % interval `low` to `high`, `rates` by policy, and the `difference` from the first variant
-with its interval; the first has None."""
+with its interval and, of several seeds, its `p_corrected`; the first has None."""
 
 Name = Annotated[str, Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]*$')]
 
@@ -271,8 +271,14 @@ def to_table(numbers: dict[str, Any]) -> str:
         lines += [
             '',
             f'Solved: of {score["rollouts"]} episodes of {score["suite"]}, those of all seeds together. The difference '
-            f'from {rows[0]["variant"]} is in percentage points with its 95 % interval, from episodes in pairs. Both '
-            'intervals are for these trained policies; how far other seeds would be apart is not in them.',
+            f'from {rows[0]["variant"]} is in percentage points with its 95 % interval, from trainings and episodes in '
+            'pairs. '
+            + (
+                'Intervals hold what other seeds and other initial states would change; p is corrected for the number '
+                f'of comparisons, {len(rows) - 1} (Holm).'
+                if len(score['rates']) > 1
+                else 'Both intervals are for these trained policies; what other seeds would change is not in them.'
+            ),
         ]
     return '\n'.join(lines) + '\n'
 
@@ -283,12 +289,13 @@ def _line(cells: Sequence[str]) -> str:
 
 def _score_cells(score: Mapping[str, Any]) -> list[str]:
     low, high, apart = 100 * score['low'], 100 * score['high'], score['difference']
+    chance = f', p {apart["p_corrected"]:.2g}' if apart is not None and 'p_corrected' in apart else ''
     return [
         f'{100 * score["rate"]:.1f} %',
         f'{low:.1f} to {high:.1f} %',
         ''
         if apart is None
-        else f'{100 * apart["rate"]:+.1f} ({100 * apart["low"]:+.1f} to {100 * apart["high"]:+.1f})',
+        else f'{100 * apart["rate"]:+.1f} ({100 * apart["low"]:+.1f} to {100 * apart["high"]:+.1f}{chance})',
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mode_ros.evaluation.protocol import make_protocol
 from mode_ros.evaluation.run import evaluate
+from mode_ros.evaluation.seeds import difference, holm, rate_interval
 from mode_ros.evaluation.settings import EvaluationSettings, make_settings
 from mode_ros.evaluation.statistics import paired_difference_interval, wilson_interval
 
@@ -29,15 +30,17 @@ def evaluate_groups(
 
     Returns for each group `suite`, `successes` in `rollouts`, the `rate` with its 95 % interval `low` to `high`, the
     `rates` of its checkpoints, and `difference`: the rate minus that of the first group with its interval, None for the
-    first. Checkpoints are compared in pairs, the first of a group with the first of the other, episode by episode.
-    Raises UserError as `evaluate` does.
+    first. Checkpoints are compared in pairs, the first of a group with the first of the other, episode by episode. Of
+    several checkpoints (seeds of a training) intervals hold what other seeds and other initial states would change, and
+    `difference` has a `p` and a `p_corrected` for the number of groups (mode_ros.evaluation.seeds); of one, other
+    initial states alone. Raises UserError as `evaluate` does.
     """
-    outcomes: dict[str, list[bool]] = {}
+    outcomes: dict[str, list[list[bool]]] = {}
     found: dict[str, dict[str, Any]] = {}
     for name, checkpoints in groups.items():
         print(f'{name}: evaluating {len(checkpoints)} policies', flush=True)
         results = [run(_settings(checkpoint, options)) for checkpoint in checkpoints]
-        outcomes[name] = [episode['success'] for result in results for episode in result['episodes']]
+        outcomes[name] = [[episode['success'] for episode in result['episodes']] for result in results]
         first = outcomes[next(iter(groups))]
         found[name] = {
             'suite': results[0]['suite'],
@@ -45,6 +48,9 @@ def evaluate_groups(
             **_pooled(outcomes[name]),
             'difference': None if outcomes[name] is first else _difference(first, outcomes[name]),
         }
+    apart = [group['difference'] for group in found.values() if group['difference'] and 'p' in group['difference']]
+    for which, corrected in holm({str(number): each['p'] for number, each in enumerate(apart)}).items():
+        apart[int(which)]['p_corrected'] = corrected
     return found
 
 
@@ -53,12 +59,14 @@ def _settings(checkpoint: Path, options: Mapping[str, Any]) -> EvaluationSetting
     return settings.model_copy(update={'output': checkpoint.parent / f'evaluation_{settings.suite}'})
 
 
-def _pooled(outcomes: Sequence[bool]) -> dict[str, Any]:
-    low, high = wilson_interval(sum(outcomes), len(outcomes))
-    rate = sum(outcomes) / len(outcomes)
-    return {'successes': sum(outcomes), 'rollouts': len(outcomes), 'rate': rate, 'low': low, 'high': high}
+def _pooled(outcomes: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    successes, rollouts = sum(map(sum, outcomes)), sum(map(len, outcomes))
+    low, high = rate_interval(outcomes) if len(outcomes) > 1 else wilson_interval(successes, rollouts)
+    return {'successes': successes, 'rollouts': rollouts, 'rate': successes / rollouts, 'low': low, 'high': high}
 
 
-def _difference(first: Sequence[bool], second: Sequence[bool]) -> dict[str, float]:
-    low, high = paired_difference_interval(first, second)
-    return {'rate': sum(second) / len(second) - sum(first) / len(first), 'low': low, 'high': high}
+def _difference(first: Sequence[Sequence[bool]], second: Sequence[Sequence[bool]]) -> dict[str, float]:
+    if len(first) > 1:
+        return difference(first, second)._asdict()
+    low, high = paired_difference_interval(first[0], second[0])
+    return {'rate': sum(second[0]) / len(second[0]) - sum(first[0]) / len(first[0]), 'low': low, 'high': high}

@@ -2,12 +2,14 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from evaluation.test_run import OneWay
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation.pooled import check_options, evaluate_groups
 from mode_ros.evaluation.run import evaluate
+from mode_ros.evaluation.seeds import difference, holm, rate_interval
 from mode_ros.evaluation.statistics import paired_difference_interval, wilson_interval
 
 OPTIONS = {'suite': 'metaworld-demo', 'rollouts': 2, 'latency': 0.05, 'videos': 0}
@@ -42,13 +44,40 @@ def test_groups_are_pooled_and_compared_in_pairs(tmp_path):
     assert seen[0].output == tmp_path / 'a' / 'evaluation_metaworld-demo'
     first, second = found['a'], found['b']
     assert (first['successes'], first['rollouts'], first['rate'], first['rates']) == (5, 8, 5 / 8, [0.75, 0.5])
-    assert (first['low'], first['high']) == wilson_interval(5, 8)
+    tables = [[solved[f'{name}/{seed}'] for seed in '01'] for name in 'ab']
+    assert (first['low'], first['high']) == rate_interval(tables[0])
     assert first['difference'] is None
     assert (second['successes'], second['rates']) == (4, [1.0, 0.0])
-    pairs = solved['a/0'] + solved['a/1'], solved['b/0'] + solved['b/1']
-    low, high = paired_difference_interval(*pairs)
-    assert second['difference'] == {'rate': pytest.approx(-1 / 8), 'low': low, 'high': high}
-    assert (low, high) != paired_difference_interval(pairs[0], pairs[1][::-1]), 'this one would not be paired'
+    expected = difference(*tables)
+    assert second['difference'] == {**expected._asdict(), 'p_corrected': expected.p}
+    assert expected.rate == pytest.approx(-1 / 8)
+
+
+def test_single_policies_have_the_interval_of_their_episodes(tmp_path):
+    solved = {'a': [True, True, True, False], 'b': [True, False, False, False]}
+    found = evaluate_groups(
+        {name: [tmp_path / name / 'policy'] for name in 'ab'},
+        OPTIONS,
+        lambda settings: outcome(settings, solved[settings.checkpoint.parent.name]),
+    )
+    assert (found['a']['low'], found['a']['high']) == wilson_interval(3, 4)
+    low, high = paired_difference_interval(solved['a'], solved['b'])
+    assert found['b']['difference'] == {'rate': -0.5, 'low': low, 'high': high}
+
+
+def test_p_values_are_corrected_for_all_that_is_compared(tmp_path):
+    generator = np.random.default_rng(0)
+    solved = {name: (generator.random((3, 40)) < rate).tolist() for name, rate in (('a', 0.4), ('b', 0.6), ('c', 0.5))}
+    groups = {name: [tmp_path / name / seed / 'policy' for seed in '012'] for name in solved}
+
+    def run(settings):
+        name, seed = settings.checkpoint.parts[-3:-1]
+        return outcome(settings, solved[name][int(seed)])
+
+    found = evaluate_groups(groups, OPTIONS, run)
+    plain = {name: found[name]['difference']['p'] for name in 'bc'}
+    assert {name: found[name]['difference']['p_corrected'] for name in 'bc'} == holm(plain)
+    assert found['b']['difference']['p_corrected'] == 2 * plain['b']
 
 
 def test_what_is_finished_is_not_run_again(point, checkpoint, tmp_path):

@@ -98,7 +98,7 @@ def test_scores_of_the_policies_stand_in_the_table(grid, tmp_path):
                 'low': 0.14,
                 'high': 0.4,
                 'rates': [0.0, 0.5],
-                'difference': {'rate': -0.25, 'low': -0.4, 'high': 0.015},
+                'difference': {'rate': -0.25, 'low': -0.4, 'high': 0.015, 'p': 0.03, 'p_corrected': 0.06},
             },
         }
 
@@ -110,9 +110,10 @@ def test_scores_of_the_policies_stand_in_the_table(grid, tmp_path):
     head, _, published, dense = text.splitlines()[:4]
     assert '| solved | 95 % interval | against published |' in head
     assert '| 50.0 % | 35.0 to 65.0 % |  |' in published
-    assert '| 25.0 % | 14.0 to 40.0 % | -25.0 (-40.0 to +1.5) |' in dense
+    assert '| 25.0 % | 14.0 to 40.0 % | -25.0 (-40.0 to +1.5, p 0.06) |' in dense
     assert head.count('|') == published.count('|') == dense.count('|')
     assert 'Solved: of 40 episodes of toys' in text
+    assert 'what other seeds and other initial states would change; p is corrected for' in text
     numbers = json.loads((out / 'ablation.json').read_text())
     assert numbers['variants'][1]['closed_loop']['rates'] == [0.0, 0.5]
     # And without, the table is the old one.
