@@ -77,7 +77,7 @@ class Scripted:
         self.config = SimpleNamespace(state_streams=tuple(state), cameras=())
         self.seen = []
 
-    def predict(self, images, state, goal, generator, should_stop=None, on_stage=None):
+    def predict(self, images, state, goal, generator, should_stop=None, on_stage=None, plan=None):
         self.seen.append((images, state, goal))
         return self.chunks[min(len(self.seen), len(self.chunks)) - 1]
 
@@ -94,7 +94,7 @@ class Expert:
         self.parted = 0.0
         self.gripper = 0.0
 
-    def predict(self, images, state, goal, generator, should_stop=None, on_stage=None):
+    def predict(self, images, state, goal, generator, should_stop=None, on_stage=None, plan=None):
         ours, theirs = self.twin.state(), self.robot.state()
         self.parted = max(self.parted, np.abs(ours.joint_positions - theirs.joint_positions).max())
         self.parted = max(self.parted, np.abs(ours.end_effector_position - theirs.end_effector_position).max())

@@ -162,7 +162,7 @@ def test_a_measured_latency_is_kept(go, monkeypatch, capsys):
 
 def test_the_same_seeds_give_the_same_commands_in_any_order(go, tmp_path):
     class Noisy(Scripted):
-        def predict(self, images, state, goal, generator, should_stop=None, on_stage=None):
+        def predict(self, images, state, goal, generator, should_stop=None, on_stage=None, plan=None):
             import torch
 
             return (0.01 * torch.randn(10, 4, generator=generator)).numpy()
