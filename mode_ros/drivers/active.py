@@ -12,9 +12,9 @@ from rclpy.node import Node
 
 from mode_ros.control.contract import ActionGroup, Contract
 from mode_ros.control.poses import nearest_sign
+from mode_ros.drivers import gripper
 from mode_ros.drivers.examine import examine_group
 from mode_ros.drivers.findings import Degree, Finding
-from mode_ros.drivers.gripper import GripperClient, action_class
 from mode_ros.drivers.live import LiveGraph
 from mode_ros.drivers.namespaces import absolute_commands
 from mode_ros.errors import UserError
@@ -29,14 +29,12 @@ class Drivers:
         self._groups = {group.name: group for group in contract.action}
         self._signs: dict[str, NDArray[np.float64]] = {}
         self._findings: list[Finding] = []
-        self._grippers: dict[str, GripperClient] = {}
+        self._grippers: dict[str, gripper.GripperClient] = {}
         for text in absolute_commands(contract, node.get_namespace()):
             node.get_logger().warning(text)
         for group in contract.action:
             if group.output.adapter == 'gripper_command':
-                action = action_class(group.output.action_type)
-                client = _action_client(node, action, str(group.output.action))
-                self._grippers[group.name] = GripperClient(client, action, group, clock)
+                self._grippers[group.name] = gripper.open_gripper(node, group, clock)
 
     def prepare(self, wait: float) -> None:
         """Looks for the drivers for at most `wait` seconds of wall time, checks them and sets them going.
@@ -75,26 +73,26 @@ class Drivers:
 
     def stop(self) -> None:
         """The robot is stopped: what drivers would go on with by themselves is cancelled."""
-        for gripper in self._grippers.values():
-            gripper.stop()
+        for client in self._grippers.values():
+            client.stop()
 
     def close(self) -> None:
         """Gives back what was made."""
-        for gripper in self._grippers.values():
-            gripper.close()
+        for client in self._grippers.values():
+            client.close()
         self._grippers.clear()
 
     @property
     def well(self) -> bool:
         """Whether nothing is wrong that a person should look at."""
-        return all(gripper.well for gripper in self._grippers.values())
+        return all(client.well for client in self._grippers.values())
 
     def report(self) -> Mapping[str, Any]:
         """For /diagnostics."""
         warnings = [finding.text for finding in self._findings if finding.degree is Degree.WARN]
         values: dict[str, Any] = {'driver warnings': ' '.join(warnings)}
-        for gripper in self._grippers.values():
-            values.update(gripper.report())
+        for client in self._grippers.values():
+            values.update(client.report())
         return values
 
     def _keep_sign(self, name: str, message: Any) -> None:
@@ -110,9 +108,3 @@ def _is_there(graph: LiveGraph, group: ActionGroup) -> bool:
     if group.output.adapter == 'gripper_command':
         return bool(graph.actions(graph.resolve(str(group.output.action))))
     return bool(graph.listeners(graph.resolve(group.output.topic)))
-
-
-def _action_client(node: Node, action: Any, name: str) -> Any:
-    from rclpy.action import ActionClient
-
-    return ActionClient(node, action, name)

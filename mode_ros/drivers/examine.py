@@ -43,14 +43,14 @@ def _examine_node(
 ) -> Iterator[Finding]:
     adapter = group.output.adapter
     if adapter in ('twist', 'pose') and servo.recognises(parameters):
-        findings = [*servo.examine(node, parameters, group, contract.period_seconds, graph.sim_time)]
+        findings = [*servo.examine(node, parameters, group, contract.command_seconds, graph.sim_time)]
         yield from findings
         if not any(finding.degree is Degree.REFUSE for finding in findings):
             yield from servo.prepare(node, group, graph)
     elif adapter == 'pose' and pose.recognises(parameters):
         yield from pose.examine(node, parameters, group)
     elif adapter == 'joint_trajectory' and joint_trajectory.recognises(parameters):
-        yield from joint_trajectory.examine(node, parameters, group, ends_moving(group, contract.period_seconds))
+        yield from joint_trajectory.examine(node, parameters, group, ends_moving(group, contract.command_seconds))
     elif adapter == 'forward_command' and forward_command.recognises(parameters):
         yield from forward_command.examine(node, parameters, group)
     elif adapter == 'twist':

@@ -100,12 +100,36 @@ def describe_result(status: int, result: Any, group: ActionGroup) -> tuple[bool,
     return ended == 'cancelled', f'{ended}{place}, goal not reached'
 
 
+def open_gripper(node: Any, group: ActionGroup, clock: Callable[[], float]) -> GripperClient:
+    """The client of one gripper; UserError where the type of its action is missing. node: of rclpy."""
+    from rclpy.action import ActionClient
+
+    action = action_class(group.output.action_type)
+    return GripperClient(
+        ActionClient(node, action, str(group.output.action)),
+        group,
+        clock,
+        goal=lambda target: make_goal(action, group, target),
+        describe=lambda status, result: describe_result(status, result, group),
+    )
+
+
 class GripperClient:
     """One gripper's action client. All calls come from the thread of the node's executor, and none waits."""
 
-    def __init__(self, client: Any, action: Any, group: ActionGroup, clock: Callable[[], float]) -> None:
-        """client: an rclpy ActionClient for `action`; clock: seconds of a steady clock."""
-        self._client, self._action, self._group, self._clock = client, action, group, clock
+    def __init__(
+        self,
+        client: Any,
+        group: ActionGroup,
+        clock: Callable[[], float],
+        goal: Callable[[float], Any],
+        describe: Callable[[int, Any], tuple[bool, str]],
+    ) -> None:
+        """client: an rclpy ActionClient; clock: seconds of a steady clock; goal: makes a goal of a target; describe:
+        as `describe_result`.
+        """
+        self._client, self._group, self._clock = client, group, clock
+        self._goal, self._describe = goal, describe
         assert group.output.tolerance is not None  # the contract has checked it
         self._filter = GoalFilter(group.output.tolerance)
         self._handle: Any = None
@@ -125,7 +149,7 @@ class GripperClient:
         self._filter.sending(target)
         self.goals += 1
         self._say(True, f'goal {target:.4g} sent')
-        future = self._client.send_goal_async(make_goal(self._action, self._group, target))
+        future = self._client.send_goal_async(self._goal(target))
         future.add_done_callback(lambda done: self._on_answer(done, target))
 
     def stop(self) -> None:
@@ -161,7 +185,7 @@ class GripperClient:
         if done.exception() is not None:
             self._say(False, f'no result: {done.exception()}')
             return
-        self._say(*describe_result(done.result().status, done.result().result, self._group))
+        self._say(*self._describe(done.result().status, done.result().result))
 
     def _say(self, well: bool, state: str) -> None:
         self.well, self._state = well, state

@@ -1,12 +1,12 @@
 """controller_node against mocks of the drivers: it moves them, and does not where they would not obey."""
 
-import time
-
 import numpy as np
 import pytest
+import rclpy
 from std_srvs.srv import SetBool
-from support.bench import Bench, wait_for
+from support.bench import wait_for
 from support.contracts import VECTOR_TEXT
+from support.driver_bench import DriverBench
 from support.mock_drivers import (
     MockCartesianController,
     MockForwardCommandController,
@@ -14,11 +14,7 @@ from support.mock_drivers import (
     MockServo,
 )
 
-from mode_ros.control.contract import parse_contract
-from mode_ros.control.takeover import TeleopCommand
 from mode_ros.drivers import servo
-from mode_ros.messages.teleop import encode_teleop
-from mode_ros.nodes.controller_node import ControllerNode
 
 ARM = """
 robot: mocked
@@ -60,37 +56,8 @@ POSE = POSE.replace(
 )
 
 
-class DriverBench(Bench):
-    def add(self, node):
-        self.under_test.append(node)
-        self.executor.add_node(node)
-        return node
-
-    def configure(self, tmp_path, text):
-        """A configured controller_node for the contract, and whether it could be activated."""
-        path = tmp_path / 'contract.yaml'
-        path.write_text(text)
-        self.contract = parse_contract(text, 'contract.yaml')
-        node = self.start(ControllerNode, activate=False, contract=str(path), driver_wait=5.0)
-        assert node.trigger_configure().name == 'SUCCESS'
-        return node, node.trigger_activate().name == 'SUCCESS'
-
-    def drive(self, action, done, what):
-        """A person's command every period until `done`."""
-        names = self.contract.action_names
-
-        def once():
-            self.publish(encode_teleop(TeleopCommand(self.now(), names, np.array(action, float))), 'teleop_command')
-            time.sleep(0.04)
-            return done()
-
-        wait_for(once, what)
-
-
 @pytest.fixture
 def bench():
-    import rclpy
-
     rclpy.init()
     made = DriverBench()
     yield made

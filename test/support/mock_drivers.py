@@ -20,16 +20,16 @@ UPDATE_SECONDS = 0.01
 
 
 class MockDriver(Node):
-    """A model with the parameters of its driver, one command topic and, if it has joints, joint states."""
+    """A model with the parameters of its driver, a command topic, and joint states unless another node reports them."""
 
-    def __init__(self, name, model, message_type, topic, joint_states='joint_states'):
-        super().__init__(name)
+    def __init__(self, name, model, message_type, topic, joint_states='joint_states', namespace=None):
+        super().__init__(name, namespace=namespace)
         self.model, self.rejected, self.taken = model, [], []
         for parameter, value in model.parameters.items():
             self.declare_parameter(parameter, value)
         self.began = time.monotonic()
         self.create_subscription(message_type, topic, self._on_command, 10)
-        self.states = self.create_publisher(JointState, joint_states, 10)
+        self.states = self.create_publisher(JointState, joint_states, 10) if joint_states else None
         self.create_timer(UPDATE_SECONDS, self._update)
 
     def clock_seconds(self):
@@ -43,7 +43,8 @@ class MockDriver(Node):
         if not self.model.now:
             self.model.now = self.clock_seconds()
         self.model.update(self.clock_seconds())
-        self.report()
+        if self.states is not None:
+            self.report()
 
     def report(self):
         """Publishes where the robot is."""
@@ -55,7 +56,7 @@ class MockDriver(Node):
 class MockJointTrajectoryController(MockDriver):
     def __init__(self, joints, parameters=None, start=None, name='joint_trajectory_controller', **options):
         model = JointTrajectoryController(joints, parameters, start)
-        super().__init__(name, model, JointTrajectory, f'{name}/joint_trajectory', **options)
+        super().__init__(name, model, JointTrajectory, '~/joint_trajectory', **options)
 
     def report(self):
         positions = self.model.joints.positions
@@ -66,7 +67,7 @@ class MockJointTrajectoryController(MockDriver):
 class MockForwardCommandController(MockDriver):
     def __init__(self, joints, interface_name='position', name='forward_position_controller', **options):
         model = ForwardCommandController(joints, interface_name)
-        super().__init__(name, model, Float64MultiArray, f'{name}/commands', **options)
+        super().__init__(name, model, Float64MultiArray, '~/commands', **options)
 
     def report(self):
         positions = self.model.positions
@@ -101,8 +102,8 @@ class MockServo(MockDriver):
 class MockCartesianController(MockDriver):
     """CRISP's: the newest pose is the target, followed with a lag."""
 
-    def __init__(self, base_frame='base', name='cartesian_impedance_controller', topic='target_pose'):
-        super().__init__(name, _PoseModel(base_frame), PoseStamped, topic)
+    def __init__(self, base_frame='base', name='cartesian_impedance_controller', topic='target_pose', **options):
+        super().__init__(name, _PoseModel(base_frame), PoseStamped, topic, **options)
         self.poses = self.create_publisher(PoseStamped, 'current_pose', 10)
 
     def report(self):
