@@ -1,0 +1,292 @@
+"""Which chunk plays, when the next one is asked for, and where it takes over: the ways to execute chunks.
+
+    synchronous  a chunk is played to its end, the robot stands, and the next one is planned from there
+    receding     the same, after the first `actions` of each chunk
+    realtime     the next chunk is asked for while one plays, continues what will be executed meanwhile, and takes over
+                 at the index that time has reached
+    ensemble     asked for all the time; where chunks overlap, targets are averaged (displacements never: theirs have
+                 different bases, the newest counts)
+    naive        realtime without anything to continue: the plain switch, for comparison
+
+Time is counted in ticks, the periods of the contract's rate: the delay of a chunk is the number of ticks from the one
+that asked for it to the first that could play it, a difference of indices and not of clocks. The reserve is a high
+percentile of the recent delays. A chunk that comes later than its reserve is dropped and counted, never spliced.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.control.chunk import Chunk, ChunkRejected
+from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.delays import Delays
+from mode_ros.control.request import ChunkRequest, Plan, prefix_of
+from mode_ros.control.seams import Seam, seam
+
+Mode = Literal['synchronous', 'receding', 'ensemble', 'realtime', 'naive']
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+Vector = NDArray[np.float64]
+
+# A request that got no answer for this long is made anew (nanoseconds).
+RETRY_AFTER = 2 * NANOSECONDS
+
+# The next chunk is asked for so many periods before it is due by the reserve: one that varies by one is not late.
+MARGIN = 1
+
+# A chunk continues what is committed when it is as near as this to it, in shares of each dimension's range.
+KEPT = 0.01
+
+
+@dataclass(frozen=True)
+class ExecutionSettings:
+    """mode: see above; actions: played of a chunk before the next one is asked for, 0: all (receding), or as many as
+    the reserve leaves (realtime); weight: of the ensemble, exp(-weight * i) for the chunk i, 0 the oldest.
+    """
+
+    mode: Mode = 'synchronous'
+    actions: int = 0
+    weight: float = 0.1
+
+
+@dataclass(frozen=True)
+class _Track:
+    """A chunk in time: its action i belongs to the tick first + i; it plays from the tick `start` on."""
+
+    first: int
+    start: int
+    actions: Vector
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.actions)
+
+    def at(self, tick: int) -> Vector | None:
+        return self.actions[tick - self.first] if self.first <= tick < self.end else None
+
+
+@dataclass
+class _Open:
+    """A request that waits for its chunk. known: with all known actions, also where the policy is not told them."""
+
+    request: ChunkRequest
+    known: ChunkRequest
+    tick: int
+    whole: bool
+    identities: set[str]
+
+
+class Execution:
+    """The plan of one robot. `next` and then `commanded` are called once a tick, `request` may follow."""
+
+    def __init__(self, contract: Contract, settings: ExecutionSettings, name: str) -> None:
+        """name: begins the identities of requests, so that no other controller's are alike."""
+        self.settings = settings
+        self._contract, self._name = contract, name
+        self._delta = contract.delta_mask
+        self._range = np.array([dimension.upper - dimension.lower for dimension in contract.dimensions])
+        self._latency = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
+        ages = [stream.max_age for stream in contract.observation.streams]
+        self._remembered = int(np.ceil(max(ages) * contract.rate)) + 2
+        self._asked = 0
+        self.delays = Delays()
+        self.seams: deque[Seam] = deque(maxlen=200)
+        self.chunks = self.late = self.prefix = 0
+        self.unkept = False
+        self._tick = 0
+        self._length = 0
+        self._lag = 0  # periods by which the last observation was older than the request
+        self.clear()
+
+    def clear(self) -> None:
+        """Drops everything planned and every open request: a chunk that comes now answers nothing."""
+        self._tracks: list[_Track] = []
+        self._open: _Open | None = None
+        self._past: deque[tuple[int, Vector]] = deque(maxlen=self._remembered)
+
+    @property
+    def mode(self) -> Mode:
+        """What is done: synchronous too while the policy does not continue what it is told."""
+        return 'synchronous' if self.unkept and self.settings.mode == 'realtime' else self.settings.mode
+
+    @property
+    def playing(self) -> bool:
+        return any(track.end > self._tick for track in self._tracks)
+
+    def planned(self) -> Vector:
+        """What is planned from the next tick on, [m, d]."""
+        ahead = [self._planned(tick) for tick in range(self._tick, max((t.end for t in self._tracks), default=0))]
+        found = [action for action in ahead if action is not None]
+        return np.array(found).reshape(len(found), len(self._delta))
+
+    def accept(self, chunk: Chunk) -> None:
+        """Takes the chunk of the open request; raises ChunkRejected where it answers none, or comes too late."""
+        waiting = self._open
+        if waiting is None or chunk.identity not in waiting.identities:
+            raise ChunkRejected('identity', f'it answers the request {chunk.identity!r}, which is not open')
+        self._open = None
+        delay = self._tick - waiting.tick
+        self.delays.add(delay)
+        self._length = len(chunk.actions)
+        since = waiting.request.not_before
+        if since is not None:
+            if chunk.stamp < since:
+                raise ChunkRejected('moved', 'the robot has moved since its observation')
+            self._play(_Track(self._tick, self._tick, self._cut(chunk.actions)), told=Plan(chunk.actions[:0], 0))
+            return
+        if delay > waiting.known.reserved:
+            self.late += 1
+            raise ChunkRejected('late', f'it took {delay} periods, and {waiting.known.reserved} were reserved for it')
+        if not waiting.whole and chunk.stamp <= self._oldest(waiting.known):
+            raise ChunkRejected('age', 'its observation is older than the commands that are remembered')
+        plan = prefix_of(waiting.known, chunk.stamp)
+        if plan.committed >= len(chunk.actions):
+            raise ChunkRejected(
+                'short', f'of its {len(chunk.actions)} actions, {plan.committed} are over when it takes over'
+            )
+        if self.mode == 'realtime' and not self._continues(chunk.actions, plan):
+            self.unkept = True
+            raise ChunkRejected(
+                'prefix',
+                'it does not continue the committed actions: this policy is executed synchronously from now on',
+            )
+        due = waiting.tick + waiting.known.reserved
+        start = due if self.mode == 'realtime' else self._tick
+        self._play(_Track(due - plan.committed, start, chunk.actions), plan, waiting.known.reserved)
+
+    def next(self) -> Vector | None:
+        """The action [d] of this tick, None where nothing is planned for it."""
+        tick = self._tick
+        switched = next((track for track in self._tracks[1:] if track.start == tick), None)
+        if switched is not None and self.mode != 'ensemble':
+            self._note_seam(switched)
+            self._tracks = [track for track in self._tracks if track.start >= tick]
+        self._tracks = [track for track in self._tracks if track.end > tick]
+        return self._planned(tick)
+
+    def commanded(self, now: int, command: Vector) -> None:
+        """Ends the tick at `now` (nanoseconds), in which `command` [d] was sent (NaN: nothing was)."""
+        if np.isnan(command).any():
+            self._past.clear()
+        else:
+            self._past.append((self._tick, command.copy()))
+        self._tick += 1
+
+    def request(self, now: int, still_since: int | None) -> ChunkRequest | None:
+        """The request to publish after the tick at `now`, the same until it is answered; None: nothing is wanted.
+
+        still_since: since when the robot stands, None while it moves.
+        """
+        waiting = self._open
+        if waiting is not None:
+            patience = max(RETRY_AFTER, 2 * waiting.known.reserved * self._contract.period)
+            overdue = now - waiting.request.stamp >= patience
+            standing = waiting.request.not_before is not None
+            if not overdue:
+                return waiting.request
+            if standing and still_since is not None:
+                # Whichever of them is answered: the robot has stood still for both.
+                again = ChunkRequest(self._identity(), now, now, period=self._contract.period)
+                waiting.request, waiting.known = again, again
+                waiting.identities.add(again.identity)
+                return again
+            self._open = None
+        if not self.playing:
+            if still_since is None:
+                return None
+            asked = ChunkRequest(self._identity(), now, still_since, period=self._contract.period)
+            self._open = _Open(asked, asked, self._tick - 1, True, {asked.identity})
+            return asked
+        return self._ask_ahead(now)
+
+    # ---- while it plays ----------------------------------------------------------------------------------------
+
+    def _ask_ahead(self, now: int) -> ChunkRequest | None:
+        reserve = self.delays.reserve
+        if self.mode in ('synchronous', 'receding') or reserve is None or not self._past:
+            return None
+        if reserve + self._lag >= self._length:
+            return None  # nothing would be left of it
+        track = self._tracks[-1]
+        left = track.end - self._tick
+        enough = 0 < self.settings.actions <= self._tick - track.start
+        if self.mode != 'ensemble' and left > reserve - 1 + MARGIN and not enough:
+            return None
+        known, whole = self._known(now, reserve)
+        told = known
+        if self.mode != 'realtime':
+            told = ChunkRequest(known.identity, now, period=known.period, delay=known.delay)
+        self._open = _Open(told, known, self._tick - 1, whole, {known.identity})
+        return told
+
+    def _known(self, now: int, reserve: int) -> tuple[ChunkRequest, bool]:
+        """What is commanded and planned around the tick that has just ended, and whether nothing earlier moved."""
+        asking = self._tick - 1
+        past = list(self._past)[-max(self._length, 1) :]
+        rows = [command for _, command in past]
+        ticks = [tick for tick, _ in past]
+        last = rows[-1]
+        planned_until = max(asking + reserve, max(track.end for track in self._tracks))
+        for tick in range(self._tick, planned_until):
+            action = self._planned(tick)
+            last = np.where(self._delta, 0.0, last) if action is None else action
+            rows.append(last)
+            ticks.append(tick)
+        period = self._contract.period
+        times = tuple((tick - asking) * period for tick in ticks)
+        request = ChunkRequest(self._identity(), now, None, reserve, times, np.array(rows), period, self._latency)
+        return request, len(self._past) < self._remembered and len(past) == len(self._past)
+
+    def _oldest(self, known: ChunkRequest) -> int:
+        """An observation from then or before would need a command that is not remembered any more."""
+        return known.stamp + known.times[0] - known.period + known.delay
+
+    def _identity(self) -> str:
+        self._asked += 1
+        return f'{self._name}-{self._asked}'
+
+    def _planned(self, tick: int) -> Vector | None:
+        if self.mode == 'ensemble':
+            found = [action for track in self._tracks if (action := track.at(tick)) is not None]
+            if not found:
+                return None
+            weights = np.exp(-self.settings.weight * np.arange(len(found)))
+            mean = np.average(found, axis=0, weights=weights)
+            return np.where(self._delta, found[-1], mean)
+        for track in reversed(self._tracks):
+            if track.start <= tick and (action := track.at(tick)) is not None:
+                return action
+        return None
+
+    def _play(self, track: _Track, told: Plan, reserved: int = 0) -> None:
+        self.prefix = told.committed
+        self._lag = max(told.committed - reserved, 0)
+        self.chunks += 1
+        if self.mode == 'ensemble':
+            self._tracks.append(track)
+        else:
+            self._tracks = [*(old for old in self._tracks if old.start < track.start), track]
+
+    def _cut(self, actions: Vector) -> Vector:
+        return actions[: self.settings.actions or None] if self.mode == 'receding' else actions
+
+    def _continues(self, actions: Vector, plan: Plan) -> bool:
+        away = np.abs(actions[: plan.committed] - plan.actions[: plan.committed])
+        return bool((away <= KEPT * self._range).all())
+
+    def _note_seam(self, track: _Track) -> None:
+        if len(self._past) < 2:
+            return
+        (_, before), (_, last) = list(self._past)[-2:]
+        old = next(
+            (action for t in reversed(self._tracks) if t is not track and (action := t.at(track.start)) is not None),
+            None,
+        )
+        new = track.at(track.start)
+        assert new is not None
+        self.seams.append(seam(self._contract, before, last, old, new))
