@@ -1,29 +1,43 @@
 """From chunks to commands: what the robot is told in each control period, and why.
 
-The controller plays one chunk after the other: it plays a chunk to its end, brings the robot to a hold, asks for the
-next chunk and plays that when it comes. While a person drives, their commands count and the policy's do not. It reads
+`execution` decides which action is due and when to ask for the next chunk, `safety` whether the robot may move at all,
+`motion` how it moves there. While a person drives, their commands count and the policy's do not. The controller reads
 no clock and knows no middleware; a node feeds it and sends what it returns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.chunk import Chunk, ChunkPlayer, ChunkRejected, check_chunk
+from mode_ros.control.chunk import Chunk, ChunkRejected, check_chunk
 from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.execution import RETRY_AFTER as RETRY_AFTER
+from mode_ros.control.execution import Execution, ExecutionSettings
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.freshness import StreamAge, describe_stale
-from mode_ros.control.limits import ActionLimiter
+from mode_ros.control.motion import make_motion
 from mode_ros.control.request import ChunkRequest
+from mode_ros.control.safety import (
+    Breach,
+    ClockWatch,
+    FrozenWatch,
+    Problem,
+    SafetySettings,
+    Signs,
+    describe_far,
+    tracking_limits,
+)
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused, check_command, is_fresh
 
-# A request that got no answer for this long is made anew, from a fresh observation (nanoseconds).
-RETRY_AFTER = 2 * NANOSECONDS
+# A state may be stamped ahead of the clock by so many periods, as when a simulation's clock arrives after it, and by
+# this in any case (nanoseconds): more is another clock.
+AHEAD_PERIODS = 2
+AHEAD = 20_000_000
 
 
 class Phase(Enum):
@@ -38,9 +52,9 @@ class Phase(Enum):
 class Tick:
     """What one control period brings.
 
-    commands: group name to float64 [dimensions], without the groups that have nothing safe to send; reason: why the
-    robot is not executing, else ''; request: the chunk that is wanted, told anew until it comes;
-    limited: the dimensions that a limit changed.
+    commands: group name to float64 [dimensions], without the groups that have nothing safe to send; velocities: the
+    same per second; reason: why the robot is not executing, else ''; request: the chunk that is wanted, told anew until
+    it comes; limited: the dimensions that a limit changed.
     """
 
     commands: Mapping[str, NDArray[np.float64]]
@@ -48,67 +62,119 @@ class Tick:
     reason: str = ''
     request: ChunkRequest | None = None
     limited: tuple[str, ...] = ()
+    velocities: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class Controller:
     """The state between two control periods."""
 
-    def __init__(self, contract: Contract, max_chunk_age: float, name: str = 'controller') -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        max_chunk_age: float,
+        name: str = 'controller',
+        execution: ExecutionSettings | None = None,
+        safety: SafetySettings | None = None,
+    ) -> None:
         """max_chunk_age: seconds after its observation at which a chunk is too old to be started; name: begins the
         identities of requests, so that no other controller's are alike.
         """
-        self._name = name
-        self._asked: ChunkRequest | None = None
-        self._open: set[str] = set()
-        self._requests = 0
         self._contract = contract
         self._max_chunk_age = round(max_chunk_age * NANOSECONDS)
-        self._limiter = ActionLimiter(contract)
-        self._player = ChunkPlayer(contract)
+        self._settings = safety or SafetySettings()
+        self.execution = Execution(contract, execution or ExecutionSettings(), name)
+        self._motion = make_motion(contract)
+        self._tracking = tracking_limits(contract)
+        self._clock = ClockWatch(self._settings.max_clock_speed)
+        self._frozen = FrozenWatch(contract)
+        self._signs = Signs(self._settings)
+        self._delay = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
+        self._ahead = max(AHEAD_PERIODS * contract.period, AHEAD)
         self._measured: dict[str, tuple[int, NDArray[np.float64]]] = {}
         self._estop = False
+        self._crowd = ''
+        self._now = self._wall = self._wall_start = 0
+        self.paused = False
+        self.breach: Breach | None = None
+        self.activate(0)
+
+    def activate(self, now: int, wall: int | None = None) -> None:
+        """Starts from a standing robot, without a chunk, a memory of commands or a breach; measured states are kept."""
+        self.breach = None
+        self.chunks_before = self.execution.chunks
+        self.underruns = self.periods = self.held = 0
         self._driver: TeleopCommand | None = None
         self._last_driven: int | None = None
-        self._let_go_first = False
-        self._taken_over = False
-        self._started = False
-        self._now = 0
-        self._still_since = 0
-        self._requested = 0
-        self._last_chunk_stamp = -1
-        self.chunks = 0
-        self.underruns = 0
-
-    def activate(self, now: int) -> None:
-        """Starts from a standing robot, with no chunk and no memory of commands; measured states are kept."""
-        self._player.clear()
-        # A target from before may be far from where the arm has been brought meanwhile.
-        self._limiter.start_from(np.nan)
-        self._started = False
-        self._now = self._still_since = self._requested = now
-        self._last_chunk_stamp = -1
-        self._driver = self._last_driven = None
         self._let_go_first = self._taken_over = False
-        self.chunks = self.underruns = 0
+        self._phase, self._reason = Phase.WAITING, 'no chunk'
+        self._limited: tuple[str, ...] = ()
+        self._clock.clear()
+        self._wall_start = self._wall = now if wall is None else wall
+        # A target from before may be far from where the arm has been brought meanwhile.
+        self._motion.start_from(np.nan)
+        self._begin(now)
+
+    @property
+    def chunks(self) -> int:
+        """Chunks taken since the activation."""
+        return self.execution.chunks - self.chunks_before
+
+    def _begin(self, now: int) -> None:
+        """From a standing robot on, with nothing planned: as after an activation or a release."""
+        self._now = self._still_since = self._goal_since = now
+        self._waiting_since: int | None = None
+        self._sub = 0
+        self._started = self._moved = False
+        self._last_chunk_stamp = -1
+        self.execution.clear()
+        self._frozen.clear()
 
     def measure(self, stream: str, stamp: int, values: NDArray[np.float64]) -> None:
         """Takes a state [n] of the contract's stream, stamped in nanoseconds."""
         self._measured[stream] = (stamp, values)
+        self._frozen.measured(stream, stamp, values)
 
     def set_estop(self, engaged: bool) -> None:
-        """Engaged: the chunk is dropped and none is accepted until it is released. A person who drives must let go."""
+        """Engaged: everything planned is dropped, and nothing moves until it is released and `release` is called. A
+        person who drives must let go.
+        """
         self._estop = engaged
         if engaged:
-            self._player.clear()
-            self._started = False
-            self._let_go_first = self._driver is not None
-            self._driver = None
+            self._let_go()
+
+    def set_crowd(self, reason: str) -> None:
+        """Who speaks where only one may, '' when all is well."""
+        self._crowd = reason
+
+    def set_goal(self, now: int) -> None:
+        """A new goal: its time begins."""
+        self._goal_since = now
+
+    def deadman(self, held: bool, wall: int) -> None:
+        """The word of the deadman, as of `wall`."""
+        self._signs.deadman(held, wall)
+
+    def heartbeat(self, wall: int) -> None:
+        """A word of the emergency stop's publisher."""
+        self._signs.heartbeat(wall)
+
+    def release(self, now: int, wall: int | None = None) -> str:
+        """Lets the policy move the robot again after a breach; '' or why not."""
+        lasting = [p for p in self._problems(now, now if wall is None else wall) if p.name not in ('paused', 'deadman')]
+        if lasting:
+            return lasting[0].reason
+        if self._motion.moving:
+            return 'the robot is still coming to rest'
+        self.breach = None
+        self._motion.start_from(np.nan)
+        self._begin(now)
+        return ''
 
     def drive(self, command: TeleopCommand, now: int) -> None:
         """Takes a person's command, which overrides the policy while it is fresh.
 
-        Raises TeleopRefused naming the failed check. After an emergency stop the person must let go before driving on:
-        the robot must not move by the release of the stop.
+        Raises TeleopRefused naming the failed check. After an emergency stop or a breach the person must let go before
+        driving on: the robot must not move by the release of the stop.
         """
         check_command(command, self._contract, now)
         silent = self._last_driven is None or command.stamp - self._last_driven > FRESH_PERIODS * self._contract.period
@@ -128,10 +194,8 @@ class Controller:
         check_chunk(chunk, self._contract)
         if self._estop:
             raise ChunkRejected('estop', 'the emergency stop is engaged')
-        if chunk.identity not in self._open:
-            raise ChunkRejected(
-                'identity', f'it answers the request {chunk.identity!r}, which is not the one that is open'
-            )
+        if self.breach is not None:
+            raise ChunkRejected('stopped', f'the robot is stopped: {self.breach.problem.reason}')
         if chunk.stamp <= self._last_chunk_stamp:
             raise ChunkRejected('order', 'its observation is not newer than that of the chunk before')
         if chunk.stamp > now + self._contract.period:
@@ -148,115 +212,198 @@ class Controller:
             )
         if self._driver is not None and is_fresh(self._driver, self._contract, now):
             raise ChunkRejected('teleop', 'a person drives the robot')
-        stood_still = chunk.stamp >= self._still_since
-        if self._taken_over and not stood_still:
+        if self._taken_over and chunk.stamp < self._still_since:
             raise ChunkRejected('teleop', 'it was planned before the robot came to rest after a person had driven it')
-        if not stood_still and self._contract.delta_mask.any():
-            raise ChunkRejected(
-                'moved',
-                'the robot has moved since its observation, so its displacements would start from the wrong place',
-            )
-        self._player.start(chunk, anchor=None if stood_still else chunk.stamp)
+        if not self.execution.playing and (
+            far := describe_far(self._contract.action_names, self._tracking, chunk.actions[0], self._positions())
+        ):
+            raise ChunkRejected('far', f'it begins too far away: {far}')
+        self.execution.accept(chunk)
         self._last_chunk_stamp = chunk.stamp
         self._taken_over = False
-        self.chunks += 1
 
-    def tick(self, now: int) -> Tick:
-        """The commands of the control period that begins at `now`."""
-        if now < self._now:
-            # The clock was set back, as when a simulation restarts: times from before mean nothing.
+    def tick(self, now: int, wall: int | None = None) -> Tick:
+        """The commands of the control period that begins at `now`; wall: the same moment on a clock nobody sets."""
+        self._wall = wall = now if wall is None else wall
+        back = self._clock.problem(now, wall)
+        if back:
+            # Times from before mean nothing.
             self._measured.clear()
-            self.activate(now)
-        self._now = now
-        stale = describe_stale(self._ages(now))
-        if self._estop or stale:
-            # Nothing old may resume when the input comes back.
-            self._player.clear()
-            if not self._estop:
-                return self._hold(now, Phase.HOLDING, stale)
-            held = self._hold(now, Phase.STOPPED, 'the emergency stop is engaged')
-            if not self._limiter.moving:
-                # Targets are no longer sent: the arm may be moved by hand, and is started from where it then is.
-                self._limiter.start_from(np.nan)
-            return held
+            self._driver = self._last_driven = None
+            self._begin_anew(now)
+        self._now = max(now, self._now)
+        problems = ([Problem('clock', back)] if back else []) + self._problems(now, wall)
+        self._latch(problems, now)
+        driven = self._driver is not None and is_fresh(self._driver, self._contract, now)
+        mine = [p for p in problems if not driven or p.name not in ('paused', 'deadman', 'goal')]
+        if mine or (self.breach is not None and not driven):
+            return self._held_by(mine, now)
         if not self._started:
-            self._limiter.start_from(self._positions())
+            self._motion.start_from(self._positions())
             self._started = True
-        if self._driver is not None:
-            if is_fresh(self._driver, self._contract, now):
-                return self._drive(self._driver, now)
-            self._driver = None
-        action = self._player.next(now)
-        if action is None:
-            self.underruns += self.chunks > 0
-            return self._hold(now, Phase.WAITING, 'no chunk', request=True)
-        return self._command(action, Phase.EXECUTING, now)
+        first = self._sub == 0
+        self._sub = (self._sub + 1) % self._contract.commands_per_action
+        if not first:
+            return self._sample(self._phase, self._reason, self._limited)
+        if driven:
+            assert self._driver is not None
+            return self._drive(self._driver)
+        self._driver = None
+        return self._play(now)
+
+    def stall(self, now: int, wall: int) -> Tick | None:
+        """To be called on wall time: the commands of a stop where the control periods do not come, else None.
+
+        An emergency stop does not wait for the robot's clock either.
+        """
+        silent = (wall - self._wall) / NANOSECONDS
+        limit = 2 * self._contract.period_seconds if self._estop else self._settings.clock_seconds
+        if silent <= limit or not (self._moved or self._motion.moving or self._estop):
+            return None
+        problem = Problem('clock', f'no control period for {silent:.2f} s: the clock stands still')
+        found = self._problems(now, wall) if self._estop else [problem]
+        self._latch(found, now)
+        return self._held_by(found or [problem], now)
 
     def stop(self, now: int, reason: str) -> Tick:
         """One period of a safe stop; `stopping` tells when it is done."""
-        self._player.clear()
-        return self._hold(now, Phase.STOPPED, reason)
+        self.execution.clear()
+        return self._rest(Phase.STOPPED, reason)
 
     @property
     def stopping(self) -> bool:
         """Whether the last command still moved the robot."""
-        return self._limiter.moving
+        return self._motion.moving
 
-    def _drive(self, driver: TeleopCommand, now: int) -> Tick:
+    # ---- may it move -------------------------------------------------------------------------------------------
+
+    def _problems(self, now: int, wall: int) -> list[Problem]:
+        found = [Problem('estop', 'the emergency stop is engaged')] if self._estop else []
+        found += [p for p in self._signs.problems(wall, self._wall_start) if p.latches]
+        if self._crowd:
+            found.append(Problem('publishers', self._crowd))
+        if stale := describe_stale(self.ages(now)):
+            found.append(Problem('stale', stale))
+        elif self._started:
+            far = describe_far(self._contract.action_names, self._tracking, self._motion.rest, self._positions())
+            if far:
+                found.append(Problem('tracking', far))
+            if frozen := self._frozen.problem(now):
+                found.append(Problem('frozen', frozen))
+        limit = self._settings.goal_seconds
+        if limit and self._moved and now - self._goal_since > limit * NANOSECONDS:
+            found.append(Problem('goal', f'the goal has been pursued for {limit:g} s'))
+        if self.paused:
+            found.append(Problem('paused', 'paused', latches=False))
+        return found + [p for p in self._signs.problems(wall, self._wall_start) if not p.latches]
+
+    def _latch(self, problems: list[Problem], now: int) -> None:
+        for problem in problems:
+            if self.breach is None and problem.latches and (self._moved or problem.name == 'estop'):
+                self.breach = Breach(problem, now, self._wall)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        self.execution.clear()
+        self._let_go_first = self._let_go_first or self._driver is not None
+        self._driver = None
+
+    def _begin_anew(self, now: int) -> None:
+        moved = self._moved
+        self._begin(now)
+        self._moved = moved
+
+    def _held_by(self, problems: list[Problem], now: int) -> Tick:
+        # Nothing old may resume when the input comes back.
+        self.execution.clear()
+        self._sub = 0
+        reasons = [problem.reason for problem in problems]
+        if self.breach is not None and self.breach.problem.reason not in reasons:
+            reasons.insert(0, self.breach.problem.reason)
+        stopped = self.breach is not None or any(problem.name == 'estop' for problem in problems)
+        tick = self._rest(Phase.STOPPED if stopped else Phase.HOLDING, '; '.join(reasons))
+        if stopped and not self._motion.moving:
+            # Targets are no longer sent: the arm may be moved by hand, and is started from where it then is.
+            self._motion.start_from(np.nan)
+            self._started = False
+        return tick
+
+    # ---- what it does ------------------------------------------------------------------------------------------
+
+    def _drive(self, driver: TeleopCommand) -> Tick:
         assert driver.action is not None
         # The policy begins anew afterwards, from an observation of where the person has left the robot.
-        self._player.clear()
+        self.execution.clear()
         self._taken_over = True
-        left_alone = np.isnan(driver.action)
-        action = np.where(left_alone, self._limiter.rest, driver.action)
-        return self._command(action, Phase.TELEOP, now)
-
-    def _command(self, action: NDArray[np.float64], phase: Phase, now: int) -> Tick:
+        action = np.where(np.isnan(driver.action), self._motion.rest, driver.action)
         # An arm beyond a bound must not set off by itself when a person puts a hand on the stick.
-        command, reduced = self._limiter.apply(action, pull_in=phase is not Phase.TELEOP)
-        self._still_since = self._requested = now + self._contract.period
+        reached, reduced = self._motion.aim(action, pull_in=False)
+        return self._moving(Phase.TELEOP, reached, reduced)
+
+    def _play(self, now: int) -> Tick:
+        action = self.execution.next()
+        self.periods += self.chunks > 0
+        if action is not None:
+            self._waiting_since = None
+            reached, reduced = self._motion.aim(action, self.execution.following())
+            self.execution.commanded(now, reached)
+            tick = self._moving(Phase.EXECUTING, reached, reduced)
+            return self._with_request(tick, now, None)
+        self._motion.hold()
+        self.underruns += self.chunks > 0
+        self.held += self.chunks > 0
+        self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        waited = (now - self._waiting_since) / NANOSECONDS
+        reason = f'no policy: no chunk for {waited:.1f} s' if waited > self._settings.policy_seconds else 'no chunk'
+        self._phase, self._reason, self._limited = Phase.WAITING, reason, ()
+        tick = self._sample(Phase.WAITING, reason)
+        self.execution.commanded(now, self._motion.rest)
+        return self._with_request(tick, now, None if self._motion.moving else self._still_since)
+
+    def _with_request(self, tick: Tick, now: int, still_since: int | None) -> Tick:
+        request = self.execution.request(now, still_since)
+        return Tick(tick.commands, tick.phase, tick.reason, request, tick.limited, tick.velocities)
+
+    def _moving(self, phase: Phase, reached: NDArray[np.float64], reduced: NDArray[np.float64]) -> Tick:
+        self._moved = True
+        self._still_since = self._now + self._contract.period + self._delay
         limited = tuple(name for name, by in zip(self._contract.action_names, reduced, strict=True) if by > 1e-9)
-        return Tick(self._grouped(command), phase, limited=limited)
+        self._phase, self._reason, self._limited = phase, '', limited
+        return self._sample(phase, '', limited)
 
-    def _hold(self, now: int, phase: Phase, reason: str, request: bool = False) -> Tick:
-        command = self._limiter.hold()
-        if self._limiter.moving:
-            self._still_since = self._requested = now + self._contract.period
-        elif request and now - self._requested >= RETRY_AFTER:
-            self._requested = now
-        wanted = self._request(now) if request and not self._limiter.moving else None
-        return Tick(self._grouped(command), phase, reason, request=wanted)
+    def _rest(self, phase: Phase, reason: str) -> Tick:
+        self._motion.hold()
+        self._phase, self._reason, self._limited = phase, reason, ()
+        return self._sample(phase, reason)
 
-    def _request(self, now: int) -> ChunkRequest:
-        """The request for a chunk planned from an observation since which the robot has stood still."""
-        if self._asked is None or self._asked.not_before != self._requested:
-            self._requests += 1
-            identity = f'{self._name}-{self._requests}'
-            self._open.add(identity)
-            self._asked = ChunkRequest(identity, now, not_before=self._requested, period=self._contract.period)
-        return self._asked
+    def _sample(self, phase: Phase, reason: str, limited: tuple[str, ...] = ()) -> Tick:
+        sample = self._motion.advance()
+        if self._motion.moving:
+            self._still_since = max(self._still_since, self._now + self._contract.period + self._delay)
+            self._frozen.commanded(sample.velocities * self._contract.command_seconds)
+        slices = self._contract.group_slices
+        commands = {name: sample.values[place] for name, place in slices.items()}
+        known = {name: values for name, values in commands.items() if not np.isnan(values).any()}
+        return Tick(known, phase, reason, None, limited, {name: sample.velocities[slices[name]] for name in known})
 
-    def _ages(self, now: int) -> list[StreamAge]:
-        ages = []
-        for state in self._contract.observation.states:
-            measured = self._measured.get(state.name)
-            ages.append(
-                StreamAge(
-                    state.name, None if measured is None else now - measured[0], round(state.max_age * NANOSECONDS)
-                )
+    def ages(self, now: int) -> list[StreamAge]:
+        """How old each state is at `now`, by its own stamp."""
+        return [
+            StreamAge(
+                state.name,
+                None if state.name not in self._measured else now - self._measured[state.name][0],
+                round(state.max_age * NANOSECONDS),
+                min(self._ahead, round(state.max_age * NANOSECONDS)),
             )
-        return ages
+            for state in self._contract.observation.states
+        ]
 
     def _positions(self) -> NDArray[np.float64]:
-        """Where the robot is, [d]; NaN where the contract names no feedback."""
+        """Where the robot is, [d]; NaN where the contract names no feedback, or nothing was measured."""
         positions = np.full(len(self._contract.dimensions), np.nan)
         for group in self._contract.action:
-            if group.feedback is not None:
+            if group.feedback is not None and group.feedback in self._measured:
                 state = self._contract.state(group.feedback)
                 values = self._measured[group.feedback][1]
                 positions[self._contract.group_slices[group.name]] = measured_action(group, state, values)
         return positions
-
-    def _grouped(self, command: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        grouped = {name: command[place] for name, place in self._contract.group_slices.items()}
-        return {name: values for name, values in grouped.items() if not np.isnan(values).any()}

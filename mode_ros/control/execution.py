@@ -133,7 +133,7 @@ class Execution:
         delay = self._tick - waiting.tick
         self.delays.add(delay)
         self._length = len(chunk.actions)
-        since = waiting.request.not_before
+        since = waiting.known.not_before  # of the first of several requests: it has stood still since then
         if since is not None:
             if chunk.stamp < since:
                 raise ChunkRejected('moved', 'the robot has moved since its observation')
@@ -169,6 +169,10 @@ class Execution:
         self._tracks = [track for track in self._tracks if track.end > tick]
         return self._planned(tick)
 
+    def following(self) -> Vector | None:
+        """The action [d] planned after the one that `next` gave."""
+        return self._planned(self._tick + 1)
+
     def commanded(self, now: int, command: Vector) -> None:
         """Ends the tick at `now` (nanoseconds), in which `command` [d] was sent (NaN: nothing was)."""
         if np.isnan(command).any():
@@ -192,7 +196,7 @@ class Execution:
             if standing and still_since is not None:
                 # Whichever of them is answered: the robot has stood still for both.
                 again = ChunkRequest(self._identity(), now, now, period=self._contract.period)
-                waiting.request, waiting.known = again, again
+                waiting.request = again
                 waiting.identities.add(again.identity)
                 return again
             self._open = None

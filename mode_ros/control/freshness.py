@@ -10,11 +10,14 @@ from mode_ros.control.contract import NANOSECONDS
 
 @dataclass(frozen=True)
 class StreamAge:
-    """How old a stream's newest message is. age: nanoseconds, None before the first message; limit: nanoseconds."""
+    """How old a stream's newest message is. age: nanoseconds, None before the first message; limit: nanoseconds; ahead:
+    nanoseconds by which it may be stamped ahead of the clock, None for limit.
+    """
 
     stream: str
     age: int | None
     limit: int
+    ahead: int | None = None
 
     @property
     def problem(self) -> str:
@@ -24,7 +27,7 @@ class StreamAge:
         age, limit = self.age / NANOSECONDS, self.limit / NANOSECONDS
         if age > limit:
             return f'{self.stream}: last message {age:.2f} s ago (limit {limit:.2f} s)'
-        if age < -limit:
+        if age < -(limit if self.ahead is None else self.ahead / NANOSECONDS):
             return f'{self.stream}: last message stamped {-age:.2f} s ahead of the clock; do both use the same clock?'
         return ''
 

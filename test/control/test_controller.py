@@ -58,17 +58,36 @@ def test_displacements_are_never_skipped_however_late():
     assert [bench.tick().commands['arm'][0] for _ in range(3)] == [0.01, 0.02, 0.03]
 
 
-def test_targets_planned_before_motion_skip_what_has_passed():
-    contract = absolute_contract()
-    bench = Bench(contract)
+def test_targets_planned_before_the_last_motion_are_refused_too():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    bench.controller.accept(bench.chunk([[0.0, 0.1 * i] for i in range(3)]), bench.now)
+    bench.tick(2)
+    stamp = bench.now
+    bench.tick(3)
+    with pytest.raises(ChunkRejected, match='moved since') as caught:
+        bench.controller.accept(bench.chunk([[0.0, 0.2]], stamp), bench.now)
+    assert caught.value.check == 'moved'
+
+
+def test_a_chunk_that_nobody_asked_for_is_refused():
+    bench = Bench(absolute_contract())
     bench.tick()
     bench.controller.accept(bench.chunk([[0.0, 0.1 * i] for i in range(6)]), bench.now)
-    bench.tick(2)
-    stamp = bench.now  # planned now, while the arm moves, and 2.5 periods on the way
-    bench.tick(2)
-    bench.now += contract.period // 2
-    bench.controller.accept(bench.chunk([[0.0, i] for i in np.linspace(0, 0.5, 6)], stamp), bench.now)
-    assert bench.tick().commands['arm'][1] == pytest.approx(0.2), 'actions 0 and 1 were for times now past'
+    bench.tick()
+    with pytest.raises(ChunkRejected, match='not open') as caught:
+        bench.controller.accept(bench.chunk([[0.0, 0.0]] * 5), bench.now)
+    assert caught.value.check == 'identity'
+
+
+def test_a_chunk_that_begins_far_from_the_arm_is_refused():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    with pytest.raises(ChunkRejected, match=r'a is 0\.6 from where it is measured \(limit 0\.5\)') as caught:
+        bench.controller.accept(bench.chunk([[0.6, 0.0]] * 5), bench.now)
+    assert caught.value.check == 'far'
+    with pytest.raises(ChunkRejected, match=r'b is 0\.5 .* \(limit 0\.4\)'):
+        bench.controller.accept(bench.chunk([[0.0, 0.5]] * 5), bench.now)
 
 
 def test_targets_planned_at_rest_are_played_from_the_first():
@@ -97,14 +116,29 @@ def test_stale_state_stops_the_robot_and_drops_the_chunk():
     bench.tick(2)
     bench.alive = False
     tick = bench.tick(6)
-    assert tick.phase is Phase.HOLDING
+    assert tick.phase is Phase.STOPPED
     assert tick.reason.startswith('joints: last message 0.')
     assert tick.commands['arm'][0] == 0.0
     assert tick.request is None
+    assert bench.controller.release(bench.now).startswith('joints: last message'), 'not while it is as it was'
     bench.alive = True
+    tick = bench.tick(3)
+    assert tick.phase is Phase.STOPPED, 'until somebody says go'
+    assert tick.commands['arm'][0] == 0.0
+    assert bench.controller.release(bench.now) == ''
     tick = bench.tick()
     assert tick.phase is Phase.WAITING, 'old actions must not resume'
     assert tick.commands['arm'][0] == 0.0
+    assert tick.request is not None
+
+
+def test_a_state_that_was_never_heard_is_waited_for():
+    bench = Bench(delta_contract())
+    bench.alive = False
+    tick = bench.tick(5)
+    assert (tick.phase, tick.reason) == (Phase.HOLDING, 'joints: no message yet')
+    bench.alive = True
+    assert bench.tick().phase is Phase.WAITING, 'nothing has moved: there is nothing to release'
 
 
 def test_emergency_stop_drops_the_chunk_and_refuses_new_ones():
@@ -119,6 +153,11 @@ def test_emergency_stop_drops_the_chunk_and_refuses_new_ones():
     with pytest.raises(ChunkRejected, match='emergency stop'):
         bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
     bench.controller.set_estop(False)
+    tick = bench.tick()
+    assert (tick.phase, tick.request) == (Phase.STOPPED, None), 'its release does not start motion by itself'
+    with pytest.raises(ChunkRejected, match='the robot is stopped: the emergency stop'):
+        bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
+    assert bench.controller.release(bench.now) == ''
     assert bench.tick().commands['arm'][0] == 0.0
     bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
     assert bench.tick().commands['arm'][0] == 0.01
@@ -133,13 +172,15 @@ def test_after_an_emergency_stop_targets_start_from_where_the_arm_was_moved_to()
     assert 'arm' not in bench.tick(10).commands, 'an arm under an emergency stop may be moved by hand'
     bench.joints = np.array([0.0, -1.0])  # b, a
     bench.controller.set_estop(False)
+    assert 'arm' not in bench.tick().commands
+    assert bench.controller.release(bench.now) == ''
     assert bench.tick().commands['arm'].tolist() == [-1.0, 0.0]
 
 
 def test_reactivation_forgets_the_target_of_before():
     bench = Bench(absolute_contract())
     bench.tick()
-    bench.controller.accept(bench.chunk([[0.5, 0.7]] * 20), bench.now)
+    bench.controller.accept(bench.chunk([[0.5, 0.3]] * 20), bench.now)
     bench.tick(20)
     bench.controller.activate(bench.now)
     bench.alive = False
@@ -152,8 +193,8 @@ def test_reactivation_forgets_the_target_of_before():
 def test_stopping_ramps_within_the_limits():
     bench = Bench(absolute_contract())
     bench.tick()
-    bench.controller.accept(bench.chunk([[2.0, 0.0]] * 20), bench.now)
-    bench.tick(6)
+    bench.controller.accept(bench.chunk([[0.3 * i, 0.0] for i in range(1, 21)]), bench.now)
+    bench.tick(4)
     positions = []
     while True:
         positions.append(bench.controller.stop(bench.now, 'test').commands['arm'][0])
@@ -170,9 +211,12 @@ def test_a_clock_set_back_starts_over():
     bench.tick(3)
     bench.now = SECOND
     tick = bench.tick()
-    assert tick.phase is Phase.HOLDING, 'what was measured before the jump says nothing about now'
+    assert tick.phase is Phase.STOPPED
+    assert tick.reason.startswith('the clock was set back by 99')
     assert tick.commands['arm'][0] == 0.0
-    assert bench.tick().request.not_before == SECOND
+    bench.tick()
+    assert bench.controller.release(bench.now) == ''
+    assert bench.tick().request.not_before == SECOND + 2 * bench.contract.period
     bench.controller.accept(bench.chunk(x_actions([0.02])), bench.now)
     assert bench.tick().commands['arm'][0] == 0.02
 
@@ -212,7 +256,7 @@ def refused(bench, chunk):
         ({'times': (100_000_000, 200_000_000)}, 'timing', 'at 20.0 Hz'),
         ({'actions': np.zeros((257, 4)), 'times': tuple(range(257))}, 'length', 'max_chunk_length 256'),
         ({'identity': ''}, 'identity', "the request ''"),
-        ({'identity': 'another-1'}, 'identity', 'not the one that is open'),
+        ({'identity': 'another-1'}, 'identity', 'not open'),
         ({'stamp': 102 * SECOND}, 'future', 'same clock'),
         ({'stamp': 98 * SECOND}, 'age', 'limit 1.00 s'),
     ],

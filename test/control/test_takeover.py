@@ -127,8 +127,8 @@ def test_a_gripper_of_which_nobody_knows_is_not_sent():
 def test_taking_over_a_moving_arm_brakes_within_the_limits():
     bench = Bench(absolute_contract())
     bench.tick()
-    bench.accept([[2.0, 0.0]] * 30)
-    bench.tick(6)
+    bench.accept([[0.3 * i, 0.0] for i in range(1, 31)])
+    bench.tick(4)
     a = [bench.driven([NAN, NAN]).commands['arm'][0] for _ in range(10)]
     steps = np.diff(a)
     assert np.abs(np.diff(steps)).max() <= 0.03 + 1e-9
@@ -148,10 +148,18 @@ def test_an_arm_beyond_its_bounds_stays_where_it_is_until_it_is_driven():
 def test_a_dead_state_stops_a_person_too():
     bench = Bench(delta_contract())
     bench.tick()
+    bench.driven(X)
     bench.alive = False
-    tick = bench.driven(X, 6)
-    assert tick.phase is Phase.HOLDING
+    with pytest.raises(TeleopRefused, match='let go of it first'):
+        bench.driven(X, 8)
+    tick = bench.tick()
+    assert tick.phase is Phase.STOPPED
     assert tick.commands['arm'][0] == 0.0
+    bench.alive = True
+    bench.tick(2)
+    assert bench.driven(X).phase is Phase.TELEOP, 'who has let go may drive it on'
+    bench.drive(None)
+    assert bench.tick().phase is Phase.STOPPED, 'the policy may not, until it is released'
 
 
 def test_after_an_emergency_stop_the_deadman_must_be_let_go_first():

@@ -1,0 +1,224 @@
+"""What must be true for the robot to move, as data: the name of a check, why it fails, and whether it latches.
+
+The chain is: finite and made for this robot (`check_chunk`), fresh, plausible (here), within the limits and
+jerk-limited (`motion`). A breach after the robot was moved drops everything planned, ramps to rest and latches: nothing
+but a release, given while all is well, lets the policy move it again. What is wrong before anything has moved only
+holds. Times are integer nanoseconds: `now` on the robot's clock, `wall` on one that nobody sets.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.control.contract import NANOSECONDS, Contract
+
+Vector = NDArray[np.float64]
+
+# Without max_tracking_error a command may lead what is measured by half a second at the largest step, or by a tenth of
+# the range where no step is limited; never by less than 2 % of the range, which is noise and sag.
+TRACKING_SECONDS = 0.5
+TRACKING_SHARE = 0.1
+TRACKING_FLOOR = 0.02
+
+# States that repeat themselves exactly for a second, while so many of the largest steps were commanded, are frozen.
+FROZEN_SECONDS = 1.0
+FROZEN_STEPS = 10.0
+
+# A clock may lag by rounding; what it goes ahead of real time within this is scheduling (seconds).
+CLOCK_SLACK = 0.5
+CLOCK_BACK = NANOSECONDS // 1000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """name: of the check; reason: a clause that names the values; latches: when it stops a robot that was moving."""
+
+    name: str
+    reason: str
+    latches: bool = True
+
+
+@dataclass(frozen=True)
+class Breach:
+    """What stopped the robot, and when, on both clocks."""
+
+    problem: Problem
+    since: int
+    since_wall: int
+
+
+@dataclass(frozen=True)
+class SafetySettings:
+    """max_clock_speed: of the robot's clock against the wall, 0 for any; clock_seconds: of the wall without a control
+    period; goal_seconds: that a goal may be pursued, 0 for ever; deadman_seconds: that the word of a held deadman
+    counts, 0 for none needed; heartbeat_seconds: that the emergency stop's publisher may be silent, 0 for ever;
+    policy_seconds: after which a chunk that does not come is told as no policy.
+    """
+
+    max_clock_speed: float = 2.0
+    clock_seconds: float = 1.0
+    goal_seconds: float = 0.0
+    deadman_seconds: float = 0.0
+    heartbeat_seconds: float = 0.0
+    policy_seconds: float = 3.0
+
+
+def tracking_limits(contract: Contract) -> Vector:
+    """How far a command may be from what is measured, [d]; infinite where nothing measures it."""
+    limits = np.full(len(contract.dimensions), np.inf)
+    for group in contract.action:
+        if group.feedback is None or group.kind == 'delta':
+            continue
+        for place, dimension in zip(
+            range(*contract.group_slices[group.name].indices(len(limits))), group.dimensions, strict=True
+        ):
+            spread = dimension.upper - dimension.lower
+            if group.max_tracking_error is not None:
+                limits[place] = group.max_tracking_error
+            elif dimension.max_step is not None:
+                limits[place] = max(TRACKING_SECONDS * dimension.max_step * contract.rate, TRACKING_FLOOR * spread)
+            else:
+                limits[place] = TRACKING_SHARE * spread
+    return limits
+
+
+def describe_far(names: tuple[str, ...], limits: Vector, wished: Vector, measured: Vector) -> str:
+    """'' where `wished` [d] is within `limits` [d] of `measured` [d], else which dimension is how far."""
+    away = np.abs(wished - measured)
+    beyond = np.flatnonzero(away > limits)  # NaN, which nobody knows, is not
+    if not beyond.size:
+        return ''
+    worst = int(beyond[np.argmax((away / limits)[beyond])])
+    return f'{names[worst]} is {away[worst]:.3g} from where it is measured (limit {limits[worst]:.3g})'
+
+
+class ClockWatch:
+    """Whether the robot's clock goes on as the wall's does."""
+
+    def __init__(self, max_speed: float) -> None:
+        self._max_speed = max_speed
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def clear(self) -> None:
+        self._seen.clear()
+
+    def problem(self, now: int, wall: int) -> str:
+        """'' or what is wrong with the clock at this period."""
+        last = self._seen[-1] if self._seen else None
+        if last is not None and now < last[0] - CLOCK_BACK:
+            self._seen.clear()
+            return f'the clock was set back by {(last[0] - now) / NANOSECONDS:.3g} s'
+        self._seen.append((now, wall))
+        while wall - self._seen[0][1] > NANOSECONDS and len(self._seen) > 2:
+            self._seen.popleft()
+        begin = self._seen[0]
+        went, took = (now - begin[0]) / NANOSECONDS, (wall - begin[1]) / NANOSECONDS
+        if self._max_speed and went > self._max_speed * took + CLOCK_SLACK:
+            self._seen.clear()
+            return f'the clock went {went:.3g} s ahead within {took:.3g} s'
+        return ''
+
+
+class FrozenWatch:
+    """Whether what is measured changes while motion is commanded."""
+
+    def __init__(self, contract: Contract) -> None:
+        positions = [state.name for state in contract.observation.states if getattr(state, 'field', '') == 'position']
+        positions += [state.name for state in contract.observation.states if state.type == 'pose']
+        # An absolute group moves what measures it; a displacement moves at least one of the positions.
+        self._watched: list[tuple[slice, tuple[str, ...]]] = []
+        for group in contract.action:
+            seen: tuple[str, ...] = (group.feedback,) if group.feedback is not None else ()
+            if group.kind == 'delta':
+                seen = tuple(dict.fromkeys(positions))
+            if seen:
+                self._watched.append((contract.group_slices[group.name], seen))
+        steps = [d.max_step or 0.05 * (d.upper - d.lower) for d in contract.dimensions]
+        delta = [min(d.max_step or np.inf, max(-d.lower, d.upper)) for d in contract.dimensions]
+        self._full = np.where(contract.delta_mask, delta, steps)
+        self._last: dict[str, Vector] = {}
+        self._changed: dict[str, int] = {}
+        self._path: dict[str, Vector] = {}
+
+    def clear(self) -> None:
+        self._last, self._changed, self._path = {}, {}, {}
+
+    def measured(self, stream: str, stamp: int, values: Vector) -> None:
+        if stream not in self._last or not np.array_equal(self._last[stream], values):
+            self._changed[stream] = stamp
+            self._path[stream] = np.zeros(len(self._full))
+        self._last[stream] = values
+
+    def commanded(self, step: Vector) -> None:
+        """Motion [d] that was commanded in a period."""
+        for path in self._path.values():
+            path += np.nan_to_num(np.abs(step)) / self._full
+
+    def problem(self, now: int) -> str:
+        """'' or which streams are frozen."""
+        for place, streams in self._watched:
+            if all(self._is_frozen(stream, place, now) for stream in streams):
+                since = max(self._changed[stream] for stream in streams)
+                return (
+                    f'{", ".join(streams)}: the same numbers for {(now - since) / NANOSECONDS:.2g} s while motion is '
+                    'commanded'
+                )
+        return ''
+
+    def _is_frozen(self, stream: str, place: slice, now: int) -> bool:
+        if stream not in self._path or now - self._changed[stream] < FROZEN_SECONDS * NANOSECONDS:
+            return False
+        return float(self._path[stream][place].max()) >= FROZEN_STEPS
+
+
+class Signs:
+    """Words that count for a while: of a held deadman, of the emergency stop's publisher."""
+
+    def __init__(self, settings: SafetySettings) -> None:
+        self._settings = settings
+        self._heard: dict[str, int] = {}
+        self._held = False
+
+    def deadman(self, held: bool, wall: int) -> None:
+        self._held, self._heard['deadman'] = held, wall
+
+    def heartbeat(self, wall: int) -> None:
+        self._heard['heartbeat'] = wall
+
+    def problems(self, wall: int, wall_start: int) -> list[Problem]:
+        """wall_start: when the controller was started; the heartbeat's first beat is awaited from then on."""
+        found = []
+        limit = self._settings.heartbeat_seconds
+        if limit:
+            silent = (wall - self._heard.get('heartbeat', wall_start)) / NANOSECONDS
+            if silent > limit or 'heartbeat' not in self._heard:
+                found.append(
+                    Problem('heartbeat', f'estop: its publisher is silent for {silent:.2f} s (limit {limit:g} s)')
+                )
+        limit = self._settings.deadman_seconds
+        if limit:
+            silent = (wall - self._heard.get('deadman', wall_start)) / NANOSECONDS
+            if not self._held or silent > limit:
+                found.append(Problem('deadman', 'the deadman is not held', latches=False))
+        return found
+
+
+def as_data(breach: Breach | None, holding: str) -> Mapping[str, object]:
+    """What the topic `safety_state` tells: whether the robot is stopped and latched, by which check, why, since when
+    (seconds of the robot's clock), and what else keeps it.
+    """
+    if breach is None:
+        return {'stopped': bool(holding), 'latched': False, 'check': '', 'reason': holding, 'since': None}
+    return {
+        'stopped': True,
+        'latched': True,
+        'check': breach.problem.name,
+        'reason': breach.problem.reason,
+        'since': round(breach.since / NANOSECONDS, 3),
+        'now': holding,
+    }
