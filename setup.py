@@ -73,6 +73,7 @@ setup(
         'pydantic>=2.5,<3',
         'pyyaml>=6',
         'rosbags>=0.11,<0.12',  # recording closes its MCAP chunks itself, so that a crash loses a second at most
+        'ruckig>=0.14',  # jerk-limited motion between the actions and the commands
         'safetensors>=0.4.3',
         'torch>=2.5',
         'torchvision>=0.20',

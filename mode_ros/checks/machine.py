@@ -38,7 +38,7 @@ print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda or ''
 """,
     'torchvision': 'import json, torchvision; print(json.dumps({"version": torchvision.__version__}))',
     'packages': """
-import json, pydantic, rosbags, safetensors, transformers, yaml
+import json, pydantic, rosbags, ruckig, safetensors, transformers, yaml
 print(json.dumps({'pydantic': pydantic.VERSION, 'transformers': transformers.__version__}))
 """,
     'renderer': """

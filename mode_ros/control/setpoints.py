@@ -40,8 +40,11 @@ class Setpoint:
         """The target [n] of the control period that ends `elapsed` nanoseconds after the start.
 
         The n-th period of a trajectory is given what is to be reached n periods after its start: a point due within
-        one period is the target at once, as for whoever sends such a point in every period.
+        one period is the target at once, as for whoever sends such a point in every period. So is the end of one that
+        takes two periods at most: who sends those in every period, as controller_node does, gives the driver time over.
         """
+        if self.times[-1] <= 2 * period:
+            return self.final
         return self.at(max(1, -(-elapsed // period)) * period, start)
 
     def at(self, elapsed: int, start: Vector | None) -> Vector:

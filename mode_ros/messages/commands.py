@@ -35,11 +35,24 @@ _TWIST_FIELDS = (
 )
 
 
-def encode_command(values: NDArray[np.float64], group: ActionGroup, period: float, stamp: int) -> Any:
+# A trajectory with velocities is to be reached after so many periods, and at rest after so many: the next one comes
+# before, so that one that is late by half a period changes nothing, and one that does not come ends in rest.
+REACHED_AFTER, AT_REST_AFTER = 1.5, 2.0
+
+
+def encode_command(
+    values: NDArray[np.float64],
+    group: ActionGroup,
+    period: float,
+    stamp: int,
+    velocities: NDArray[np.float64] | None = None,
+) -> Any:
     """The message that commands `values` [n] of `group` for one control period.
 
-    period: seconds; stamp: nanoseconds. A twist carries velocities, displacement / period; a joint trajectory one
-    point to be reached when the period ends. The message of a gripper command only tells what is commanded, so that it
+    period: seconds; stamp: nanoseconds; velocities: [n] per second, of a joint trajectory. A twist carries velocities,
+    displacement / period; a joint trajectory one point to be reached when the period ends, or with velocities a point
+    to be passed after one and a half periods and, where that is in motion, the same positions at rest after two. The
+    message of a gripper command only tells what is commanded, so that it
     can be recorded; the action's goal is the business of mode_ros.drivers.gripper.
     """
     adapter = group.output.adapter
@@ -51,9 +64,8 @@ def encode_command(values: NDArray[np.float64], group: ActionGroup, period: floa
             setattr(getattr(twist.twist, part), axis, float(value) / period)
         return twist
     if adapter == 'joint_trajectory':
-        point = JointTrajectoryPoint(positions=values.tolist(), time_from_start=to_duration(round(period * 1e9)))
         # A zero stamp means 'from now on' to joint_trajectory_controller, which so needs no synchronised clock.
-        return JointTrajectory(joint_names=list(group.names), points=[point])
+        return JointTrajectory(joint_names=list(group.names), points=_points(values, group, period, velocities))
     if adapter == 'pose':
         position, quaternion = split_pose(values)
         return encode_pose(position, quaternion, stamp, group.output.frame_id)
@@ -62,6 +74,25 @@ def encode_command(values: NDArray[np.float64], group: ActionGroup, period: floa
         told.header.stamp = to_time(stamp)
         return told
     return Float64MultiArray(data=values.tolist())
+
+
+def _points(
+    values: NDArray[np.float64], group: ActionGroup, period: float, velocities: NDArray[np.float64] | None
+) -> list[JointTrajectoryPoint]:
+    positions = values.tolist()
+    if velocities is None:
+        return [JointTrajectoryPoint(positions=positions, time_from_start=to_duration(round(period * 1e9)))]
+    scaled = to_message(velocities, group) - to_message(np.zeros(len(velocities)), group)  # without the offset
+    points = [(REACHED_AFTER, scaled)]
+    if np.any(scaled != 0.0):
+        # It must end at rest: since Jazzy a joint_trajectory_controller takes no other.
+        points.append((AT_REST_AFTER, np.zeros(len(scaled))))
+    return [
+        JointTrajectoryPoint(
+            positions=positions, velocities=v.tolist(), time_from_start=to_duration(round(after * period * 1e9))
+        )
+        for after, v in points
+    ]
 
 
 def decode_command(message: Any, group: ActionGroup, period: float) -> NDArray[np.float64]:

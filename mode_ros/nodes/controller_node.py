@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from std_msgs.msg import Bool
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import ChunkRejected
 from mode_ros.control.contract import NANOSECONDS, Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.execution import MODES, ExecutionSettings, Mode
+from mode_ros.control.freshness import StreamAge
 from mode_ros.control.observation import Unusable
+from mode_ros.control.report import describe_motion
+from mode_ros.control.safety import SafetySettings
 from mode_ros.control.takeover import TeleopRefused
 from mode_ros.control.workspace import Workspace
 from mode_ros.drivers.active import Drivers
@@ -31,16 +38,21 @@ from mode_ros.messages.commands import encode_command
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import decode_teleop
+from mode_ros.nodes.habits import freeze_garbage, in_time
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
-from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
+from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR
+from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
 from mode_ros.nodes.statistics import Percentiles
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 
 # A safe stop may take this long, then the last command stands (seconds).
 STOP_SECONDS = 1.0
+
+# And its last command may wait so long for the driver's acknowledgement.
+ACKNOWLEDGED_SECONDS = 0.5
 
 # Control rate and period are told over this much of the past (seconds).
 PERIOD_WINDOW_SECONDS = 10.0
@@ -59,6 +71,36 @@ class ControllerParameters:
         minimum=0.0,
         maximum=60.0,
     )
+    execution: str = parameter('realtime', 'How chunks are executed: docs/execution.md.', choices=MODES)
+    actions: int = parameter(
+        0, 'Actions of a chunk that are executed before the next is asked for; 0: as many as useful.', minimum=0
+    )
+    ensemble_weight: float = parameter(
+        0.1, 'Of temporal ensembling: exp(-weight * i) for the chunk i, 0 the oldest.', minimum=0.0, maximum=10.0
+    )
+    policy_seconds: float = parameter(
+        3.0, 'A chunk that does not come for so long is told as no policy.', unit='s', minimum=0.1, maximum=600.0
+    )
+    goal_seconds: float = parameter(
+        0.0, 'Longest time for one goal, then the robot is stopped; 0.0: any.', unit='s', minimum=0.0
+    )
+    deadman_topic: str = parameter('', 'std_msgs/Bool that must be true, anew and anew, for the policy to move.')
+    deadman_button: int = parameter(-1, 'Or the button of sensor_msgs/Joy on `joy`; -1: none.', minimum=-1, maximum=64)
+    deadman_seconds: float = parameter(
+        0.5, 'A word of the deadman counts for so long.', unit='s', minimum=0.02, maximum=10.0
+    )
+    heartbeat_seconds: float = parameter(
+        0.0, 'Longest silence of `estop`, then the robot is stopped; 0.0: any.', unit='s', minimum=0.0, maximum=60.0
+    )
+    clock_seconds: float = parameter(
+        1.0, 'Longest time of the wall between two control periods.', unit='s', minimum=0.05, maximum=60.0
+    )
+    max_clock_speed: float = parameter(
+        2.0, 'Fastest that the clock may run against the wall; 0.0: any.', minimum=0.0, maximum=1000.0
+    )
+    count_publishers: bool = parameter(True, 'Stop where two speak that must be one.')
+    realtime_priority: int = parameter(0, 'SCHED_FIFO priority; 0: none.', minimum=0, maximum=99)
+    cpu: int = parameter(-1, 'Core of the process; -1: any.', minimum=-1, maximum=4096)
     autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
 
 
@@ -75,11 +117,27 @@ class ControllerNode(ManagedNode):
         self._timer: Any = None
         self._diagnostics: Diagnostics | None = None
         self._drivers: Drivers | None = None
+        self._safety: Any = None
+        self._watchdog: Any = None
 
     def configure(self) -> None:
         self._contract: Contract = load_named_contract(self.parameters.contract)[0]
         refuse_unjudged(self._contract)
-        self._controller = Controller(self._contract, self.parameters.max_chunk_age)
+        given = self.parameters
+        self._controller = Controller(
+            self._contract,
+            given.max_chunk_age,
+            f'{self.get_name()}-{uuid.uuid4().hex[:8]}',
+            ExecutionSettings(cast('Mode', given.execution), given.actions, given.ensemble_weight),
+            SafetySettings(
+                max_clock_speed=given.max_clock_speed,
+                clock_seconds=given.clock_seconds,
+                goal_seconds=given.goal_seconds,
+                deadman_seconds=given.deadman_seconds if given.deadman_topic or given.deadman_button >= 0 else 0.0,
+                heartbeat_seconds=given.heartbeat_seconds,
+                policy_seconds=given.policy_seconds,
+            ),
+        )
         self._groups = {group.name: group for group in self._contract.action}
         self._drivers = Drivers(self, self._contract)
         self._outputs = {
@@ -89,7 +147,8 @@ class ControllerNode(ManagedNode):
         self._requests = self.create_publisher(JointTrajectory, 'chunk_request', COMMAND)
         self._entities = [self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND)]
         self._entities.append(self.create_subscription(JointTrajectory, 'teleop_command', self._on_teleop, COMMAND))
-        self._entities += subscribe_latched(self, Bool, 'estop', self._on_estop)
+        sources = Sources(given.deadman_topic, given.deadman_button, given.count_publishers)
+        self._safety = SafetyInputs(self, self._contract, self._controller, sources, self._reset)
         self._interventions = self.create_publisher(Bool, INTERVENTION_TOPIC, LATCHED)
         self._driven: bool | None = None
         # Streams that share a topic share a subscription.
@@ -101,31 +160,38 @@ class ControllerNode(ManagedNode):
             self._entities.append(self.create_subscription(states.MESSAGE_TYPES[kind], topic, callback, SENSOR))
         self._last = Tick({}, Phase.STOPPED, 'inactive')
         self._said = ''
-        window = round(PERIOD_WINDOW_SECONDS * self._contract.rate)
+        window = round(PERIOD_WINDOW_SECONDS / self._contract.command_seconds)
         # On the wall clock, for the regularity; on the ROS clock, which a simulation may slow down, for the rate.
         self._wall_period, self._ros_period = Percentiles(window), Percentiles(window)
         self._last_tick: tuple[float, int] | None = None
         self._ticks = self._limited = self._rejected = 0
-        self._estop = False
+        self._late_ticks = 0
         self._diagnostics = Diagnostics(self, self._report)
         self.get_logger().info(
             f'{self._contract.robot}: {", ".join(self._contract.action_names)} at '
-            f'{self._contract.rate:g} Hz on '
+            f'{1.0 / self._contract.command_seconds:g} Hz on '
             f'{", ".join(group.output.topic for group in self._contract.action)}'
         )
 
     def activate(self) -> None:
         assert self._drivers is not None
         self._drivers.prepare(self.parameters.driver_wait)
-        self._controller.activate(self._now())
+        for refusal in in_time(self.parameters.realtime_priority, self.parameters.cpu):
+            self.get_logger().warning(refusal)
+        self._controller.activate(self._now(), time.monotonic_ns())
+        self._safety.count()
         self._tell_intervention(Phase.STOPPED)
         self._wall_period.clear()
         self._ros_period.clear()
         self._last_tick = None
-        self._timer = self.create_timer(self._contract.period_seconds, self._tick)
+        freeze_garbage()
+        self._timer = self.create_timer(self._contract.command_seconds, self._tick)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watchdog = self.create_timer(self._contract.command_seconds, self._watch, clock=steady)
 
     def deactivate(self, reason: str) -> None:
         self.destroy_timer(self._timer)
+        self.destroy_timer(self._watchdog)
         self._timer = None
         # Wall time: the stop must come to its end even when a simulated clock stands.
         deadline = time.monotonic() + STOP_SECONDS
@@ -135,7 +201,10 @@ class ControllerNode(ManagedNode):
             self._tell_intervention(self._last.phase)
             if not self._controller.stopping or time.monotonic() > deadline:
                 break
-            time.sleep(self._contract.period_seconds)
+            time.sleep(self._contract.command_seconds)
+        # Whatever ends now, the last command is the one that the driver must have.
+        for publisher in self._outputs.values():
+            publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_SECONDS))
         if self._drivers is not None:
             self._drivers.stop()
 
@@ -149,6 +218,9 @@ class ControllerNode(ManagedNode):
         if self._drivers is not None:
             self._drivers.close()
             self._drivers = None
+        if self._safety is not None:
+            self._safety.close()
+            self._safety = None
         if self._interventions is not None:
             self.destroy_publisher(self._interventions)
             self._interventions = None
@@ -170,12 +242,6 @@ class ControllerNode(ManagedNode):
                 self.get_logger().warning(
                     f'{state.topic}: {error}; the stream {state.name!r} counts as missing', throttle_duration_sec=5.0
                 )
-
-    def _on_estop(self, message: Bool) -> None:
-        if message.data != self._estop:
-            self.get_logger().warning(f'emergency stop {"engaged" if message.data else "released"}')
-        self._estop = bool(message.data)
-        self._controller.set_estop(self._estop)
 
     def _on_chunk(self, message: JointTrajectory) -> None:
         if not self.active:
@@ -209,12 +275,31 @@ class ControllerNode(ManagedNode):
     def _tick(self) -> None:
         if not self.active:
             return
-        wall, now = time.perf_counter(), self._now()
+        wall, now = time.monotonic_ns(), self._now()
         if self._last_tick is not None:
-            self._wall_period.add(wall - self._last_tick[0])
+            took = (wall - self._last_tick[0]) / NANOSECONDS
+            self._wall_period.add(took)
+            self._late_ticks += took > 1.5 * self._contract.command_seconds
             self._ros_period.add((now - self._last_tick[1]) / NANOSECONDS)
         self._last_tick = wall, now
-        tick = self._controller.tick(now)
+        self._do(self._controller.tick(now, wall))
+
+    def _watch(self) -> None:
+        """On wall time: what stops the robot where the control periods do not come."""
+        if self.active and (tick := self._controller.stall(self._now(), time.monotonic_ns())) is not None:
+            self._do(tick)
+
+    def _reset(self) -> str:
+        if not self.active:
+            return 'the node is not active'
+        if self._controller.stopping:
+            return 'the robot moves; pause it first'
+        if self._controller.breach is not None:
+            return 'the robot is stopped; call ~/release first'
+        self._controller.activate(self._now(), time.monotonic_ns())
+        return ''
+
+    def _do(self, tick: Tick) -> None:
         # Told before it is done, so that a recording has the first command inside the span.
         self._tell_intervention(tick.phase)
         self._send(tick)
@@ -225,39 +310,34 @@ class ControllerNode(ManagedNode):
         if tick.phase is Phase.STOPPED and self._last.phase is not Phase.STOPPED and self._drivers is not None:
             self._drivers.stop()
         self._last = tick
-        self._say_changes(tick)
+        self._safety.tell(tick)
 
     def _send(self, tick: Tick) -> None:
         now = self._now()
         assert self._drivers is not None
         for name, values in tick.commands.items():
-            message = encode_command(values, self._groups[name], self._contract.period_seconds, now)
+            velocities = tick.velocities.get(name)
+            message = encode_command(values, self._groups[name], self._contract.command_seconds, now, velocities)
             self._drivers.command(name, message, moving=tick.phase in (Phase.EXECUTING, Phase.TELEOP))
             self._outputs[name].publish(message)
-
-    def _say_changes(self, tick: Tick) -> None:
-        # Ages change from tick to tick; what is wrong is told by the streams' names.
-        key = ';'.join(part.split(':')[0] for part in tick.reason.split(';')) if tick.phase is Phase.HOLDING else ''
-        if key != self._said:
-            if key:
-                self.get_logger().warning(f'holding: {tick.reason}')
-            else:
-                self.get_logger().info('all states are fresh again')
-            self._said = key
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
         tick = self._last
         level = {Phase.HOLDING: DiagnosticStatus.WARN, Phase.STOPPED: DiagnosticStatus.ERROR}
+        lost = tick.phase is Phase.WAITING and tick.reason.startswith('no policy')
+        if lost:
+            level[Phase.WAITING] = DiagnosticStatus.WARN
         message = tick.phase.value + (f': {tick.reason}' if tick.phase in level else '')
         values = {
             'control rate (Hz)': _number(1.0 / self._ros_period.mean if self._ros_period.mean else math.nan, 2),
             'wall period p50 (ms)': _number(1000 * self._wall_period.of(50), 2),
             'wall period p99 (ms)': _number(1000 * self._wall_period.of(99), 2),
+            'deadline misses': self._late_ticks,
             'ticks': self._ticks,
-            'chunks': self._controller.chunks,
+            **describe_motion(self._controller),
             'chunks refused': self._rejected,
-            'underruns': self._controller.underruns,
             'periods limited': self._limited,
+            **{f'age of {age.stream} (ms)': _milliseconds(age) for age in self._controller.ages(self._now())},
         }
         drivers_well = True
         if self._drivers is not None:
@@ -279,6 +359,10 @@ def refuse_unjudged(contract: Contract) -> None:
 
 def _number(value: float, digits: int) -> str:
     return '' if math.isnan(value) else f'{value:.{digits}f}'
+
+
+def _milliseconds(age: StreamAge) -> str:
+    return '' if age.age is None else f'{age.age / 1e6:.0f}'
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from mode_ros.errors import UserError
 from mode_ros.messages.chunks import decode_chunk, decode_request, encode_chunk, encode_request
 from mode_ros.messages.commands import MESSAGE_TYPES, decode_command, encode_command
 from mode_ros.messages.images import COLOUR_ENCODINGS, decode_image, encode_compressed_image, encode_image
+from mode_ros.messages.setpoints import decode_setpoint
 from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
 from mode_ros.messages.states import MESSAGE_TYPES as STATE_MESSAGES
 from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose
@@ -265,6 +266,18 @@ def test_a_joint_trajectory_is_reached_within_the_period():
     assert message.joint_names == ['a', 'b']
     assert to_nanoseconds(message.points[0].time_from_start) == 100_000_000
     assert to_nanoseconds(message.header.stamp) == 0, 'joint_trajectory_controller starts a zero stamp at once'
+
+
+def test_a_joint_trajectory_in_motion_passes_its_target_and_ends_at_rest_there():
+    group = absolute_contract().action[0]
+    message = encode_command(np.array([0.1, 0.2]), group, 0.1, STAMP, np.array([0.5, 0.0]))
+    assert [list(point.positions) for point in message.points] == [[0.1, 0.2]] * 2
+    assert [list(point.velocities) for point in message.points] == [[0.5, 0.0], [0.0, 0.0]]
+    assert [to_nanoseconds(point.time_from_start) for point in message.points] == [150_000_000, 200_000_000]
+    assert decode_command(message, group, 0.1).tolist() == [0.1, 0.2]
+    assert decode_setpoint(message, group, 0.1).in_period(50_000_000, 100_000_000, np.zeros(2)).tolist() == [0.1, 0.2]
+    still = encode_command(np.array([0.1, 0.2]), group, 0.1, STAMP, np.zeros(2))
+    assert [list(point.velocities) for point in still.points] == [[0.0, 0.0]]
 
 
 def test_commands_of_another_shape_are_refused():

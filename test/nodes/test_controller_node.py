@@ -23,8 +23,9 @@ PERIOD = 0.05
 
 
 @pytest.fixture
-def controller(bench, contract_file):
-    node = bench.start(ControllerNode, contract=contract_file)
+def controller(bench, contract_file, request):
+    parameters = {'execution': 'synchronous', 'driver_wait': 0.0, **getattr(request, 'param', {})}
+    node = bench.start(ControllerNode, contract=contract_file, **parameters)
     bench.joints()
     bench.asked = bench.listen(JointTrajectory, 'chunk_request')
     bench.alive = True
@@ -68,20 +69,28 @@ def test_a_chunk_becomes_commands_at_control_rate(bench, controller):
 def test_dead_state_stops_and_says_so(bench, controller):
     diagnostics = bench.listen(DiagnosticArray, '/diagnostics')
     twists = bench.listen(TwistStamped, 'arm/twist')
+    safety = bench.listen_json('safety_state')
     send_chunk(bench, [0.01] * 60)
     wait_for(lambda: 0.01 in velocities(twists), 'motion')
     bench.alive = False
     wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
     wait_for(
         lambda: any(
-            'holding: joints: last message' in status.message for array in diagnostics for status in array.status
+            'stopped: joints: last message' in status.message for array in diagnostics for status in array.status
         ),
         'the reason',
     )
+    assert [(state['latched'], state['check']) for state in safety] == [(False, ''), (True, 'stale')]
     bench.alive = True
-    heard = len(twists)
+    heard, asked = len(twists), len(bench.asked)
     wait_for(lambda: len(twists) > heard + 10, 'further commands')
     assert set(velocities(twists[heard:])) == {0.0}, 'old actions must not resume'
+    assert len(bench.asked) == asked, 'nothing moves until somebody says go'
+    assert bench.call('controller_node/release').success
+    wait_for(lambda: len(bench.asked) > asked, 'a request')
+    send_chunk(bench, [0.02] * 3)
+    wait_for(lambda: 0.02 in velocities(twists), 'motion again')
+    assert [state['stopped'] for state in safety] == [False, True, False]
 
 
 def test_emergency_stop(bench, controller):
@@ -94,6 +103,14 @@ def test_emergency_stop(bench, controller):
     heard = len(twists)
     wait_for(lambda: len(twists) > heard + 5, 'further commands')
     assert set(velocities(twists[heard:])) == {0.0}
+    refused = bench.call('controller_node/release')
+    assert (refused.success, refused.message) == (False, 'the emergency stop is engaged')
+    bench.publish(Bool(data=False), 'estop')
+    heard, asked = len(twists), len(bench.asked)
+    wait_for(lambda: len(twists) > heard + 5, 'further commands')
+    assert len(bench.asked) == asked, 'its release does not start motion by itself'
+    assert bench.call('controller_node/release').success
+    wait_for(lambda: len(bench.asked) > asked, 'a request')
 
 
 def test_deactivation_ends_with_a_safe_command_and_then_silence(bench, controller):
@@ -127,6 +144,58 @@ def test_a_bad_chunk_is_refused_whole(bench, controller, capfd):
     )
     assert set(velocities(twists)) <= {0.0}
     assert 'chunk refused (finite): action 1 has x = nan' in capfd.readouterr().err
+
+
+def test_it_pauses_and_starts(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    assert bench.call('controller_node/pause').success
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
+    assert bench.call('controller_node/reset').success
+    asked = len(bench.asked)
+    time.sleep(0.3)
+    assert len(bench.asked) == asked
+    assert bench.call('controller_node/start').success
+    wait_for(lambda: len(bench.asked) > asked, 'a request')
+    send_chunk(bench, [0.02] * 3)
+    wait_for(lambda: 0.02 in velocities(twists), 'motion again')
+
+
+@pytest.mark.parametrize('controller', [{'deadman_topic': 'deadman', 'deadman_seconds': 0.4}], indirect=True)
+def test_the_policy_moves_only_while_the_deadman_is_held(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    time.sleep(0.3)
+    assert not bench.asked
+    holding = bench.node.create_timer(0.05, lambda: bench.publish(Bool(data=True), 'deadman'))
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    holding.cancel()
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
+
+
+@pytest.mark.parametrize('controller', [{'execution': 'realtime'}], indirect=True)
+def test_the_next_chunk_is_asked_for_while_one_plays_and_continues_it(bench, controller):
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 10)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    # The first one waited for this test: its delay, which is all that is known, leaves nothing of ten actions.
+    request = decode_request(
+        wait_for(lambda: [m for m in bench.asked if decode_request(m).not_before][1:] and bench.asked[-1], 'a request')
+    )
+    assert request.identity
+
+
+def test_a_second_controller_stops_the_first(bench, controller):
+    safety = bench.listen_json('safety_state')
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 100)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+    other = bench.node.create_publisher(TwistStamped, 'arm/twist', 1)
+    wait_for(lambda: safety[-1]['check'] == 'publishers', 'a stop')
+    assert '2 publishers of commands on arm/twist' in safety[-1]['reason']
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
+    bench.node.destroy_publisher(other)
 
 
 def test_a_simulated_clock_that_stands_still_does_not_keep_it_from_stopping(bench, contract_file):

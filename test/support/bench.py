@@ -1,5 +1,6 @@
 """Real nodes on real DDS, in this process: a bench node beside them publishes, listens and waits."""
 
+import json
 import threading
 import time
 
@@ -11,6 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 from support.contracts import patient_contract
 
 from mode_ros.control.request import ChunkRequest
@@ -35,6 +37,7 @@ class Bench:
         self.contract = patient_contract()
         self.publishers, self.clients = {}, {}
         self.under_test = []
+        self.measured = 0
 
     def start(self, node_class, activate=True, **parameters):
         """A node with these parameters, configured and activated."""
@@ -73,6 +76,22 @@ class Bench:
         time.sleep(0.1)  # matched on the other side, too
         return heard
 
+    def listen_json(self, topic):
+        """A list that fills with what a latched topic of JSON texts tells."""
+        told = []
+        self.node.create_subscription(String, topic, lambda message: told.append(json.loads(message.data)), LATCHED)
+        wait_for(lambda: told, f'the state on {topic}')
+        return told
+
+    def call(self, service):
+        """The answer of a std_srvs/Trigger service."""
+        client = self.node.create_client(Trigger, service)
+        wait_for(client.service_is_ready, service)
+        future = client.call_async(Trigger.Request())
+        wait_for(future.done, service)
+        self.node.destroy_client(client)
+        return future.result()
+
     def now(self):
         return self.node.get_clock().now().nanoseconds
 
@@ -80,7 +99,9 @@ class Bench:
         self.publish(encode_image(np.full((*size, 3), value, np.uint8), stamp or self.now(), 'static'), 'static/image')
 
     def joints(self, stamp=None, values=(0.1, 0.2)):
-        positions = np.array(values, float)
+        # As encoders do, they never repeat themselves exactly: those that do are frozen.
+        self.measured += 1
+        positions = np.array(values, float) + 1e-9 * (self.measured % 7)
         self.publish(encode_joint_state(['a', 'b'], positions, positions, stamp or self.now()), 'joint_states')
 
     def observe(self, **image):

@@ -1,0 +1,154 @@
+"""What besides chunks and states reaches the controller: emergency stop, deadman, goal, services, who else speaks.
+
+And what it tells of its safety: the latched topic `safety_state`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Joy
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+
+from mode_ros.control.contract import Contract
+from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.publishers import too_many, voices
+from mode_ros.control.safety import as_data
+from mode_ros.nodes.publishers import publishing_nodes
+from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
+
+SAFETY_TOPIC = 'safety_state'
+COUNT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Sources:
+    """deadman: a topic of std_msgs/Bool, '' for none; button: of sensor_msgs/Joy on `joy`, -1 for none; count: whether
+    publishers are counted.
+    """
+
+    deadman: str
+    button: int
+    count: bool
+
+
+class SafetyInputs:
+    """Made at configure, closed at cleanup."""
+
+    def __init__(
+        self,
+        node: Node,
+        contract: Contract,
+        controller: Controller,
+        sources: Sources,
+        reset: Callable[[], str],
+    ) -> None:
+        """reset: starts over, and returns '' or why not."""
+        self._node, self._controller, self._contract = node, controller, contract
+        self._estop: bool | None = None
+        self._goal = ''
+        self._told = ''
+        self._publisher = node.create_publisher(String, SAFETY_TOPIC, LATCHED)
+        self._subscriptions = list(subscribe_latched(node, Bool, 'estop', self._on_estop))
+        self._subscriptions += subscribe_latched(node, String, contract.goal_topic, self._on_goal)
+        if sources.deadman:
+            self._subscriptions.append(node.create_subscription(Bool, sources.deadman, self._on_deadman, COMMAND))
+        if sources.button >= 0:
+            self._button = sources.button
+            self._subscriptions.append(node.create_subscription(Joy, 'joy', self._on_joy, SENSOR))
+        self._services = [
+            node.create_service(Trigger, f'~/{name}', self._service(name, action))
+            for name, action in (
+                ('start', self._start),
+                ('pause', self._pause),
+                ('release', self._release),
+                ('reset', reset),
+            )
+        ]
+        self._timer: Any = None
+        if sources.count:
+            simulated = bool(node.get_parameter('use_sim_time').value)
+            self._voices = voices(contract, simulated)
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(COUNT_SECONDS, self.count, clock=steady)
+
+    def count(self) -> None:
+        """Counts who speaks where only one may; called at an activation too, before anything moves."""
+        if self._timer is not None:
+            found = too_many(self._voices, publishing_nodes(self._node, self._voices))
+            self._controller.set_crowd('; '.join(found))
+
+    def tell(self, tick: Tick) -> None:
+        """Publishes `safety_state` when it has changed, and says so in one line of the log."""
+        holding = tick.reason if tick.phase in (Phase.HOLDING, Phase.STOPPED) else ''
+        state = as_data(self._controller.breach, holding)
+        key = f'{state["check"]}{state["stopped"]}{state["since"]}'
+        if key == self._told:
+            return
+        was, self._told = self._told, key
+        self._publisher.publish(String(data=json.dumps(state)))
+        logger = self._node.get_logger()
+        if state['latched']:
+            logger.error(f'stopped ({state["check"]}): {state["reason"]}; it moves again after the service ~/release')
+        elif was:
+            logger.info('it may move' if not holding else f'holding: {holding}')
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        for service in self._services:
+            self._node.destroy_service(service)
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)
+
+    # ---- what is heard -----------------------------------------------------------------------------------------
+
+    def _on_estop(self, message: Bool) -> None:
+        if bool(message.data) != (self._estop or False):
+            self._node.get_logger().warning(f'emergency stop {"engaged" if message.data else "released"}')
+        self._estop = bool(message.data)
+        self._controller.heartbeat(time.monotonic_ns())
+        self._controller.set_estop(self._estop)
+
+    def _on_goal(self, message: String) -> None:
+        if message.data != self._goal:
+            self._goal = message.data
+            self._controller.set_goal(self._now())
+
+    def _on_deadman(self, message: Bool) -> None:
+        self._controller.deadman(bool(message.data), time.monotonic_ns())
+
+    def _on_joy(self, message: Joy) -> None:
+        held = self._button < len(message.buttons) and bool(message.buttons[self._button])
+        self._controller.deadman(held, time.monotonic_ns())
+
+    def _start(self) -> str:
+        self._controller.paused = False
+        return '' if self._controller.breach is None else 'the robot is stopped; call ~/release first'
+
+    def _pause(self) -> str:
+        self._controller.paused = True
+        return ''
+
+    def _release(self) -> str:
+        return self._controller.release(self._now(), time.monotonic_ns())
+
+    def _service(self, name: str, action: Callable[[], str]) -> Callable[[Any, Any], Any]:
+        def serve(request: Any, response: Any) -> Any:
+            refusal = action()
+            response.success, response.message = not refusal, refusal or name
+            self._node.get_logger().info(f'{name}: {refusal or "done"}')
+            return response
+
+        return serve
+
+    def _now(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
