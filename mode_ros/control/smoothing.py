@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from ruckig import ControlInterface, InputParameter, Result, Ruckig, Trajectory
+from ruckig import ControlInterface, InputParameter, Result, Ruckig, RuckigError, Trajectory
 
 from mode_ros.control.contract import Contract, Dimension
 
@@ -29,6 +29,26 @@ class Axis(Protocol):
     def aim(self, action: float, following: float, period: float, pull_in: bool) -> float: ...
     def stop(self) -> None: ...
     def advance(self, seconds: float) -> None: ...
+
+
+def _path(otg: Ruckig, given: InputParameter) -> Trajectory | None:
+    """The fastest way within the limits of `given`, None where ruckig finds none.
+
+    It finds none, now and then, where a distance is exactly that of a profile's corner: limits that are a little
+    narrower have their corners elsewhere.
+    """
+    jerk, acceleration = given.max_jerk, given.max_acceleration
+    for share in (1.0, 0.999, 0.99):
+        given.max_jerk, given.max_acceleration = [share * jerk[0]], [share * acceleration[0]]
+        path = Trajectory(1)
+        try:
+            if otg.calculate(given, path) in (Result.Working, Result.Finished):
+                return path
+        except RuckigError:
+            continue
+        finally:
+            given.max_jerk, given.max_acceleration = jerk, acceleration
+    return None
 
 
 class PositionAxis:
@@ -133,9 +153,7 @@ class PositionAxis:
         return self._calculate()
 
     def _calculate(self) -> Trajectory | None:
-        path = Trajectory(1)
-        result = self._otg.calculate(self._input, path)
-        return path if result in (Result.Working, Result.Finished) else None
+        return _path(self._otg, self._input)
 
     @staticmethod
     def _at(path: Trajectory, time: float) -> tuple[float, float, float]:
@@ -184,13 +202,11 @@ class SpeedAxis:
         self.value = self.velocity
 
     def _follow(self, speed: float) -> None:
-        self._target, self._time = speed, 0.0
         self._input.current_velocity, self._input.current_acceleration = [self.velocity], [self._acceleration]
         self._input.target_velocity = [speed]
-        path = Trajectory(1)
-        if self._otg.calculate(self._input, path) not in (Result.Working, Result.Finished):
-            raise RuntimeError(f'ruckig finds no way from {self.velocity} to {speed}')
-        self._path = path
+        path = _path(self._otg, self._input)
+        if path is not None:
+            self._path, self._target, self._time = path, speed, 0.0
 
 
 class PlainAxis:

@@ -127,6 +127,17 @@ def test_waypoints_are_met_when_their_period_ends_and_the_speed_does_not_drop_th
     assert velocities == pytest.approx(0.2, rel=0.02), 'the same line at the same speed all the way'
 
 
+@pytest.mark.parametrize(('start', 'target'), [(-0.01500000000000002, 0.0), (-0.04500000000000001, -0.03)])
+def test_distances_at_which_a_profile_has_its_corner_are_travelled_too(start, target):
+    contract = smooth_contract(ABSOLUTE_TEXT, 1)
+    motion = make_motion(contract)
+    motion.start_from(np.array([start, 0.0]))
+    for _ in range(4):
+        motion.aim(np.array([target, 0.0]))
+        sample = motion.advance()
+    assert sample.values[0] == pytest.approx(target, abs=1e-9)
+
+
 def test_a_slow_start_does_not_back_off_to_take_a_run():
     contract = smooth_contract(ABSOLUTE_TEXT, 5)
     motion = make_motion(contract)
