@@ -149,7 +149,7 @@ def test_the_age_that_a_chunk_may_have_is_that_of_the_node():
 
 def test_the_same_noise_gives_the_same_episode():
     class Noisy(Scripted):
-        def predict(self, images, state, goal, generator, should_stop=None, on_stage=None):
+        def predict(self, images, state, goal, generator, should_stop=None, on_stage=None, plan=None):
             return (0.01 * torch.randn(10, 4, generator=generator)).numpy()
 
     def commands(seed):
