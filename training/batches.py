@@ -107,7 +107,7 @@ class Source:
         self._weights = np.asarray([weights[k] for k in self._order], np.float64) / math.fsum(weights)
         self.goals = _embed_goals(self.datasets, encoder)
         """Every sentence, normalised, and its embedding."""
-        self.selection = select_episodes(self.datasets, config.denoiser.chunk_length)
+        self.selection = select_episodes(self.datasets, config.denoiser.chunk_length, settings.keep_failures)
         used = [_frames(data, mask) for data, mask in zip(datasets, self.selection.usable, strict=True)]
         self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
         self._limits = limits

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.checks.finding import listed
+from mode_ros.errors import UserError
 from mode_ros.training.data.dataset import Dataset
+from mode_ros.training.data.labels import episode_success
 
 Mask = NDArray[np.bool_]
 
@@ -26,8 +28,8 @@ class Selection:
     notes: tuple[str, ...]
 
 
-def select_episodes(datasets: Sequence[Dataset], chunk_length: int) -> Selection:
-    """All episodes but those that are shorter than a chunk."""
+def select_episodes(datasets: Sequence[Dataset], chunk_length: int, keep_failures: bool = False) -> Selection:
+    """All episodes but those that are shorter than a chunk, and, unless they are kept, those that failed."""
     usable, notes = [], []
     for data in datasets:
         lengths = np.array([episode.length for episode in data.files.episodes])
@@ -37,6 +39,19 @@ def select_episodes(datasets: Sequence[Dataset], chunk_length: int) -> Selection
             notes.append(
                 f'{len(short)} of {len(lengths)} episodes of {data.files.root} are left out, because they are shorter '
                 f'than policy.chunk_length {chunk_length}: {listed(short)}.'
+            )
+        failed = np.array([label is False for label in episode_success(data.files)], bool)
+        if failed.any() and not keep_failures:
+            if not (usable[-1] & ~failed).any():
+                raise UserError(
+                    f'All episodes of {data.files.root} are marked as failures; set data.keep_failures to true to '
+                    'learn from them, or mark those that are good with `mode_ros edit`.'
+                )
+            usable[-1] &= ~failed
+            numbers = [data.files.episodes[number].index for number in np.flatnonzero(failed)]
+            notes.append(
+                f'{len(numbers)} of {len(lengths)} episodes of {data.files.root} are left out, because they are marked '
+                f'as failures (data.keep_failures keeps them): {listed(numbers)}.'
             )
     recordings = tuple(tuple(fingerprint(data, k) for k in range(len(data.files.episodes))) for data in datasets)
     return Selection(tuple(usable), recordings, tuple(notes))

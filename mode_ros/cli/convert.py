@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
     from mode_ros.training.data.convert import Conversion, choose_contract, default_jobs
+    from mode_ros.training.data.editing import apply_again, is_edited, original_of
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings
     from mode_ros.training.data.staging import Settings
@@ -56,8 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     target = Path(arguments.data_set).absolute()
     robot = parse_contract(text, 'of the recordings').robot
     try:
-        with Conversion(target, settings, robot) as conversion:
+        # Recordings are added to what was never edited; the edits are then applied again.
+        edited = is_edited(target)
+        with Conversion(original_of(target) if edited else target, settings, robot) as conversion:
             outcome = conversion.run(recordings, arguments.jobs or default_jobs(), arguments.strict)
+        if edited and outcome.new:
+            apply_again(target)
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise

@@ -25,6 +25,7 @@ VERBS = {
     'doctor': 'doctor',
     'record-sim': 'record_sim',
     'convert': 'convert',
+    'edit': 'edit',
     'train': 'train',
     'evaluate': 'evaluate',
     'inspect': 'inspect_checkpoint',

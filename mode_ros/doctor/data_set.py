@@ -19,6 +19,7 @@ from mode_ros.doctor.vectors import Episode, motion_findings
 from mode_ros.training.data import layout
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset
+from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.layout import INTERVENTION
 from mode_ros.training.data.pictures_of import pictures_of
 from mode_ros.training.data_findings import spoken_findings, vector_findings
@@ -53,13 +54,8 @@ def examine_data_set(root: Path, contract: Contract | None) -> Page:
     page.add(copies(prints, numbers))
     tasks = [int(data.task_index[start]) for start in data.episode_starts]
     held = held_out_episodes(tasks, 0.1, 0)
-    known = episode_facts(root)
-    page.add(
-        split_recordings([str(each.get('recording', k)) for k, each in enumerate(known)], held.tolist())
-        if known
-        else []
-    )
-    page.add(success_labels([each.get('success') for each in known], numbers) if known else [])
+    page.add(split_recordings(_recordings(files), held.tolist()))
+    page.add(success_labels(episode_success(files), numbers))
     if INTERVENTION in files.features:
         page.add(intervention_share(_shares(files), numbers))
     page.add(_recording_notes(root))
@@ -72,9 +68,14 @@ def examine_data_set(root: Path, contract: Contract | None) -> Page:
     return page
 
 
-def episode_facts(root: Path) -> list[dict[str, Any]]:
-    """What a conversion noted of each episode; nothing for other people's data."""
-    return [json.loads(path.read_text()) for path in sorted((root / layout.REPORT_PARTS).glob('episode-*.json'))]
+def _recordings(files: DataFiles) -> list[str]:
+    """Of each episode, the recording it is from: its own number where a data set does not say."""
+    found = [str(number) for number in range(len(files.episodes))]
+    for source in files.extras.get('sources', ()):
+        for number in source.get('numbers', ()):
+            if number < len(found):
+                found[number] = f'{source["name"]} ({source["key"][:8]})'
+    return found
 
 
 def _states(data: Dataset, number: int) -> dict[str, Any]:

@@ -83,14 +83,14 @@ class Assembly:
         """Writes the metadata and returns the folder that is ready for `swap`."""
         meta = self._tree / 'meta'
         meta.mkdir(exist_ok=True)
-        _write_json(self._tree / files.INFO, self._info())
-        _write_json(self._tree / files.STATS, self._statistics())
-        _write_tasks(self._tree / files.TASKS, self._tasks)
+        write_json(self._tree / files.INFO, self._info())
+        write_json(self._tree / files.STATS, self._statistics())
+        write_tasks(self._tree / files.TASKS, self._tasks)
         (self._tree / files.EPISODES).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(self._episodes), self._tree / files.EPISODES)
         (self._tree / files.CONTRACT).write_text(self._contract_text, encoding='utf-8')
         streams = {name: len(names) for name, names in self._layout.streams}
-        _write_json(self._tree / files.EXTRAS, {'format': EXTRAS_FORMAT, 'state_streams': streams, **extras})
+        write_json(self._tree / files.EXTRAS, {'format': EXTRAS_FORMAT, 'state_streams': streams, **extras})
         return self._tree
 
     def _write_data(self, staged: Path, number: int, start: int, task: int) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Assembly:
             key = IMAGE_PREFIX + name
             path = self._tree / files.VIDEO_PATH.format(video_key=key, **files.place(number))
             path.parent.mkdir(parents=True, exist_ok=True)
-            _link(staged / f'{name}.mp4', path)
+            link(staged / f'{name}.mp4', path)
             found.update({f'videos/{key}/{part}': value for part, value in files.place(number).items()})
             found[f'videos/{key}/from_timestamp'] = 0.0
             found[f'videos/{key}/to_timestamp'] = length / self._layout.rate
@@ -210,7 +210,7 @@ def column_values(table: pa.Table, name: str) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _write_tasks(path: Path, tasks: Sequence[str]) -> None:
+def write_tasks(path: Path, tasks: Sequence[str]) -> None:
     """As pandas writes a frame indexed by task, which is how LeRobot reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     index = {'name': 'task', 'field_name': 'task', 'pandas_type': 'unicode', 'numpy_type': 'object', 'metadata': None}
@@ -226,7 +226,8 @@ def _write_tasks(path: Path, tasks: Sequence[str]) -> None:
     pq.write_table(pa.table(columns).replace_schema_metadata({b'pandas': json.dumps(pandas).encode()}), path)
 
 
-def _write_json(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any) -> None:
+    """JSON for people to read, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values, indent=2) + '\n')
 
@@ -236,10 +237,10 @@ def _link_tree(source: Path, target: Path) -> None:
         if path.is_file():
             place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, place)
+            link(path, place)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """The same file under a second name; a copy where the disk cannot do that."""
     try:
         os.link(source, target)

@@ -164,6 +164,15 @@ class DataFiles:
         table = self._table(episode, columns)
         return {name: column_values(table, self._theirs(name)) for name in columns}
 
+    def table(self, episode: EpisodeFiles) -> pa.Table:
+        """All columns of an episode, under their own names."""
+        return self._table(episode, None)
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What meta/info.json says."""
+        return self._info
+
     def image_bytes(self, episode: EpisodeFiles, camera: str) -> list[bytes]:
         """The encoded images of an episode whose images lie in its data file."""
         key = self.cameras[camera]
@@ -171,9 +180,9 @@ class DataFiles:
         key = self._theirs(key)
         return [item['bytes'] or (self.root / item['path']).read_bytes() for item in table[key].to_pylist()]
 
-    def _table(self, episode: EpisodeFiles, columns: Sequence[str]) -> pa.Table:
+    def _table(self, episode: EpisodeFiles, columns: Sequence[str] | None) -> pa.Table:
         try:
-            wanted = [self._theirs(name) for name in columns]
+            wanted = None if columns is None else [self._theirs(name) for name in columns]
             table = pq.read_table(episode.data, columns=wanted, filters=[('episode_index', '=', episode.index)])
         except (OSError, KeyError, pa.ArrowException) as error:
             raise UserError(f'{episode.data} cannot be read: {error}. Convert or copy the data set again.') from error

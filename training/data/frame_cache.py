@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,10 @@ class FrameCache:
     def _fill(self, jobs: int) -> None:
         done = self._read_index()
         wanted = [self._mark(number, episode) for number, episode in enumerate(self._data.episodes)]
+        if any(done.get(str(number), mark) != mark for number, mark in enumerate(wanted)) or len(done) > len(wanted):
+            done = self._renew(done, wanted)
         missing = [number for number, mark in enumerate(wanted) if done.get(str(number)) != mark]
-        size = int(np.prod(self._shape))
-        self._resize(size)
+        self._resize(self._path, int(np.prod(self._shape)))
         if not missing:
             return
         frames = np.memmap(self._path, np.uint8, 'r+', shape=self._shape)
@@ -114,17 +116,44 @@ class FrameCache:
             stat.st_mtime_ns,
         ]
 
-    def _resize(self, size: int) -> None:
-        have = self._path.stat().st_size if self._path.exists() else 0
+    def _renew(self, done: Mapping[str, list[Any]], wanted: Sequence[list[Any]]) -> dict[str, Any]:
+        """A new file in the place of one whose episodes moved, with the pictures that are known already.
+
+        The old file is never written to: a training that still runs on it sees what it saw.
+        """
+        row = int(np.prod(self._shape[1:]))
+        old = np.memmap(self._path, np.uint8, 'r')
+        # An episode is known by its file, its length and its place in the video; where two are alike, neither is.
+        before = _only_once([mark[1:] for mark in done.values()], [mark[0] for mark in done.values()])
+        after = _only_once([mark[1:] for mark in wanted], range(len(wanted)))
+        renewed = self._path.with_suffix('.renewed')
+        renewed.unlink(missing_ok=True)
+        self._resize(renewed, row * self._shape[0])
+        frames = np.memmap(renewed, np.uint8, 'r+')
+        known = {}
+        for identity, number in after.items():
+            start, length = before.get(identity), int(wanted[number][1])
+            if start is not None and (start + length) * row <= len(old):
+                at = int(wanted[number][0])
+                frames[at * row : (at + length) * row] = old[start * row : (start + length) * row]
+                known[str(number)] = wanted[number]
+        frames.flush()
+        self._index.unlink(missing_ok=True)
+        renewed.replace(self._path)
+        self._write_index(known)
+        return known
+
+    def _resize(self, path: Path, size: int) -> None:
+        have = path.stat().st_size if path.exists() else 0
         if have == size:
             return
-        free = shutil.disk_usage(self._path.parent).free
+        free = shutil.disk_usage(path.parent).free
         if size - have > free:
             raise UserError(
                 f'The cache of decoded pictures {self._path} needs {size / 1e9:.1f} GB, and the disk has '
                 f'{free / 1e9:.1f} GB free; free some, or give another folder for the cache.'
             )
-        with open(self._path, 'ab') as file:
+        with open(path, 'ab') as file:
             try:
                 file.truncate(size)
                 # Reserved now: writing to a mapped file on a full disk would end the process without a word.
@@ -145,3 +174,9 @@ class FrameCache:
         part = self._index.with_suffix('.part')
         part.write_text(json.dumps({'format': _FORMAT, 'episodes': done}))
         part.replace(self._index)
+
+
+def _only_once(keys: Sequence[Sequence[Any]], values: Sequence[int]) -> dict[tuple[Any, ...], int]:
+    """Keys that occur once, with their values."""
+    counts = Counter(map(tuple, keys))
+    return {tuple(key): value for key, value in zip(keys, values, strict=True) if counts[tuple(key)] == 1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,33 @@ def merge_histograms(histograms: Sequence[ImageHistogram]) -> ImageHistogram:
     return ImageHistogram(
         np.sum([histogram.counts for histogram in histograms], axis=0), sum(item.images for item in histograms)
     )
+
+
+def merge_statistics(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of a picture feature, from LeRobot's statistics of parts of it, each counting with its count.
+
+    Minimum, maximum, mean and deviation are exact; percentiles are the parts' mean, as LeRobot's own merging has them.
+    """
+    if not parts:
+        return {}
+    counts = np.array([float(np.sum(part['count'])) for part in parts])
+    share = counts / counts.sum()
+
+    def mean(values: Sequence[Any]) -> Any:
+        return np.tensordot(share, np.array([np.asarray(value, np.float64) for value in values]), axes=1)
+
+    center = mean([part['mean'] for part in parts])
+    spread = mean([np.square(part['std']) + np.square(np.subtract(part['mean'], center)) for part in parts])
+    found = {
+        'min': np.min([part['min'] for part in parts], axis=0),
+        'max': np.max([part['max'] for part in parts], axis=0),
+        'mean': center,
+        'std': np.sqrt(spread),
+    }
+    for name in map(_name, QUANTILES):
+        if all(name in part for part in parts):
+            found[name] = mean([part[name] for part in parts])
+    return {**{name: np.asarray(value).tolist() for name, value in found.items()}, 'count': [int(counts.sum())]}
 
 
 def _name(quantile: float) -> str:

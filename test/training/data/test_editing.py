@@ -1,0 +1,240 @@
+"""Edits of a data set: what is left agrees with itself, and nothing is lost."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from support.bags import START, changed, demonstration, episode, floats, twist, write_bag
+from support.data_sets import make_data_set
+from support.training_sets import TextNumbers, camera_set, joints_set, train_settings
+
+from mode_ros.cli.main import build_parser
+from mode_ros.errors import UserError
+from mode_ros.training.data import layout
+from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.dataset import open_dataset
+from mode_ros.training.data.editing import edit, original_of, undo
+from mode_ros.training.data.edits import Command, kept_episodes, parse_numbers
+from mode_ros.training.data.labels import episode_success
+from mode_ros.training.data.statistics import vector_statistics
+from mode_ros.training.plan import make_plan
+
+GOALS = ('push the block', 'open the drawer', 'turn the tap')
+
+
+@pytest.fixture(params=['png', 'h264'])
+def data_set(request, tmp_path):
+    return make_data_set(tmp_path, GOALS, codec=request.param)
+
+
+def command(*words):
+    arguments = build_parser().parse_args(['edit', *map(str, words)])
+    return arguments.run(arguments)
+
+
+def content(root, cache):
+    """Everything that a trainer sees of each episode."""
+    data = open_dataset(root, 4, cache=cache)
+    return [
+        (data.goal(rows.start), data.actions[rows], data.state[rows], data.frames['static'][rows])
+        for rows in map(data.episode, range(len(data.files.episodes)))
+    ]
+
+
+def same(a, b):
+    return a[0] == b[0] and all(np.array_equal(x, y) for x, y in zip(a[1:], b[1:], strict=True))
+
+
+def agrees(root):
+    """Metadata, rows, statistics and report say the same."""
+    files = DataFiles(root)
+    info = json.loads((root / layout.INFO).read_text())
+    table = pq.read_table(root / layout.EPISODES).to_pylist()
+    assert info['total_episodes'] == len(files.episodes) == len(table)
+    assert info['total_frames'] == sum(each.length for each in files.episodes) == table[-1]['dataset_to_index']
+    assert [row['dataset_from_index'] for row in table[1:]] == [row['dataset_to_index'] for row in table[:-1]]
+    rows = [files.rows(each, [layout.ACTION, 'index', 'frame_index', 'timestamp', 'episode_index'])
+            for each in files.episodes]  # fmt: skip
+    assert np.concatenate([each['index'] for each in rows]).tolist() == list(range(info['total_frames']))
+    for number, each in enumerate(rows):
+        assert (each['episode_index'] == number).all()
+        assert each['frame_index'].tolist() == list(range(len(each['index'])))
+        assert each['timestamp'] == pytest.approx(each['frame_index'] / files.rate, abs=1e-6)
+    stats = json.loads((root / layout.STATS).read_text())
+    expected = vector_statistics(np.concatenate([each[layout.ACTION] for each in rows]))
+    for name, values in expected.items():
+        assert stats[layout.ACTION][name] == pytest.approx(values), name
+    key = layout.IMAGE_PREFIX + 'static'
+    counts = [int(row[f'stats/{key}/count'][0]) for row in table]
+    assert stats[key]['count'] == [sum(counts)]
+    mean = np.average([np.ravel(row[f'stats/{key}/mean']) for row in table], axis=0, weights=counts)
+    assert np.ravel(stats[key]['mean']) == pytest.approx(mean)
+    assert sorted(path.name for path in (root / 'data').rglob('*.parquet')) == [
+        f'file-{k:03d}.parquet' for k in range(len(table))
+    ]
+    if (root / layout.REPORT_JSON).exists():
+        report = json.loads((root / layout.REPORT_JSON).read_text())
+        assert [each['length'] for each in report['episodes']] == [each.length for each in files.episodes]
+        assert [each['goal'] for each in report['episodes']] == [each.tasks[0] for each in files.episodes]
+
+
+def test_episodes_are_dropped_and_come_back(data_set, tmp_path):
+    before = content(data_set, tmp_path / 'one')
+    assert command(data_set, '--drop', '1') == 0
+    agrees(data_set)
+    after = content(data_set, tmp_path / 'two')
+    assert len(after) == 2
+    assert same(after[0], before[0])
+    assert same(after[1], before[2])
+    assert DataFiles(data_set).tasks == {0: GOALS[0], 1: GOALS[2]}
+    assert command(data_set, '--undo') == 0
+    agrees(data_set)
+    assert all(map(same, content(data_set, tmp_path / 'three'), before))
+    assert not original_of(data_set).exists()
+    assert sorted(path.name for path in data_set.parent.iterdir() if 'data' in path.name) == ['data']
+
+
+def test_the_cache_of_pictures_follows_and_who_reads_it_sees_what_it_saw(data_set):
+    before = content(data_set, None)
+    edit(data_set, drop=[0])
+    assert all(map(same, content(data_set, None), before[1:]))
+    edit(data_set, drop=[0])
+    assert all(map(same, content(data_set, None), before[2:]))
+    undo(data_set)
+    assert all(map(same, content(data_set, None), before[1:]))
+
+
+def test_a_second_edit_counts_as_the_data_set_is_now(data_set, tmp_path, capsys):
+    before = content(data_set, tmp_path / 'one')
+    edit(data_set, drop=[0])
+    edit(data_set, relabel={0: 'close  the drawer'})  # the second of the original
+    agrees(data_set)
+    after = content(data_set, tmp_path / 'two')
+    assert [each[0] for each in after] == ['close the drawer', GOALS[2]]
+    assert same((GOALS[1], *after[0][1:]), before[1])
+    assert command(data_set, '--list') == 0
+    assert capsys.readouterr().out.splitlines() == ['1. drop 0', "2. relabel 1 'close the drawer'"]
+    undo(data_set)
+    assert [each[0] for each in content(data_set, tmp_path / 'three')] == list(GOALS[1:])
+    undo(data_set)
+    assert all(map(same, content(data_set, tmp_path / 'four'), before))
+    with pytest.raises(UserError, match='was not edited'):
+        undo(data_set)
+
+
+def test_standing_still_is_cut_from_the_ends(tmp_path):
+    def still(number, item):
+        """Nothing is commanded in the first second and the last."""
+        if 1.0 <= (item.received - START) / 1e9 < 3.0:
+            return item
+        return replace(item, message=twist(item.received, [0, 0, 0]))
+
+    items = changed(demonstration(4.0), '/arm/twist', still)
+    items = [replace(item, message=floats([1.0])) if item.topic == '/gripper/command' else item for item in items]
+    write_bag(tmp_path / 'bags' / '0', items, custom=episode())
+    arguments = build_parser().parse_args(
+        ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', 'h264', '--jobs', '1']
+    )
+    arguments.run(arguments)
+    root = tmp_path / 'data'
+    before = content(root, tmp_path / 'one')
+    command_made = edit(root, trim_idle=True)
+    (first, last) = command_made.trim[0]
+    agrees(root)
+    (after,) = content(root, tmp_path / 'two')
+    assert first > 5
+    assert last - first < len(before[0][1]) - 15
+    assert np.array_equal(after[1], before[0][1][first:last])
+    assert np.array_equal(after[3], before[0][3][first:last])  # the pictures, too
+    edit(root, trim_idle=True)  # nothing more to cut
+    assert same(content(root, tmp_path / 'three')[0], after)
+    undo(root)
+    assert same(content(root, tmp_path / 'four')[0], before[0])
+
+
+def test_failures_are_marked_and_left_out_of_training(tmp_path):
+    data = camera_set(tmp_path / 'data', episodes=5)
+    edit(data, mark={2: False})
+    assert episode_success(DataFiles(data)) == [None, None, False, None, None]
+    edit(data, drop=[0])
+    assert episode_success(DataFiles(data)) == [None, False, None, None]
+    found = make_plan(train_settings(data), TextNumbers())
+    assert not found.source.selection.usable[0][1]
+    assert any('marked as failures' in str(finding) and ': 1.' in str(finding) for finding in found.findings)
+    kept = make_plan(train_settings(data, **{'data.keep_failures': True}), TextNumbers())
+    assert kept.source.selection.usable[0].all()
+    edit(data, mark={0: False, 2: False, 3: False})
+    with pytest.raises(UserError, match=r'All episodes of .* are marked as failures; set data.keep_failures'):
+        make_plan(train_settings(data), TextNumbers())
+
+
+def test_recordings_that_come_later_are_edited_too(tmp_path):
+    data = make_data_set(tmp_path, GOALS[:2])
+    edit(data, drop=[0])
+    write_bag(tmp_path / 'more' / '9', demonstration(3.0, 'wave', START + 9 * 10**12), custom=episode('wave'))
+    words = ['convert', str(tmp_path / 'bags'), str(tmp_path / 'more'), str(data), '--codec', 'png', '--jobs', '1']
+    arguments = build_parser().parse_args(words)
+    arguments.run(arguments)
+    agrees(data)
+    assert [each.tasks[0] for each in DataFiles(data).episodes] == [GOALS[1], 'wave']
+    undo(data)
+    assert [each.tasks[0] for each in DataFiles(data).episodes] == [*GOALS[:2], 'wave']
+
+
+def test_other_peoples_data_are_edited_too(tmp_path):
+    data = camera_set(tmp_path / 'data', contract=None)
+    before = content(data, tmp_path / 'one')
+    edit(data, drop=[1], relabel={2: 'wave'})
+    after = content(data, tmp_path / 'two')
+    assert [each[0] for each in after] == [before[0][0], 'wave', before[3][0]]
+    assert same((before[2][0], *after[1][1:]), before[2])
+    assert np.array_equal(after[2][3], before[3][3])
+
+
+@pytest.mark.parametrize(
+    ('words', 'expected'),
+    [
+        (['--drop', '3'], r'--drop 3: the data set .* has the episodes 0 to 2'),
+        (['--drop', 'a'], r"--drop 'a' are no episodes"),
+        (['--drop', '0-2'], 'Nothing of .* would be left'),
+        (['--relabel', '1', ' '], 'The new goal of episode 1 has no words'),
+        (['--mark-failure', '7'], '--mark 7: the data set'),
+        (['--undo'], 'was not edited'),
+        ([], 'Say what to edit, or --undo, or --list'),
+        (['--undo', '--drop', '1'], 'one of them'),
+    ],
+)
+def test_what_cannot_be_edited_changes_nothing(tmp_path, words, expected):
+    data = joints_set(tmp_path / 'data', episodes=3)
+    before = sorted((path, path.stat().st_mtime_ns) for path in data.rglob('*') if path.is_file())
+    with pytest.raises(UserError, match=expected):
+        command(data, *words)
+    assert sorted((path, path.stat().st_mtime_ns) for path in data.rglob('*') if path.is_file()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ['data']
+
+
+def test_an_edit_that_is_killed_half_way_leaves_the_data_set(tmp_path, monkeypatch):
+    data = make_data_set(tmp_path, GOALS)
+    before = content(data, tmp_path / 'one')
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr('mode_ros.training.data.editing.swap', killed)
+        with pytest.raises(KeyboardInterrupt):
+            edit(data, drop=[0])
+    assert all(map(same, content(data, tmp_path / 'two'), before))
+    edit(data, drop=[0])  # typed again, it goes on
+    agrees(data)
+    assert all(map(same, content(data, tmp_path / 'three'), before[1:]))
+    undo(data)
+    assert all(map(same, content(data, tmp_path / 'four'), before))
+
+
+def test_later_commands_win():
+    kept = kept_episodes(3, [Command(relabel={1: 'a'}, mark={2: False}), Command(drop=(0,), relabel={1: 'b'})])
+    assert [(each.number, each.goal, each.success) for each in kept] == [(1, 'b', None), (2, None, False)]
+    assert parse_numbers('3,7-9, 7', '--drop') == [3, 7, 8, 9]

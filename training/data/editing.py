@@ -1,0 +1,219 @@
+"""Editing a data set: the list of what was decided grows or shrinks, and the data set is made anew from its original.
+
+Beside the data set NAME lie, once it was edited, NAME.original (its own files, shared with NAME where they are the
+same) and, while it is made anew, NAME.part. A rebuild takes its place by renaming when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mode_ros.checks.motion import moving_span, still_frames
+from mode_ros.checks.spread import RANGE_SHARE, action_floor
+from mode_ros.control.contract import parse_contract
+from mode_ros.errors import UserError, full_disk_told
+from mode_ros.training.data import layout as files
+from mode_ros.training.data.assembly import TREE, restore, swap
+from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.edits import EDITS, Command, kept_episodes, read_commands, write_commands
+from mode_ros.training.data.layout import ACTION
+from mode_ros.training.data.rebuild import rebuild
+
+# What stays before the first motion and after the last: standing still at the end is to be learnt, too (seconds).
+TRIM_MARGIN = 0.5
+# Nothing shorter is left of an episode.
+LEAST_FRAMES = 10
+
+
+def original_of(root: Path) -> Path:
+    """Where the data set is kept as it was before the first edit."""
+    return root.with_name(root.name + '.original')
+
+
+def is_edited(root: Path) -> bool:
+    """Whether what lies at `root` was made from an original. UserError where that is gone."""
+    if not (root / EDITS).is_file():
+        return False
+    if not original_of(root).is_dir():
+        raise UserError(
+            f'The data set {root} was edited, and its original {original_of(root)} is gone: bring it back, or delete '
+            f'{root / EDITS} to let it stand as it is.'
+        )
+    return True
+
+
+def edit(
+    root: Path,
+    drop: Sequence[int] = (),
+    relabel: Mapping[int, str] | None = None,
+    mark: Mapping[int, bool] | None = None,
+    trim_idle: bool = False,
+) -> Command:
+    """Decides about episodes by their numbers as they are now, and makes the data set anew. Returns what was decided,
+    in the original's numbers.
+
+    Raises UserError for an episode that is not there, a goal without words, and when nothing would be left.
+    """
+    with _locked(root):
+        files_now = DataFiles(root)
+        originals = _originals(files_now, root)
+        given = {'drop': drop, 'relabel': relabel or {}, 'mark': mark or {}}
+        for option, numbers in given.items():
+            for number in numbers:
+                if not 0 <= number < len(originals):
+                    raise UserError(
+                        f'--{option} {number}: the data set {root} has the episodes 0 to {len(originals) - 1}.'
+                    )
+        for number, goal in (relabel or {}).items():
+            if not goal.strip():
+                raise UserError(f'The new goal of episode {number} has no words: say what was done in it.')
+        commands = read_commands(root)
+        kept = kept_episodes(len(DataFiles(_source(root)).episodes), commands)
+        trimmed = _idle_ends(files_now, [each.rows for each in kept]) if trim_idle else {}
+        command = Command(
+            tuple(originals[number] for number in drop),
+            {originals[number]: ' '.join(goal.split()) for number, goal in (relabel or {}).items()},
+            {originals[number]: good for number, good in (mark or {}).items()},
+            {originals[number]: rows for number, rows in trimmed.items() if number not in drop},
+        )
+        if not command.is_empty:
+            _apply(root, [*commands, command])
+        return command
+
+
+def undo(root: Path) -> Command:
+    """Takes back what was decided last. UserError where nothing was."""
+    with _locked(root):
+        commands = read_commands(root)
+        if not commands:
+            raise UserError(f'The data set {root} was not edited; there is nothing to undo.')
+        _apply(root, commands[:-1])
+        return commands[-1]
+
+
+def apply_again(root: Path) -> None:
+    """Makes the data set anew from its original, as after new recordings were added to that."""
+    with _locked(root):
+        _apply(root, read_commands(root))
+
+
+def _apply(root: Path, commands: Sequence[Command]) -> None:
+    source, work = _source(root), _work(root)
+    kept = kept_episodes(len(DataFiles(source).episodes), commands)
+    if not kept:
+        raise UserError(f'Nothing of {root} would be left; remove the folder if that is meant.')
+    tree = work / TREE
+    with full_disk_told():
+        if commands:
+            rebuild(source, tree, kept, root.name)
+            write_commands(tree, commands)
+        else:
+            shutil.rmtree(tree, ignore_errors=True)
+            shutil.copytree(source, tree, copy_function=_link)
+    if not is_edited(root):
+        # Kept under another name before the new one takes its place; the same files, so it costs no space.
+        _remove_leftover(root)
+        aside = work / 'original'
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(root, aside, copy_function=_link, ignore=shutil.ignore_patterns('cache'))
+        aside.rename(original_of(root))
+    swap(tree, root)
+    if not commands:
+        shutil.rmtree(original_of(root))
+
+
+def _source(root: Path) -> Path:
+    return original_of(root) if is_edited(root) else root
+
+
+def _work(root: Path) -> Path:
+    return root.with_name(root.name + '.part')
+
+
+def _originals(data: DataFiles, root: Path) -> list[int]:
+    """Of each episode as it is now, its place in the original."""
+    if not is_edited(root):
+        return list(range(len(data.episodes)))
+    found = data.extras.get('originals')
+    if not isinstance(found, list) or len(found) != len(data.episodes):
+        raise UserError(
+            f'{root / files.EXTRAS} does not say where its episodes are from, although {original_of(root)} is there: '
+            'move one of them away.'
+        )
+    return [int(number) for number in found]
+
+
+def _idle_ends(data: DataFiles, rows: Sequence[tuple[int, int] | None]) -> dict[int, tuple[int, int]]:
+    """Rows of the original to keep, by the episode's number now, where standing still is cut from its ends."""
+    actions = [
+        np.asarray(data.rows(each, [ACTION])[ACTION], np.float64).reshape(each.length, -1) for each in data.episodes
+    ]
+    text = data.contract_text
+    if text is not None:
+        contract = parse_contract(text, f'of the data set {data.root}')
+        delta, floor = contract.delta_mask, action_floor(contract)
+    else:
+        every = np.concatenate(actions)
+        delta, floor = np.zeros(every.shape[1], bool), tuple(RANGE_SHARE * np.ptp(every, axis=0))
+    found = {}
+    for number, own in enumerate(actions):
+        first, last = moving_span(still_frames(own, delta, floor), round(TRIM_MARGIN * data.rate))
+        if (first, last) != (0, len(own)) and last - first >= LEAST_FRAMES:
+            before = (rows[number] or (0, 0))[0]
+            found[number] = before + first, before + last
+    return found
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One edit or conversion at a time; an interrupted swap is undone first."""
+    work = _work(root)
+    if not root.exists() and not work.exists():
+        raise UserError(f'There is no data set at {root}.')
+    try:
+        work.mkdir(exist_ok=True)
+        lock = open(work / '.lock', 'w')  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UserError(f'The data set {root} cannot be edited where it is: {error.strerror}.') from error
+    with contextlib.closing(lock):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f'The data set {root} is being converted or edited; wait for that to end.') from error
+        restore(root, work)
+        try:
+            if not (root / files.INFO).is_file():
+                raise UserError(f'There is no data set at {root}.')
+            yield
+        finally:
+            _tidy(work)
+
+
+def _tidy(work: Path) -> None:
+    for name in (TREE, 'original'):
+        shutil.rmtree(work / name, ignore_errors=True)
+    (work / '.lock').unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a conversion's parts stay
+        work.rmdir()
+
+
+def _remove_leftover(root: Path) -> None:
+    """An original that an interrupted edit made is the same files; another one is somebody's data."""
+    original = original_of(root)
+    if not original.exists():
+        return
+    if not (original / files.INFO).exists() or not (original / files.INFO).samefile(root / files.INFO):
+        raise UserError(f'{original} is in the way, where the data set is to be kept as it is now: move it away.')
+    shutil.rmtree(original)
+
+
+def _link(source: str, target: str) -> None:
+    from mode_ros.training.data.assembly import link
+
+    link(Path(source), Path(target))

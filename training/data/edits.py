@@ -1,0 +1,108 @@
+"""What was decided about the episodes of a data set, as a list: nothing is done here, and nothing is ever lost.
+
+Edits name episodes by their place in the data set as it was converted, so that dropping one renames no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mode_ros.errors import UserError
+
+EDITS = Path('meta/edits.json')
+
+
+@dataclass(frozen=True)
+class Command:
+    """What was asked for at once: episodes to drop, goals, success labels, and [first, last) rows to keep."""
+
+    drop: tuple[int, ...] = ()
+    relabel: dict[int, str] = field(default_factory=dict)
+    mark: dict[int, bool] = field(default_factory=dict)
+    trim: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.drop or self.relabel or self.mark or self.trim)
+
+    def words(self) -> str:
+        """For people."""
+        parts = [f'drop {", ".join(map(str, self.drop))}'] if self.drop else []
+        parts += [f'relabel {number} {goal!r}' for number, goal in self.relabel.items()]
+        parts += [f'mark {number} as a {"success" if good else "failure"}' for number, good in self.mark.items()]
+        return '; '.join(parts + ([f'trim {len(self.trim)} episodes'] if self.trim else []))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An episode that stays. number: its place in the original; rows: [first, last) of it, None for all; goal, success:
+    None where nothing was said.
+    """
+
+    number: int
+    rows: tuple[int, int] | None = None
+    goal: str | None = None
+    success: bool | None = None
+
+
+def kept_episodes(count: int, commands: Sequence[Command]) -> list[Kept]:
+    """What is left of `count` episodes after all commands, in their order; later ones win."""
+    episodes: dict[int, Kept] = {number: Kept(number) for number in range(count)}
+    for command in commands:
+        for number, rows in command.trim.items():
+            episodes[number] = replace(episodes[number], rows=rows)
+        for number, goal in command.relabel.items():
+            episodes[number] = replace(episodes[number], goal=goal)
+        for number, success in command.mark.items():
+            episodes[number] = replace(episodes[number], success=success)
+    dropped = {number for command in commands for number in command.drop}
+    return [kept for number, kept in episodes.items() if number not in dropped]
+
+
+def read_commands(root: Path) -> list[Command]:
+    """Of the data set at `root`; none where it was never edited. UserError for a damaged list."""
+    path = root / EDITS
+    if not path.is_file():
+        return []
+    try:
+        return [_command(entry) for entry in json.loads(path.read_text())]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f'{path} is damaged ({error}); the original is in {root.name}.original beside it.') from error
+
+
+def write_commands(root: Path, commands: Sequence[Command]) -> None:
+    """Into the data set at `root`."""
+    entries = [
+        {
+            'drop': list(command.drop),
+            'relabel': command.relabel,
+            'mark': command.mark,
+            'trim': {number: list(rows) for number, rows in command.trim.items()},
+        }
+        for command in commands
+    ]
+    (root / EDITS).write_text(json.dumps(entries, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+
+
+def _command(entry: Any) -> Command:
+    return Command(
+        tuple(int(number) for number in entry['drop']),
+        {int(number): str(goal) for number, goal in entry['relabel'].items()},
+        {int(number): bool(good) for number, good in entry['mark'].items()},
+        {int(number): (int(rows[0]), int(rows[1])) for number, rows in entry['trim'].items()},
+    )
+
+
+def parse_numbers(text: str, option: str) -> list[int]:
+    """'3,7,10-12' as [3, 7, 10, 11, 12]. UserError names the option."""
+    found: list[int] = []
+    for part in text.split(','):
+        first, dash, last = part.strip().partition('-')
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f'{option} {text!r} are no episodes; write numbers, as 3,7 or 10-12.')
+        found += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(found))
