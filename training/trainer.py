@@ -28,6 +28,7 @@ from mode_ros.settings import explain
 from mode_ros.training.batches import Batch, ahead
 from mode_ros.training.inspection.findings import Watch
 from mode_ros.training.inspection.pictures import chunk_picture, routing_picture
+from mode_ros.training.inspection.way import gradient_norms, mixture_notes
 from mode_ros.training.loss import move_biases
 from mode_ros.training.objective import Losses, Objective
 from mode_ros.training.optimizer import average_of, build_optimizer
@@ -148,6 +149,8 @@ class Trainer:
         saved = time.monotonic()
         window = _Window()
         batches = ahead(self._plan.source, self._parts(), run.batch_size, self._settings.loss)
+        if self.step == 0:
+            self._note(progress)
         self._objective.train()
         while self.step < self._steps:
             window.add(self._one_step(batches))
@@ -163,6 +166,8 @@ class Trainer:
                     for line in self._watch.lines(self.step, values['expert_shares'], samples):
                         progress.say(line)
                 window = _Window()
+            if self.step % run.validate_every == 0 or ended:
+                self._note(progress)
             if self._validation_moments and (self.step % run.validate_every == 0 or ended):
                 last = self._validate(progress)
             stopping, due = self._agree(
@@ -202,6 +207,8 @@ class Trainer:
                     losses: Losses = self._objective(batch.to(self._accelerator.device))
                 self._accelerator.backward(losses.total / run.accumulate)
             parts.append(losses)
+        logged = (self.step + 1) % run.log_every == 0 and not self._spread
+        by_part = gradient_norms(self._network) if logged else {}
         largest = self._settings.optimizer.clip or float('inf')
         norm = self._accelerator.clip_grad_norm_(self._network.parameters(), largest)
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
@@ -221,6 +228,7 @@ class Trainer:
             'balancing': torch.stack([each.balancing for each in parts]).mean(),
             'shares': shares,
             'gradient_norm': norm.detach(),
+            'gradient_norms': by_part,
             'waited': waited,
             'seconds': time.perf_counter() - begin,
         }
@@ -255,6 +263,12 @@ class Trainer:
     def _rate(self, step: int) -> float:
         optimizer = self._settings.optimizer
         return optimizer.learning_rate * learning_rate_factor(step, optimizer.schedule_steps or self._steps, optimizer)
+
+    def _note(self, progress: Progress | None) -> None:
+        """How the mixture is doing, of the averaged weights; not of weights that are spread, which gathering costs."""
+        if progress is not None and not self._spread:
+            average = self.average
+            progress.record(self.step, 'mixture', mixture_notes(average.denoiser, average.config.diffusion))
 
     def _validate(self, progress: Progress | None) -> Validation | None:
         found, average = None, self.average
@@ -394,6 +408,7 @@ class _Window:
         numbers = over_all(mine).tolist()
         return {
             **dict(zip((*_LOGGED, 'data_share'), numbers, strict=False)),
+            'gradient_norms': self._steps[-1]['gradient_norms'],
             'expert_shares': np.reshape(numbers[len(_LOGGED) + 1 :], shares.shape).tolist(),
         }
 

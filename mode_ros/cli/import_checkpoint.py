@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.policy.checkpoint import CheckpointInfo, save_checkpoint
     from mode_ros.policy.config import PUBLISHED_CLIP
     from mode_ros.policy.normalization import Statistics
-    from mode_ros.policy.published import PublishedFile, import_network, published_config
+    from mode_ros.policy.published import PublishedFile, import_network, published_config, tell_beginning
     from mode_ros.robots import load_named_contract
 
     contract, text = load_named_contract(arguments.contract)
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     trained_steps = 0 if arguments.new_encoders else arguments.trained_steps
     info = CheckpointInfo(config, statistics, text, trained_steps)
     network, plan = import_network(file, config)
-    print('\n'.join(plan.lines(brief=arguments.quiet)))
+    print('\n'.join([*plan.lines(brief=arguments.quiet), *filter(None, [tell_beginning(file)])]))
     if plan.missing:
         raise UserError(
             f'{arguments.source} lacks {len(plan.missing)} tensors of the network, the first is {plan.missing[0]}: '

@@ -108,6 +108,11 @@ class DenoiserConfig(_Settings):
         return self.routing in ('token', 'noise_and_token', 'expert_choice')
 
     @property
+    def routes_by_noise_alone(self) -> bool:
+        """True where the noise level decides, or nothing does, so that no input is needed to know the routing."""
+        return self.routing in ('noise', 'dense')
+
+    @property
     def dense_dim(self) -> int:
         """Width inside the one network of a dense block: its numbers are those of the mixture that it stands for.
 

@@ -139,6 +139,23 @@ class PublishedFile:
         return tensor
 
 
+def tell_beginning(file: PublishedFile) -> str:
+    """What the published network began with, told by its layer that nothing uses and training leaves alone; '' without.
+
+    It has the deviation of torch's own linear layers, 1/√(3·inputs), or that of all weights set to 0.02.
+    """
+    name = next((each for each in file.shapes if _without_prefix(each) in UNUSED), None)
+    if name is None:
+        return ''
+    weight = file.read(name)
+    found, own = float(weight.std()), (3 * weight.shape[-1]) ** -0.5
+    # It never has a gradient, so that not even weight decay reaches it. By chance it is off by far less than this.
+    words = {f"torch's own, {own:.4f}": own, '0.02, as if set for all': 0.02}
+    near = [word for word, value in words.items() if abs(found - value) < 0.1 * value]
+    which = ' or '.join(near) or f"neither torch's own, {own:.4f}, nor 0.02"
+    return f'{name} has the deviation {found:.4f} with {weight.shape[-1]} inputs: it began with {which}'
+
+
 def image_encoder_config(names: Iterable[str]) -> ImageEncoderConfig | None:
     """Which of the published encoders the tensor names belong to; None if there are none among them."""
     inner = {name.partition('resnet.')[2] for name in names if _encoder_target(name) is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import re
 
 import policy_golden as golden
 import pytest
@@ -78,6 +79,24 @@ def test_every_kind_of_file_gives_the_same_policy(prefix, kind, tmp_path, capsys
     assert torch.equal(network.denoiser.position, original['model.inner_model.pos_emb'][0])
     third = original['model.inner_model.blocks.1.experts.expert_2.mlp.2.weight']
     assert torch.equal(network.denoiser.blocks[1].mixture.down_weight[2], third)
+
+
+@pytest.mark.parametrize(
+    ('deviation', 'words'),
+    [
+        (None, r"deviation 0\.02\d\d with 512 inputs: it began with torch's own, 0\.0255"),
+        (0.02, r'deviation 0\.0\d+ with 512 inputs: it began with 0\.02, as if set for all'),
+        (0.3, r"it began with neither torch's own, 0\.0255, nor 0\.02"),
+    ],
+)
+def test_a_layer_that_nothing_uses_tells_what_the_network_began_with(deviation, words, tmp_path, capsys):
+    torch.manual_seed(0)
+    weight = torch.nn.Linear(512, 64, bias=False).weight.detach()
+    if deviation is not None:
+        torch.nn.init.normal_(weight, std=deviation)
+    save_file(published() | {'model.inner_model.gripper_embed.weight': weight}, tmp_path / 'w.safetensors')
+    assert run(tmp_path / 'w.safetensors', tmp_path / 'policy', '--quiet') == 0
+    assert re.search(words, capsys.readouterr().out)
 
 
 def test_it_loads_to_run(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.inspection.findings import summaries
 from mode_ros.training.inspection.measure import Floats, Inputs, Measurement, Routed, measure
+from mode_ros.training.inspection.way import initialisation_of, notes_beside
 from mode_ros.training.settings import DataSettings, LossSettings
 from mode_ros.training.snapshots import SETTINGS
 
@@ -38,6 +39,10 @@ class Inspection:
     routing: str
     trained_steps: int
     found: Measurement
+    initialisation: str = ''
+    """What its training began with, in words."""
+    way: tuple[Mapping[str, Any], ...] = ()
+    """Its training's log, where it lies beside."""
 
     @property
     def note(self) -> str:
@@ -55,6 +60,10 @@ class Inspection:
             'name': self.name,
             'routing': self.routing,
             'trained_steps': self.trained_steps,
+            'initialisation': self.initialisation,
+            'noise_rms': self.found.noise_rms,
+            'noise_spectrum': self.found.noise_spectrum.tolist(),
+            'way': [entry for entry in self.way if entry['kind'] == 'mixture'],
             'top_k': found.top_k,
             'over_range': _routed_values(found.over_range),
             'at_steps': _routed_values(found.at_steps),
@@ -97,7 +106,14 @@ def inspect_all(
             on = '' if data_set is None else f' on {data_set}'
             measured = measure(network.denoiser, info.config.diffusion, scale, inputs)
             found.append(
-                Inspection(f'{folder}{on}', info.config.denoiser.routing, info.trained_steps, measured),
+                Inspection(
+                    f'{folder}{on}',
+                    info.config.denoiser.routing,
+                    info.trained_steps,
+                    measured,
+                    initialisation_of(folder, network.denoiser),
+                    tuple(notes_beside(folder)),
+                ),
             )
     return found
 
@@ -149,6 +165,8 @@ def _describe_one(side: Inspection) -> str:
     lines = [
         f'{side.name}: {layers} layers, {experts} experts, {found.top_k} per token, routing by {side.routing}, '
         f'{trained}',
+        f'initialisation {side.initialisation}; the noise embedding has a root mean square of {found.noise_rms:.2g}, '
+        f'{found.noise_spectrum[0]:.1%} of it in one direction',
         side.note,
     ]
     heads = ['layer', 'entropy', 'moved by noise', 'share of the draws in training', 'changes', 'closest experts']

@@ -33,6 +33,8 @@ _LEVELS, _LEVELS_BY_PASS = 48, 16
 _TRAINED, _TRAINED_BY_PASS = 512, 24
 # Draws of experts for each of them.
 _DRAWS = 8
+# Directions of the noise embedding that are told: it is linear in ln σ, and has two with its bias and one without.
+_DIRECTIONS = 4
 # Random inputs on which experts are compared.
 _INPUTS = 512
 
@@ -84,6 +86,10 @@ class Measurement:
     """[L, E, E], between the experts' weights."""
     output_cosine: Floats
     """[L, E, E], between the experts' outputs for random inputs. This one tells functions that are the same."""
+    noise_rms: float
+    """Root mean square of e(σ) over the range; the tokens beside it have 1 after their norm."""
+    noise_spectrum: Floats
+    """The share of e(σ)'s energy in each direction, falling. One that is nearly 1: the levels lie on a line."""
 
     @property
     def moved(self) -> Floats:
@@ -114,7 +120,7 @@ def measure(
     """
     config = denoiser.config
     generator = torch.Generator().manual_seed(seed)
-    by_pass = inputs is not None or config.routing not in ('noise', 'dense')
+    by_pass = inputs is not None or not config.routes_by_noise_alone
     if by_pass and inputs is None:
         inputs = random_inputs(denoiser, 16, diffusion.sigma_data, generator)
     levels, trained = (_LEVELS_BY_PASS, _TRAINED_BY_PASS) if by_pass else (_LEVELS, _TRAINED)
@@ -126,7 +132,9 @@ def measure(
     while_training = route(denoiser, trained_sigmas, diffusion.sigma_data, inputs, generator)
     use = while_training.use.mean(0)
     apart = torch.Generator().manual_seed(seed)  # its own, so that experts are as alike on one data set as on another
-    alike = [_similarity(block, apart) for block in denoiser.stack]
+    alike = [similarity(block, apart) for block in denoiser.stack]
+    embedded = denoiser.noise_embedding(grid.to(denoiser.position.device)).double()
+    energy = torch.linalg.svdvals(embedded)[:_DIRECTIONS].square()
     return Measurement(
         top_k=1 if config.routing == 'dense' else config.top_k,
         by_noise=config.routing in ('noise', 'noise_and_token'),
@@ -137,6 +145,8 @@ def measure(
         trained_entropy=while_training.entropy.mean(0),
         weight_cosine=np.stack([weights for weights, _ in alike]),
         output_cosine=np.stack([outputs for _, outputs in alike]),
+        noise_rms=float(embedded.square().mean().sqrt()),
+        noise_spectrum=(energy / embedded.square().sum()).cpu().numpy(),
     )
 
 
@@ -234,7 +244,7 @@ def _entropy(probabilities: Tensor) -> Tensor:
     return (torch.special.entr(probabilities).sum(-1) / math.log(experts)).mean()
 
 
-def _similarity(block: Block, generator: torch.Generator) -> tuple[Floats, Floats]:
+def similarity(block: Block, generator: torch.Generator) -> tuple[Floats, Floats]:
     """Cosines [E, E] of the experts' weights, and of their outputs for what the block's norm could give."""
     mixture = block.mixture
     weights = torch.cat([mixture.up_weight.flatten(1), mixture.up_bias, mixture.down_weight.flatten(1)], dim=1)

@@ -11,14 +11,19 @@ from mode_ros.training.inspection.drawing import heatmap
 from mode_ros.training.inspection.findings import Finding
 from mode_ros.training.inspection.inspect import Inspection, largest_difference
 from mode_ros.training.inspection.measure import Measurement, Routed
+from mode_ros.training.inspection.way import way_curves
 from mode_ros.training.page import page, table, text
+
+# Of a checkpoint without its training's log.
+NOTHING = '<p class="sub">There is no log of a training beside it.</p>'
 
 
 def inspection_page(sides: Sequence[Inspection]) -> str:
     """All inspections side by side, as a document that stands alone."""
     heads = ''.join(
-        f'<div><h3>{text(side.name)}</h3><p class="sub">routing by {text(side.routing)}, '
-        f'{side.trained_steps} training steps. {text(side.note)}</p>{findings_list(side.found.findings)}</div>'
+        f'<div><h3>{text(side.name)}</h3><p class="sub">routing by {text(side.routing)}, {side.trained_steps} training '
+        f'steps, initialisation {text(side.initialisation)}. {text(side.note)}</p>'
+        f'{findings_list(side.found.findings)}</div>'
         for side in sides
     )
     parts = ['<h1>Experts and their routing</h1>', f'<div class="sides">{heads}</div>']
@@ -33,6 +38,13 @@ def inspection_page(sides: Sequence[Inspection]) -> str:
         ('Similarity of experts', 'Cosine of the outputs for random inputs, and of the weights.', similarity_maps),
         ('In training', 'Shares of the experts that are drawn, under the noise levels of training.', _share_table),
     ]
+    drawn = ''.join(f'<div class="plots">{noise_table(side.found)}</div>' for side in sides)
+    words = 'e(σ) over the range of noise levels: how loud it is, and how its energy is spread over directions.'
+    parts.append(f'<h2>The noise embedding</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
+    if any(way := [way_curves(side.way) for side in sides]):
+        drawn = ''.join(f'<div class="plots">{each or NOTHING}</div>' for each in way)
+        words = 'What the training noted: from its first step to its last.'
+        parts.append(f'<h2>On the way</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
     for title, words, draw in shown:
         drawn = ''.join(f'<div class="plots">{draw(side.found)}</div>' for side in sides)
         parts.append(f'<h2>{title}</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
@@ -59,6 +71,13 @@ def use_maps(found: Measurement) -> str:
 def weight_maps(found: Measurement) -> str:
     """One <svg> per layer: with which weight each expert runs at each denoising step."""
     return _layer_maps(found.at_steps, found.at_steps.weights)
+
+
+def noise_table(found: Measurement) -> str:
+    """How loud e(σ) is, and the shares of its energy by direction."""
+    rows = [['root mean square', f'{found.noise_rms:.3g}']]
+    rows += [[f'direction {number + 1}', f'{share:.2%}'] for number, share in enumerate(found.noise_spectrum)]
+    return table(['e(σ)', ''], rows, (1,))
 
 
 def entropy_map(found: Measurement) -> str:

@@ -44,12 +44,12 @@ def chunk_picture(found: Validation, names: Sequence[str]) -> Picture:
 def routing_picture(network: PolicyNetwork) -> Picture:
     """The experts' use over the noise levels, low to high, uint8 [height, width, 3]: layers below one another.
 
-    Routing by token is shown for random inputs.
+    Routing by what the network is shown is drawn for random inputs.
     """
     diffusion, denoiser = network.config.diffusion, network.denoiser
     grid = torch.linspace(math.log(diffusion.sigma_min), math.log(diffusion.sigma_max), _LEVELS).exp()
     inputs = None
-    if denoiser.config.routes_tokens:
+    if not denoiser.config.routes_by_noise_alone:
         grid = grid[:: _LEVELS // 12]
         inputs = random_inputs(denoiser, 4, diffusion.sigma_data, torch.Generator().manual_seed(0))
     use = route(denoiser, grid, diffusion.sigma_data, inputs).use  # [S, L, E]

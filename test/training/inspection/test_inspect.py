@@ -2,13 +2,14 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
 from support.contracts import ABSOLUTE_TEXT
-from support.training_sets import TextNumbers, joints_set, train_settings
+from support.training_sets import TextNumbers, joints_set, make_trainer, train_settings
 
 from mode_ros.cli.main import main
 from mode_ros.policy.checkpoint import save_checkpoint
@@ -18,6 +19,7 @@ from mode_ros.training.inspection.inspect import describe, inspect_all, largest_
 from mode_ros.training.inspection.measure import measure
 from mode_ros.training.inspection.pages import inspection_page
 from mode_ros.training.plan import build_network, make_plan
+from mode_ros.training.progress import read_log
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,51 @@ def test_shapes_and_sums(data, tmp_path):
         np.testing.assert_allclose(routed.weights.sum(-1), 1, rtol=1e-5)
         assert ((routed.entropy >= 0) & (routed.entropy <= 1)).all()
     np.testing.assert_allclose(found.shares.sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize('initialisation', ['published', 'small'])
+def test_a_checkpoint_says_what_it_began_with(data, tmp_path, initialisation):
+    changes = {'policy.initialisation': initialisation, 'run.steps': 4, 'run.validate_every': 2}
+    make_trainer(train_settings(data, **changes), tmp_path / 'out').train()
+    (side,) = inspect_all([tmp_path / 'out' / 'policy'], [])
+    assert side.initialisation == initialisation
+    (tmp_path / 'out' / 'policy' / 'training.yaml').unlink()
+    (told,) = inspect_all([tmp_path / 'out' / 'policy'], [])
+    assert told.initialisation == f'{initialisation}, by its noise embedding'
+    # The bias of the first layer is a direction of its own; without it the levels lie on a line.
+    assert (side.found.noise_spectrum[0] > 0.99) == (initialisation == 'small')
+    assert side.found.noise_rms == pytest.approx(0.5 if initialisation == 'published' else 0.003, rel=0.6)
+    assert f'initialisation {initialisation}' in describe([side])
+    assert f'initialisation {initialisation}' in inspection_page([side])
+
+
+def test_the_way_of_a_training_is_noted_and_drawn(data, tmp_path):
+    make_trainer(train_settings(data, **{'run.steps': 4, 'run.validate_every': 2}), tmp_path / 'out').train()
+    (side,) = inspect_all([tmp_path / 'out' / 'policy'], [])
+    noted = [entry for entry in side.way if entry['kind'] == 'mixture']
+    assert [entry['step'] for entry in noted] == [0, 2, 4]
+    assert len(noted[0]['moved']) == len(noted[0]['alike']) == 2
+    assert noted[-1]['moved'] == pytest.approx(side.found.moved.tolist(), abs=1e-5)
+    assert noted[-1]['noise_rms'] == pytest.approx(side.found.noise_rms, rel=1e-5)
+    steps = [entry for entry in side.way if entry['kind'] == 'step']
+    for entry in steps:
+        norms = entry['gradient_norms']
+        assert {'routers', 'experts', 'attention', 'noise embedding', 'goal', 'position'} <= norms.keys()
+        assert 'other' not in norms
+        assert sum(norm**2 for norm in norms.values()) == pytest.approx(entry['gradient_norm'] ** 2, rel=1e-3)
+    page = inspection_page([side])
+    for words in ('share of the probability that noise moves', 'cosine of the two most alike experts', 'On the way'):
+        assert words in page
+    assert 'On the way' not in inspection_page([replace(side, way=())])
+
+
+@pytest.mark.parametrize('changes', [{'routing': 'token'}, {'routing': 'observation'}, {'routing': 'dense'}])
+def test_alternatives_are_noted_too(data, tmp_path, changes):
+    settings = {f'policy.{key}': value for key, value in changes.items()} | {'run.steps': 2, 'loss.balancing': 0.0}
+    make_trainer(train_settings(data, **settings), tmp_path / 'out').train()
+    noted = [entry for entry in read_log(tmp_path / 'out') if entry['kind'] == 'mixture']
+    assert [entry['step'] for entry in noted] == [0, 2]
+    assert all(('moved' in entry) == (changes['routing'] != 'dense') for entry in noted)
 
 
 def test_what_is_used_is_what_the_fast_path_runs(data, tmp_path):
