@@ -22,6 +22,7 @@ VERBS = {
     'demo': 'demo',
     'init': 'init',
     'check': 'check',
+    'contract': 'contract',
     'doctor': 'doctor',
     'record-sim': 'record_sim',
     'convert': 'convert',

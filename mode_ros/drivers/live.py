@@ -12,6 +12,7 @@ from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import qos_profile_sensor_data
 
 # A driver that runs answers in milliseconds; one that does not answer within this is taken as silent (seconds).
 ANSWER_SECONDS = 1.0
@@ -91,16 +92,22 @@ class LiveGraph:
             self._node.destroy_client(client)
 
     def actions(self, name: str) -> tuple[str, ...]:
+        kind = self.all_actions().get(name)
+        return () if kind is None else (kind,)
+
+    def all_actions(self) -> dict[str, str]:
+        """All action servers and their types."""
         # An action is known by its services; rclpy.action would need the compiled types of all others.
         ends = '/_action/send_goal'
-        return tuple(
-            sorted(
-                kind.removesuffix('_SendGoal')
-                for found, kinds in self._node.get_service_names_and_types()
-                if found == name + ends
-                for kind in kinds
-            )
-        )
+        return {
+            name.removesuffix(ends): kinds[0].removesuffix('_SendGoal')
+            for name, kinds in self._node.get_service_names_and_types()
+            if name.endswith(ends) and kinds
+        }
+
+    def listen(self, message_type: Any, topic: str, callback: Callable[[Any], None], qos: Any = None) -> None:
+        """Calls back with the messages of a topic while `wait_until` waits."""
+        self._node.create_subscription(message_type, topic, callback, qos or qos_profile_sensor_data)
 
     def wait_until(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Spins until the condition holds; False after `seconds` of wall time."""
