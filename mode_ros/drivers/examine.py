@@ -81,5 +81,6 @@ def _examine_gripper(graph: Graph, group: ActionGroup) -> Iterator[Finding]:
 
 def ends_moving(group: ActionGroup, period: float) -> bool:
     """Whether the trajectories that are sent for `group` end with a velocity that is not zero."""
-    message = encode_command(np.full(len(group.names), 0.1), group, period, 0)
+    moving = np.full(len(group.names), 0.1)
+    message = encode_command(moving, group, period, 0, velocities=moving)
     return any(velocity != 0.0 for velocity in message.points[-1].velocities)

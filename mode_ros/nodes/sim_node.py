@@ -59,6 +59,9 @@ class SimParameters:
     real_time_factor: float = parameter(
         1.0, 'Simulated seconds per second at most; 0.0: as fast as possible.', minimum=0.0, maximum=100.0
     )
+    clock_topic: str = parameter(
+        '/clock', 'Where the simulated time is published; of two simulators in one domain each needs its own.'
+    )
     publish_goal: bool = parameter(True, "Publish the task's instruction as the goal at start.")
 
 
@@ -104,8 +107,18 @@ class SimNode(Node):
             self._wake.notify_all()
         self._thread.join(timeout=1.5)
 
+    def _refuse_second_clock(self) -> None:
+        """Two senders of one time make it run to and fro. Asked once the simulator is made, when both are known."""
+        topic = self.resolve_topic_name(self.parameters.clock_topic)
+        if self.count_publishers(topic) > 1:
+            raise UserError(
+                f'Somebody else publishes {topic}, another simulator or a bag that is played: end it, use another '
+                'ROS_DOMAIN_ID, or give this robot a clock of its own: clock_topic:=/left/clock here, and '
+                '-r /clock:=/left/clock on its other nodes.'
+            )
+
     def _make_publishers(self) -> None:
-        self._clock_publisher = self.create_publisher(Clock, '/clock', 10)
+        self._clock_publisher = self.create_publisher(Clock, self.parameters.clock_topic, 10)
         self._images: dict[str, tuple[Camera, Any, Any]] = {}
         for camera in self._contract.observation.cameras:
             base = camera.topic.removesuffix('/compressed')
@@ -144,6 +157,7 @@ class SimNode(Node):
                 self.parameters.simulator, self.parameters.task, self._contract.period_seconds
             ) as simulator:
                 check_fits(self._contract, f'The contract {self.parameters.contract}', simulator)
+                self._refuse_second_clock()
                 self._reset(simulator)
                 if self.parameters.publish_goal:
                     self._goal.publish(String(data=simulator.instruction))

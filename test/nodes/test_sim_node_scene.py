@@ -2,6 +2,7 @@
 
 import pytest
 import rclpy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from support.bench import Bench, wait_for
 
@@ -39,3 +40,24 @@ def test_without_cameras_it_tells_the_scene(tmp_path):
     values = dict(zip(scene.names, decode_state(told[0], scene), strict=True))
     assert [values[f'goal_{axis}'] for axis in 'xyz'] == [there[f'goal_{axis}'] for axis in 'xyz']
     assert set(joints[0].name).isdisjoint(scene.names), 'robots do not measure it'
+
+
+def test_a_second_clock_is_refused(tmp_path):
+    rclpy.init()
+    bench = Bench()
+    parameters = {'contract': 'metaworld_sawyer_state', 'task': 'reach'}
+    try:
+        clock = bench.node.create_publisher(Clock, '/clock', 1)
+        with Processes([NodeSpec('sim_node', parameters)], SETTINGS, tmp_path) as processes:
+            wait_for(processes.ended, 'the end of sim_node', timeout=90)
+            assert 'Somebody else publishes /clock' in processes.log('sim_node').read_text()
+        own = {**parameters, 'clock_topic': '/left/clock'}
+        with Processes([NodeSpec('sim_node', own)], SETTINGS, tmp_path) as processes:
+            heard = []
+            bench.node.create_subscription(Clock, '/left/clock', heard.append, 1)
+            wait_for(lambda: heard or processes.ended(), 'its own clock', timeout=90)
+            assert heard, processes.log('sim_node').read_text()
+        bench.node.destroy_publisher(clock)
+    finally:
+        bench.close()
+        rclpy.shutdown()
