@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,6 @@ PHASES = 0.6
 REST_SECONDS = 0.4
 # What is looked at beyond the time in which a stop is stated (seconds).
 PATIENCE = 3.0
-# A cause that is not told so long after a stop was due is not told (seconds): /diagnostics comes twice a second.
-SAID_SECONDS = 1.2
 # So long an arm must rest after the fault has ended, or it started by itself (seconds).
 BY_ITSELF_SECONDS = 0.6
 
@@ -33,16 +32,19 @@ BY_ITSELF_SECONDS = 0.6
 def run(faults: Sequence[Fault], tries: int, folder: Path, tell: Callable[[str], None] = print) -> list[Row]:
     """Makes what is missing of `tries` tries per fault, keeps each in `folder`, and returns the rows of the table."""
     journal = Journal(folder, {'contracts': dict(TEXTS)})
-    environment = {**os.environ, **_own_domain()}
-    for (robot, simulated), group in _sessions(faults):
+    domain = _own_domain()
+    for (robot, simulated, parameters, alone), group in _sessions(faults):
         missing = [(fault, n) for fault in group for n in range(tries) if (fault.name, n) not in journal.tries]
-        if not missing:
-            continue
-        with Session(robot, simulated, folder / 'run', environment) as session:
-            for fault, number in missing:
-                made = try_once(session, fault, number, tries)
-                journal.add(made)
-                tell(_told(made))
+        # What was killed is remembered by DDS for a while, so what comes after goes to another domain.
+        shares = [[one] for one in missing] if alone else [missing] if missing else []
+        for share in shares:
+            domain = _next(domain)
+            environment = {**os.environ, **domain}
+            with Session(robot, simulated, dict(parameters), folder / 'run', environment) as session:
+                for fault, number in share:
+                    made = try_once(session, fault, number, tries)
+                    journal.add(made)
+                    tell(_told(made))
     rows = []
     for fault in faults:
         made_here = [journal.tries[fault.name, number] for number in range(tries)]
@@ -89,14 +91,14 @@ def _observe(session: Session, fault: Fault, moment: float) -> None:
     """Until the arm has rested for a while and the cause is named, or long enough."""
     rig = session.rig
     stated = fault.stated_periods(rig.period)
-    longest = fault.observe if stated is None else stated * rig.period + PATIENCE
+    longest = fault.observe if stated is None else stated * rig.period + max(PATIENCE, fault.told)
     while (passed := time.monotonic() - moment) < longest:
         time.sleep(0.02)
         # The rest must be that of the fault, not one from before it had any effect.
         looked = stated is not None and passed > REST_SECONDS + (fault.limit or 0.0)
         if looked and rig.resting(time.monotonic() - REST_SECONDS):
             said = '; '.join(rig.said(moment))
-            if (said and fault.names(said)) or passed > longest - PATIENCE + SAID_SECONDS:
+            if (said and fault.names(said)) or passed > (stated or 0.0) * rig.period + fault.told:
                 return
 
 
@@ -116,23 +118,29 @@ def _release(session: Session, fault: Fault) -> str:
     return SERVICE if session.go_on() else RESTART
 
 
-def _sessions(faults: Sequence[Fault]) -> Iterator[tuple[tuple[str, bool], list[Fault]]]:
+_Kind = tuple[str, bool, tuple[tuple[str, Any], ...], bool]
+
+
+def _sessions(faults: Sequence[Fault]) -> Iterator[tuple[_Kind, list[Fault]]]:
     """Faults that one session can make, in the order of the list."""
 
-    def kind(fault: Fault) -> tuple[str, bool]:
-        return fault.robot, fault.simulated
+    def kind(fault: Fault) -> _Kind:
+        return fault.robot, fault.simulated, tuple(sorted(fault.parameters.items())), fault.alone
 
     for key, group in groupby(sorted(faults, key=kind), key=kind):
         yield key, list(group)
 
 
-def _own_domain() -> Mapping[str, str]:
+def _own_domain() -> dict[str, str]:
     """Never the domain of the terminal: a robot may listen there."""
-    elsewhere = {key: value for key, value in os.environ.items() if key != 'ROS_DOMAIN_ID'}
-    found = isolated(elsewhere)
-    if found['ROS_DOMAIN_ID'] == os.environ.get('ROS_DOMAIN_ID'):
-        found['ROS_DOMAIN_ID'] = str(1 + int(found['ROS_DOMAIN_ID']) % 100)
-    return found
+    return dict(isolated({key: value for key, value in os.environ.items() if key != 'ROS_DOMAIN_ID'}))
+
+
+def _next(domain: Mapping[str, str]) -> dict[str, str]:
+    """Another domain, nor that of the terminal."""
+    taken = os.environ.get('ROS_DOMAIN_ID')
+    number = 1 + int(domain['ROS_DOMAIN_ID']) % 100
+    return {**domain, 'ROS_DOMAIN_ID': str(number if str(number) != taken else 1 + number % 100)}
 
 
 def _periods(seconds: float | None, period: float) -> float | None:

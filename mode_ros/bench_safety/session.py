@@ -24,9 +24,16 @@ class Session:
     """Starts controllers as they are needed; a context that ends them all."""
 
     def __init__(
-        self, robot: str, simulated: bool, folder: Path, environment: Mapping[str, str], seed: int = 0
+        self,
+        robot: str,
+        simulated: bool,
+        parameters: Mapping[str, Any],
+        folder: Path,
+        environment: Mapping[str, str],
+        seed: int = 0,
     ) -> None:
-        """folder: for logs; environment: of the nodes, with their domain."""
+        """parameters: of controller_node; folder: for logs; environment: of the nodes, with their domain."""
+        self._parameters = dict(parameters)
         self.rig = Rig(robot, simulated, int(environment['ROS_DOMAIN_ID']), seed)
         self._folder, self._environment = folder, environment
         self._contract = folder / f'{robot}.yaml'
@@ -48,12 +55,12 @@ class Session:
         """A controller that drives the arm at the policy's speed; raises UserError where that cannot be reached."""
         if self._controller is None or self._controller.ended():
             self.end_controller()
-            self._controller = self._start('controller_node')
+            self._controller = self._start()
         if self.wait(self.rig.moving, START_SECONDS / 3) or self.go_on():
             return
         # Whatever the fault before has left behind, a new process has not.
         self.end_controller()
-        self._controller = self._start('controller_node')
+        self._controller = self._start()
         if not self.wait(self.rig.moving, START_SECONDS):
             raise UserError(f'The controller does not move the fake arm. Its log: {self.log()[-2000:]}')
 
@@ -64,7 +71,7 @@ class Session:
 
     def start_second(self) -> None:
         """A second controller for the same robot."""
-        self._others.append(self._start('controller_node'))
+        self._others.append(self._start())
 
     def end_others(self) -> None:
         """Ends what `start_second` started."""
@@ -100,17 +107,16 @@ class Session:
             time.sleep(0.005)
         return True
 
-    def _start(self, executable: str, **parameters: Any) -> Processes:
-        # There are no drivers to be found here.
+    def _start(self) -> Processes:
         given = {
             'contract': str(self._contract),
-            'driver_wait': 0.0,
             'use_sim_time': self.rig.clock.simulated,
-            **parameters,
+            'driver_wait': 0.0,  # there are none to be found here
+            **self._parameters,
         }
         self._started += 1
         started = Processes(
-            [NodeSpec(executable, given)],
+            [NodeSpec('controller_node', given)],
             share_folder() / 'config' / 'nodes.yaml',
             self._folder / 'logs' / f'{self._started:03d}',
             self._environment,

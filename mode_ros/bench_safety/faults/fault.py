@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from mode_ros.bench_safety.contracts import JOINTS
 from mode_ros.bench_safety.session import Session
@@ -16,19 +19,23 @@ REACTION_PERIODS = 2.0
 class Fault:
     """One kind of fault. Subclasses set what differs and give inject, and restore where the rig does not do it.
 
-    name: of the table's row, and of --faults; robot: which of the contracts; simulated: runs on /clock; limit: seconds
-    after which the fault counts as a breach (a stream's max_age and such), None where the arm is not to stop; words:
-    what the named cause matches; release: what may make the arm move again; ends: the controller's process ends with
-    the fault; observe: seconds that are looked at where nothing stops.
+    name: of the table's row, and of --faults; robot: which of the contracts; simulated: runs on /clock; parameters: of
+    controller_node; limit: seconds after which the fault counts as a breach (a stream's max_age and such), None where
+    the arm is not to stop; words: what the named cause matches; release: what may make the arm move again; ends: the
+    controller's process ends with the fault; alone: needs a session of its own; observe: seconds that are looked at where nothing
+    stops; told: seconds after a stop was due in which the cause must be told.
     """
 
     name: str = ''
     robot: str = JOINTS
     simulated: bool = False
+    parameters: Mapping[str, Any] = MappingProxyType({})
     limit: float | None = 0.0
     words: str = ''
     release: tuple[str, ...] = (SERVICE,)
     ends: bool = False
+    alone: bool = False
+    told: float = 1.2
     observe: float = 1.0
 
     @property

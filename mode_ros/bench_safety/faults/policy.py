@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from trajectory_msgs.msg import JointTrajectory
 
@@ -25,7 +26,8 @@ class _Policy(Fault):
     limit: float | None = PLANNED
     words = NO_POLICY
     release = (BY_ITSELF, SERVICE)
-    observe = 4.0
+    parameters = MappingProxyType({'policy_seconds': 1.0})
+    told = 2.0
 
 
 class Vanished(_Policy):

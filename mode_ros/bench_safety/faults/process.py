@@ -54,6 +54,7 @@ class Kill(_Ending):
 
     name = 'controller kill -9'
     number = signal.SIGKILL
+    alone = True
     limit = None
     words = ''
 
