@@ -8,7 +8,7 @@ import time
 from rosgraph_msgs.msg import Clock as ClockMessage
 
 from mode_ros.bench_safety.clock import SimulatedClock
-from mode_ros.bench_safety.faults.fault import Fault
+from mode_ros.bench_safety.faults.fault import COUNTED, Fault
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 from mode_ros.messages.stamps import to_time
@@ -92,7 +92,7 @@ class Two(_Clock):
     """Two simulators, 30 s apart."""
 
     name = 'two clocks'
-    limit = 0.5
+    limit = COUNTED
 
     def inject(self, session: Session) -> None:
         self._publisher = session.rig.publisher(ClockMessage, '/clock')

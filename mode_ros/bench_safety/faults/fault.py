@@ -14,6 +14,8 @@ BY_ITSELF, SERVICE, RESTART, NOTHING = 'by itself', 'release', 'restart', 'nothi
 
 # From a breach to the first stopping command: the freshness limit of what is watched and two periods.
 REACTION_PERIODS = 2.0
+# Publishers are counted twice a second; with their discovery.
+COUNTED = 0.6
 
 
 class Fault:
@@ -22,8 +24,8 @@ class Fault:
     name: of the table's row, and of --faults; robot: which of the contracts; simulated: runs on /clock; parameters: of
     controller_node; limit: seconds after which the fault counts as a breach (a stream's max_age and such), None where
     the arm is not to stop; words: what the named cause matches; release: what may make the arm move again; ends: the
-    controller's process ends with the fault; alone: needs a session of its own; observe: seconds that are looked at where nothing
-    stops; told: seconds after a stop was due in which the cause must be told.
+    controller's process ends with the fault; alone: needs a session of its own; observe: seconds that are looked at
+    where nothing stops; told: seconds after a stop was due in which the cause must be told.
     """
 
     name: str = ''

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from trajectory_msgs.msg import JointTrajectory
 
-from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
+from mode_ros.bench_safety.faults.fault import BY_ITSELF, COUNTED, SERVICE, Fault
 from mode_ros.bench_safety.policy import LENGTH
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.request import ChunkRequest
@@ -116,7 +116,7 @@ class Two(Fault):
     """A second policy sends chunks that nobody asked it for."""
 
     name = 'two policies'
-    limit = 0.5  # until the publishers are counted
+    limit = COUNTED
     words = 'publisher|two|polic'
 
     def inject(self, session: Session) -> None:

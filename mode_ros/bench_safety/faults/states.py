@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from mode_ros.bench_safety.contracts import TWIST
-from mode_ros.bench_safety.faults.fault import Fault
+from mode_ros.bench_safety.faults.fault import COUNTED, Fault
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 
@@ -115,7 +115,7 @@ class Two(Fault):
     """Two drivers publish the same topic, from two places."""
 
     name = 'two state publishers'
-    limit = 0.5  # until the publishers are counted
+    limit = COUNTED
     words = 'publisher|two'
 
     def inject(self, session: Session) -> None:
