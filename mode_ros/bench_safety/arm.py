@@ -87,8 +87,12 @@ class FakeArm:
         self.publisher.publish(self.message(self._said, self._clock.now() + self.stamp_offset))
 
     def second_publisher(self) -> Any:
-        """Another one of the same states, such as a second driver; the caller destroys it."""
+        """Another one of the same states, such as a second driver; to be given to `destroy`."""
         return self._node.create_publisher(self._type, self._state.topic, 10)
+
+    def destroy(self, publisher: Any) -> None:
+        """The second driver is gone."""
+        self._node.destroy_publisher(publisher)
 
     def message(self, position: NDArray[np.float64], stamp: int) -> Any:
         """What the driver says of an arm at `position` [d]."""

@@ -17,6 +17,10 @@ from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 
 START_SECONDS = 30.0
+# A release is refused while something is wrong; what is over is noticed within this (seconds).
+RELEASE_SECONDS = 3.0
+# From a release, or the end of a fault, to full speed.
+MOVING_SECONDS = 5.0
 END_SECONDS = 10.0
 
 
@@ -56,7 +60,7 @@ class Session:
         if self._controller is None or self._controller.ended():
             self.end_controller()
             self._controller = self._start()
-        if self.wait(self.rig.moving, START_SECONDS / 3) or self.go_on():
+        if self.wait(self.rig.moving, MOVING_SECONDS) or self.go_on():
             return
         # Whatever the fault before has left behind, a new process has not.
         self.end_controller()
@@ -65,9 +69,9 @@ class Session:
             raise UserError(f'The controller does not move the fake arm. Its log: {self.log()[-2000:]}')
 
     def go_on(self) -> bool:
-        """Releases a latched stop; whether the arm then moves."""
-        self.rig.operator.release()
-        return self.wait(self.rig.moving, START_SECONDS / 3)
+        """Releases a latched stop, as soon as that is granted; whether the arm then moves."""
+        self.wait(lambda: not self.rig.operator.release(), RELEASE_SECONDS, pause=0.1)
+        return self.wait(self.rig.moving, MOVING_SECONDS)
 
     def start_second(self) -> None:
         """A second controller for the same robot."""
@@ -98,13 +102,13 @@ class Session:
         """What the controller printed."""
         return '' if self._controller is None else self._controller.log('controller_node').read_text(errors='replace')
 
-    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+    def wait(self, condition: Callable[[], bool], seconds: float, pause: float = 0.005) -> bool:
         """Whether the condition held within so long."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.005)
+            time.sleep(pause)
         return True
 
     def _start(self) -> Processes:

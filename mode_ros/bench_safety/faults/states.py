@@ -132,7 +132,7 @@ class Two(Fault):
     def restore(self, session: Session) -> None:
         self._ended.set()
         self._thread.join()
-        session.rig.node.destroy_publisher(self._publisher)
+        session.rig.arm.destroy(self._publisher)
         time.sleep(0.3)  # until the controller's side has seen it go
 
 
