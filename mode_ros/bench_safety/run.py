@@ -40,7 +40,9 @@ def run(faults: Sequence[Fault], tries: int, folder: Path, tell: Callable[[str],
         for share in shares:
             domain = _next(domain)
             environment = {**os.environ, **domain}
-            with Session(robot, simulated, dict(parameters), folder / 'run', environment) as session:
+            with Session(
+                robot, simulated, dict(parameters), folder / 'run' / domain['ROS_DOMAIN_ID'], environment
+            ) as session:
                 for fault, number in share:
                     made = try_once(session, fault, number, tries)
                     journal.add(made)
@@ -60,19 +62,22 @@ def try_once(session: Session, fault: Fault, number: int, tries: int) -> Try:
     fault.before(session)
     rig.arm.forget()
     time.sleep(0.3 + phase)
+    written = len(session.log())
     moment = time.monotonic()
     fault.inject(session)
+    if fault.blocking:
+        moment = time.monotonic()
     _observe(session, fault, moment)
     heard = rig.arm.heard()
     if fault.ends:
         session.wait_for_end()
         heard = rig.arm.heard()
-    log = session.log() if fault.ends else ''
+    log = session.log()[written:]
     stop = stop_after(heard, rig.limits, moment)
     released = _release(session, fault)
     # The way back is looked at too: it must not begin with a jump.
     everything = rig.arm.heard()
-    cause = '; '.join(rig.said(moment)) or _last_words(log)
+    cause = '; '.join(rig.said(moment)) or '; '.join(_complaints(log))
     return Try(
         fault=fault.name,
         number=number,
@@ -147,9 +152,10 @@ def _periods(seconds: float | None, period: float) -> float | None:
     return None if seconds is None else round(seconds / period, 2)
 
 
-def _last_words(log: str) -> str:
-    lines = [line for line in log.splitlines() if line.strip()]
-    return '' if not lines else lines[-1].split(']: ')[-1]
+def _complaints(log: str) -> list[str]:
+    """The warnings and errors in what a node printed, each once."""
+    lines = [line for line in log.splitlines() if line.startswith(('[WARN]', '[ERROR]', '[FATAL]'))]
+    return list(dict.fromkeys(line.split(']: ')[-1] for line in lines))
 
 
 def _note(heard: Commands, limits: Limits, moment: float) -> str:

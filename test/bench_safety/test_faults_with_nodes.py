@@ -6,7 +6,7 @@ from mode_ros.bench_safety.faults import FAULTS, find
 from mode_ros.bench_safety.journal import Journal
 from mode_ros.bench_safety.run import run
 
-QUICK = ('emergency stop', 'states silent', 'controller SIGINT')
+QUICK = ('emergency stop', 'states silent', 'two state publishers', 'controller SIGINT')
 
 
 def tries(folder):
@@ -22,6 +22,7 @@ def test_a_moving_arm_is_brought_to_rest_within_its_limits_and_the_cause_is_name
         assert made.rest is not None, made
         assert made.worst == 0.0, made
         assert made.named, made
+        assert made.released in {fault.name: fault.release for fault in FAULTS}[made.fault], made
     again = []
     assert run(find(QUICK), 2, tmp_path, again.append) == rows
     assert again == [], 'what is finished is not made again'

@@ -24,7 +24,8 @@ class Fault:
     name: of the table's row, and of --faults; robot: which of the contracts; simulated: runs on /clock; parameters: of
     controller_node; limit: seconds after which the fault counts as a breach (a stream's max_age and such), None where
     the arm is not to stop; words: what the named cause matches; release: what may make the arm move again; ends: the
-    controller's process ends with the fault; alone: needs a session of its own; observe: seconds that are looked at
+    controller's process ends with the fault; blocking: inject returns
+    when it has come about, and not before; alone: needs a session of its own; observe: seconds that are looked at
     where nothing stops; told: seconds after a stop was due in which the cause must be told.
     """
 
@@ -36,6 +37,7 @@ class Fault:
     words: str = ''
     release: tuple[str, ...] = (SERVICE,)
     ends: bool = False
+    blocking: bool = False
     alone: bool = False
     told: float = 1.2
     observe: float = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mode_ros.bench_safety.contracts import TWIST
 from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
 from mode_ros.bench_safety.session import Session
@@ -25,12 +27,13 @@ class EstopTwist(Estop):
 
 
 class EstopBriefly(Estop):
-    """Pressed and let go at once: the arm rests until somebody says go."""
+    """Pressed for 0.1 s, shorter than a hand can: the arm rests until somebody says go."""
 
     name = 'emergency stop let go at once'
 
     def inject(self, session: Session) -> None:
         session.rig.operator.set_estop(True)
+        time.sleep(0.1)
         session.rig.operator.set_estop(False)
 
 

@@ -103,8 +103,7 @@ class FarAway(_Spoilt):
     """A chunk that begins far from where the arm is."""
 
     name = 'chunk begins far away'
-    limit = None
-    words = ''
+    words = 'far|' + NO_POLICY
 
     def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         for point in good.points[decided:]:

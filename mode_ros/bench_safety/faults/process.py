@@ -6,8 +6,8 @@ import signal
 import time
 
 from mode_ros.bench_safety.contracts import TWIST
-from mode_ros.bench_safety.faults.fault import RESTART, Fault
-from mode_ros.bench_safety.session import Session
+from mode_ros.bench_safety.faults.fault import BY_ITSELF, COUNTED, RESTART, Fault
+from mode_ros.bench_safety.session import START_SECONDS, Session
 
 
 class _Ending(Fault):
@@ -70,7 +70,8 @@ class Deactivated(Fault):
     """A lifecycle manager takes it out of service."""
 
     name = 'controller deactivated'
-    words = 'deactivated|inactive|stopp'
+    words = 'deactivated'
+    release = (BY_ITSELF,)  # activating it is the word to go
 
     def inject(self, session: Session) -> None:
         session.rig.operator.transition('deactivate')
@@ -90,13 +91,14 @@ class Two(Fault):
     """A second controller for the same arm is started."""
 
     name = 'two controllers'
+    blocking = True
     words = 'publisher|two|controller|another'
-    # Until it has started, and the publishers are counted.
-    limit = 5.0
-    observe = 6.0
+    limit = COUNTED
 
     def inject(self, session: Session) -> None:
         session.start_second()
+        topic = session.rig.contract.action[0].output.topic
+        session.wait(lambda: session.rig.node.count_publishers(topic) > 1, START_SECONDS)
 
     def restore(self, session: Session) -> None:
         session.end_others()

@@ -42,7 +42,7 @@ class Frozen(Fault):
 
     name = 'states frozen with fresh stamps'
     limit = TRACKING
-    words = 'frozen|follow|track|constant|behind|same'
+    words = 'measured|same numbers'
 
     def inject(self, session: Session) -> None:
         session.rig.arm.frozen = True
@@ -61,7 +61,7 @@ class Stalled(Fault):
 
     name = 'arm does not follow'
     limit = TRACKING
-    words = 'follow|track|behind|frozen|constant'
+    words = 'measured|same numbers'
 
     def inject(self, session: Session) -> None:
         session.rig.arm.stalled = True
@@ -74,7 +74,7 @@ class Jumped(Fault):
     """The arm is suddenly measured elsewhere: an encoder that slips, another robot's driver."""
 
     name = 'states jump'
-    words = 'follow|track|behind|jump|plausible'
+    words = 'measured'
 
     def inject(self, session: Session) -> None:
         arm = session.rig.arm
