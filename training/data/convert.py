@@ -15,7 +15,7 @@ import os
 import queue
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -195,7 +195,10 @@ def _run_all(
     ):
         if workers <= 1:
             for key, recording in waiting.items():
-                yield key, stage_recording(recording, key, settings, stage, partial(_advance, bar))
+                progress = _Progress(partial(_advance, bar))
+                result = stage_recording(recording, key, settings, stage, progress)
+                progress.end(recording.seconds())
+                yield key, result
         else:
             yield from _run_in_processes(waiting, settings, stage, workers, bar)
 
@@ -217,6 +220,9 @@ def _run_in_processes(
                     _advance(bar, ticks.get_nowait())
             for future in done:
                 yield futures[future], future.result()
+        with contextlib.suppress(queue.Empty):  # what was told last is still on its way
+            while True:
+                _advance(bar, ticks.get(timeout=0.2))
     except BrokenProcessPool as error:
         raise UserError(
             'A converting process was killed, most likely for lack of memory. What is finished is kept: '
@@ -243,7 +249,26 @@ def _begin_worker(stop: Any, ticks: Any) -> None:
 
 
 def _work(recording: Recording, key: str, settings: Settings, stage: Path) -> dict[str, Any]:
-    return stage_recording(recording, key, settings, stage, _report)
+    progress = _Progress(_report)
+    result = stage_recording(recording, key, settings, stage, progress)
+    progress.end(recording.seconds())
+    return result
+
+
+class _Progress:
+    """What a recording has told of itself: short ones say nothing until they end."""
+
+    def __init__(self, tell: Callable[[float], None]) -> None:
+        self._tell = tell
+        self._told = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        self._told += seconds
+        self._tell(seconds)
+
+    def end(self, seconds: float) -> None:
+        """seconds: how long it is."""
+        self._tell(max(0.0, seconds - self._told))
 
 
 def _report(seconds: float) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -52,6 +53,8 @@ class DataFiles:
         """
         self.root = Path(root)
         self._keys = dict(keys or {})
+        self._open_file: tuple[tuple[Path, tuple[str, ...]], pa.Table] | None = None
+        self._open_numbers: NDArray[Any] = np.zeros(0, np.int64)
         info = self.root / files.INFO
         if is_pointer(info):
             refuse_pointers(self.root, [info])
@@ -182,8 +185,12 @@ class DataFiles:
 
     def _table(self, episode: EpisodeFiles, columns: Sequence[str] | None) -> pa.Table:
         try:
-            wanted = None if columns is None else [self._theirs(name) for name in columns]
-            table = pq.read_table(episode.data, columns=wanted, filters=[('episode_index', '=', episode.index)])
+            names = None if columns is None else [self._theirs(name) for name in columns]
+            if any(self.features[name]['dtype'] == 'image' for name in columns or self.features):
+                # Pictures of a whole file may not fit into memory.
+                table = pq.read_table(episode.data, columns=names, filters=[('episode_index', '=', episode.index)])
+            else:
+                table = self._vectors(episode, tuple(names or pq.read_schema(episode.data).names))
         except (OSError, KeyError, pa.ArrowException) as error:
             raise UserError(f'{episode.data} cannot be read: {error}. Convert or copy the data set again.') from error
         if len(table) != episode.length:
@@ -191,6 +198,18 @@ class DataFiles:
                 f'{episode.data} has {len(table)} rows of episode {episode.index}, and should have {episode.length}.'
             )
         return table
+
+    def _vectors(self, episode: EpisodeFiles, columns: tuple[str, ...]) -> pa.Table:
+        """Rows of an episode. A file of many episodes is read once for all of them, as long as they come together."""
+        if self._open_file is None or self._open_file[0] != (episode.data, columns):
+            table = pq.read_table(episode.data, columns=list(dict.fromkeys([*columns, 'episode_index'])))
+            numbers = np.asarray(table['episode_index'])
+            order = np.argsort(numbers, kind='stable')
+            self._open_file = (episode.data, columns), table.take(order) if (np.diff(numbers) < 0).any() else table
+            self._open_numbers = numbers[order]
+        table = self._open_file[1]
+        first, last = np.searchsorted(self._open_numbers, [episode.index, episode.index + 1])
+        return table.slice(int(first), int(last - first))
 
     def _read_extras(self) -> dict[str, Any]:
         path = self.root / files.EXTRAS

@@ -46,7 +46,7 @@ def rebuild(original: Path, tree: Path, kept: Sequence[Kept], name: str) -> None
 class _Rebuild:
     def __init__(self, source: DataFiles, tree: Path, name: str) -> None:
         self._source, self._tree, self._name = source, tree, name
-        self._tasks: list[str] = []
+        self._tasks: dict[str, int] = {}
         self._videos: dict[tuple[str, Path], dict[str, int]] = {}
         self._rows: list[dict[str, Any]] = []
         self._parts: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ class _Rebuild:
             self._add(each)
         write_json(self._tree / files.INFO, self._info())
         write_json(self._tree / files.STATS, self._statistics())
-        write_tasks(self._tree / files.TASKS, self._tasks)
+        write_tasks(self._tree / files.TASKS, list(self._tasks))
         pq.write_table(pa.Table.from_pylist(self._rows), self._tree / files.EPISODES)
         text = self._source.contract_text
         if text is not None:
@@ -106,12 +106,11 @@ class _Rebuild:
         count = len(table)
         goals = [goal] * count if goal is not None else [self._source.tasks[k] for k in table['task_index'].to_pylist()]
         for each in dict.fromkeys(goals):
-            if each not in self._tasks:
-                self._tasks.append(each)
+            self._tasks.setdefault(each, len(self._tasks))
         own = {
             'episode_index': np.full(count, number),
             'index': np.arange(start, start + count),
-            'task_index': np.array([self._tasks.index(each) for each in goals]),
+            'task_index': np.array([self._tasks[each] for each in goals]),
             'frame_index': np.arange(count),
             'timestamp': np.arange(count) / self._source.rate,
         }

@@ -138,3 +138,52 @@ def move_tasks(root, numbers):
         table = pq.read_table(path)
         moved = pa.array([numbers[number] for number in np.asarray(table['task_index']).tolist()])
         pq.write_table(table.set_column(table.column_names.index('task_index'), 'task_index', moved), path)
+
+
+def in_one_file(root, order):
+    """What lerobot's merging and deleting leave: several episodes in one file, gaps in the numbers of files, tasks that
+    no frame is of, and no contract."""
+    tables = {k: pq.read_table(path) for k, path in enumerate(sorted((root / 'data').rglob('*.parquet')))}
+    for path in (root / 'data').rglob('*.parquet'):
+        path.unlink()
+    target = root / layout.DATA_PATH.format(chunk_index=0, file_index=3)
+    pq.write_table(pa.concat_tables([tables[k] for k in order]), target)
+    table = pq.read_table(root / layout.EPISODES)
+    at = table.column_names.index('data/file_index')
+    table = table.set_column(at, 'data/file_index', pa.array([3] * len(table)))
+    pq.write_table(table, root / layout.EPISODES)
+    tasks = pq.read_table(root / layout.TASKS)
+    more = pa.table(
+        {'task_index': [*tasks['task_index'].to_pylist(), 7], 'task': [*tasks['task'].to_pylist(), 'unused']}
+    )
+    pq.write_table(more, root / layout.TASKS)
+    (root / layout.CONTRACT).unlink()
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2, 3), (2, 0, 3, 1)])
+def test_many_episodes_in_one_file(tmp_path, order):
+    data = camera_set(tmp_path / 'data')
+    plain = open_dataset(data, 4, cache=tmp_path / 'one')
+    in_one_file(data, order)
+    found = open_dataset(data, 4, cache=tmp_path / 'two')
+    assert (found.actions == plain.actions).all()
+    assert (found.state == plain.state).all()
+    assert (found.frames['static'] == plain.frames['static']).all()
+    assert found.goals == plain.goals
+    assert found.contract is None
+
+
+def test_a_file_of_many_episodes_is_read_once(tmp_path, monkeypatch):
+    data = camera_set(tmp_path / 'data', episodes=6)
+    in_one_file(data, range(6))
+    open_dataset(data, 4, cache=tmp_path / 'cache')  # the pictures
+    read = []
+    plain = pq.read_table
+
+    def counted(path, *args, **more):
+        read.append(str(path))
+        return plain(path, *args, **more)
+
+    monkeypatch.setattr('mode_ros.training.data.data_files.pq.read_table', counted)
+    open_dataset(data, 4, cache=tmp_path / 'cache')
+    assert sum('data/chunk' in path for path in read) == 1
