@@ -19,9 +19,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / 'scripts'))
+sys.path.insert(0, str(ROOT))
 
-from environment import CV_BRIDGE, OLDEST, TORCH, ros_wheels  # noqa: E402
+from scripts.environment import CV_BRIDGE, OLDEST, TORCH, ros_wheels  # noqa: E402
 
 LIGHT = ('pydantic>=2.5,<3', 'pyyaml>=6', 'rosbags>=0.11,<0.12', 'ruckig>=0.14', 'pytest>=8', 'hypothesis>=6.100')
 LIGHT_TESTS = ('test/control', 'test/messages')
