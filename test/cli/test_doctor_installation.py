@@ -19,6 +19,7 @@ GOOD = Machine(
         'torch': {'version': '2.14.1', 'cuda': '13.0', 'devices': ['GPU']},
         'torchvision': {'version': '0.29.1'},
         'packages': {'pydantic': '2.14.4'},
+        'data': {'pyarrow': '25.0.1'},
         'renderer': {'name': 'osmesa'},
         'mode_ros': {'package': '/ws/install/mode_ros', 'share': '/ws', 'prefix': '/ws/install'},
     },
@@ -40,8 +41,8 @@ def test_a_good_installation_has_nothing_to_mend():
     assert {line.level for line in lines} == {OK}
     assert not any(line.advice for line in lines)
     assert [line.what for line in lines] == [
-        'Python', 'ROS', 'mode_ros', 'RMW', 'domain', 'shared memory', 'images', 'packages', 'torch', 'CUDA',
-        'renderer', 'time', 'disk',
+        'Python', 'ROS', 'mode_ros', 'RMW', 'domain', 'shared memory', 'images', 'packages', 'data', 'torch',
+        'CUDA', 'renderer', 'time', 'disk',
     ]  # fmt: skip
 
 
@@ -83,6 +84,7 @@ def test_a_good_installation_has_nothing_to_mend():
         (change(shared_memory=None), 'shared memory', NOTE, 'slower'),
         (change(failed={'cv_bridge': 'numpy.core'}), 'images', WRONG, 'make ros'),
         (change(failed={'packages': "No module named 'pydantic'"}), 'packages', WRONG, 'activate'),
+        (change(failed={'data': 'pyarrow requires NumPy 2.0'}), 'data', NOTE, 'converting and training'),
         (change(failed={'torch': 'No module'}), 'torch', WRONG, 'make ros'),
         (change(failed={'torchvision': 'nms'}), 'torchvision', WRONG, 'pip install --upgrade torch torchvision'),
         (

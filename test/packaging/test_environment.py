@@ -199,7 +199,11 @@ def test_beside_a_sourced_ros_setuptools_stays_one_that_colcon_can_use(script, m
         environment._pip('torch')
         return environment._constraints.read_text().splitlines()
 
-    assert 'setuptools<80' in held(script.Ros(True, 'ROS 2 jazzy as sourced'))
+    monkeypatch.setattr(script, '_system_numpy', lambda: '1.26.4')
+    jazzy = held(script.Ros(True, 'ROS 2 jazzy as sourced'))
+    assert {'numpy<2', 'setuptools<80', 'pyarrow<26'} <= set(jazzy), 'pyarrow 26 does not load with NumPy 1'
+    monkeypatch.setattr(script, '_system_numpy', lambda: '2.3.5')
+    assert not [line for line in held(script.Ros(True, 'ROS 2 lyrical as sourced')) if 'pyarrow' in line]
     assert not [line for line in held(wheels) if 'setuptools' in line]
     assert 'opencv-python-headless<4.13' in held(wheels)
 
