@@ -66,12 +66,6 @@ def limit_pose(before: Vector, target: Vector, group: ActionGroup, distance: flo
     return limited
 
 
-def turned(values: Vector, turn: Vector, group: ActionGroup) -> Vector:
-    """The pose vector after a further rotation vector `turn` [3], in the axes of the pose's frame."""
-    position, quaternion = split_pose(values)
-    return pose_vector(position, multiply(quaternion_of_vector(turn), quaternion), group)
-
-
 def nearest_sign(quaternion: Vector, before: Vector | None) -> Vector:
     """Either q or -q, which are one rotation: the one nearer to `before`."""
     return -quaternion if before is not None and float(quaternion @ before) < 0 else quaternion

@@ -16,7 +16,6 @@ from mode_ros.control.poses import (
     rotation_matrix,
     rotation_vector,
     split_pose,
-    turned,
 )
 from mode_ros.errors import UserError
 
@@ -103,15 +102,6 @@ def test_quaternions_keep_their_sign():
     before = np.array([0.0, 0.0, 0.0, 1.0])
     assert nearest_sign(np.array([0.1, 0.0, 0.0, -0.99]), before)[3] > 0
     assert nearest_sign(np.array([0.1, 0.0, 0.0, -0.99]), None)[3] < 0
-
-
-def test_turning_is_about_the_axes_of_the_frame(arm):
-    values = pose_vector(np.zeros(3), quaternion_of_vector(np.array([1.0, 0.0, 0.0])), arm)
-    _, quaternion = split_pose(turned(values, np.array([0.0, 0.0, 0.5]), arm))
-    expected = rotation_matrix(quaternion_of_vector(np.array([0, 0, 0.5]))) @ rotation_matrix(
-        quaternion_of_vector(np.array([1.0, 0, 0]))
-    )
-    assert rotation_matrix(quaternion) == pytest.approx(expected)
 
 
 def test_rotation_vectors_of_small_turns_are_exact():
