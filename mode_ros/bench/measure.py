@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mode_ros.bench.variants import FUSED, Measured, Setting
+from mode_ros.bench.variants import FUSED, OTHER_CHUNKS, Measured, Setting
 from mode_ros.bench.worker import Built, Worker
 from mode_ros.policy.size import total_parameters
 
@@ -152,7 +152,7 @@ def _result(
         processor_ratio=ratio(lambda one: one.processor),
         build_seconds=built.seconds,
         peak_bytes=peak,
-        error=float('nan') if name == 'dense' else relative_rms(own[-1].chunk, against[-1].chunk),
+        error=float('nan') if name in OTHER_CHUNKS else relative_rms(own[-1].chunk, against[-1].chunk),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mode_ros.bench.continuation import Seam, as_values, table
 from mode_ros.bench.measure import Result
 from mode_ros.bench.scaling import Point
 from mode_ros.bench.solvers import STEPS, SolverError
@@ -117,6 +118,13 @@ def write_solvers(
     rows = [dataclasses.asdict(error) for error in errors]
     about = {'checkpoint': checkpoint, 'trained_steps': trained_steps, 'chunks': chunks}
     _write(folder, 'solvers', {**about, 'errors': rows, 'number_formats': dict(formats)})
+
+
+def write_continuations(folder: Path, checkpoint: str, trained_steps: int, found: Sequence[Seam]) -> None:
+    """Print the table and write continuation.json to `folder`."""
+    print('\n'.join(table(found)))
+    about = {'checkpoint': checkpoint, 'trained_steps': trained_steps}
+    _write(folder, 'continuation', {**about, 'seams': as_values(found)})
 
 
 def _row(result: Result, config: PolicyConfig, encoder: Sequence[float], flops: Mapping[str, int]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from mode_ros.bench import report
+from mode_ros.bench.continuation import DELAYS, ReadMoments, compare_continuations
 from mode_ros.bench.encoder import encoder_seconds
 from mode_ros.bench.flops import chunk_flops
 from mode_ros.bench.measure import Result, compare
@@ -29,6 +30,8 @@ from mode_ros.policy.network import PolicyNetwork
 _SOLVER_CHUNKS = 16
 # What a checkpoint's denoiser is given: features of its own image encoders.
 ReadInputs = Callable[[CheckpointInfo, PolicyNetwork], Inputs]
+# Recorded moments for it, and which of the action numbers are displacements.
+OpenMoments = Callable[[CheckpointInfo, PolicyNetwork], tuple[ReadMoments, Sequence[bool]]]
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,15 @@ def run_solvers(checkpoint: Path, settings: BenchSettings, read: ReadInputs | No
     errors = errors_of(network.denoiser, info.config.diffusion, inputs)
     formats = format_errors(network.denoiser, info.config.diffusion, inputs)
     report.write_solvers(settings.output, checkpoint.name, info.trained_steps, len(inputs.noise), errors, formats)
+
+
+def run_continuations(checkpoint: Path, settings: BenchSettings, read: OpenMoments) -> None:
+    """Each way to continue a plan on recorded moments; prints, and writes continuation.json."""
+    torch.set_num_threads(settings.threads)
+    info, network = load_checkpoint(checkpoint, settings.device)
+    moments, delta = read(info, network)
+    found = compare_continuations(network.denoiser, info.config.diffusion, moments, delta, DELAYS)
+    report.write_continuations(settings.output, checkpoint.name, info.trained_steps, found)
 
 
 @contextmanager

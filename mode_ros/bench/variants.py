@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mode_ros.bench.baselines import FullSequenceSampler, dense, fused_copies
 from mode_ros.policy.config import DenoiserConfig, DiffusionConfig
+from mode_ros.policy.continuation import Continuation, Known, known_of
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.inference import ChunkSampler
@@ -26,7 +28,11 @@ TITLES: dict[str, str] = {
     'mixture': 'mixture, no cache',
     FUSED: 'fused copies, as published',
     **{str(name): f'this project, {name}' for name in NUMBER_FORMATS},
+    'soft': 'this project, float32, continuing a plan',
+    'trained': 'this project, float32, continuing a plan as trained',
 }
+# Their chunks are others than the reference's, so that no distance is told.
+OTHER_CHUNKS = ('dense', 'soft', 'trained')
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ def build_variant(name: str, setting: Setting, batch: int) -> Compute:
     device = torch.device(setting.device)
     if name in NUMBER_FORMATS:
         return _fast_path(ours(name, setting), batch)
+    if name in ('soft', 'trained'):
+        continuing = ours('float32', setting, marked=name == 'trained')
+        return _fast_path(continuing, batch, _plan(continuing, 'trained' if name == 'trained' else 'soft', batch))
     network = load_network(setting, ())
     if name == 'mixture':
         return lambda x, _: sample_plain(network, setting.diffusion, x.noise, x.goal, x.images, x.state)
@@ -94,11 +103,16 @@ def build_variant(name: str, setting: Setting, batch: int) -> Compute:
     return lambda x, _: sampler.sample(x.goal, x.images, x.state, x.noise)
 
 
-def ours(number_format: str, setting: Setting) -> ChunkSampler:
-    """The path of mode_ros.policy.inference, loaded as a checkpoint is."""
+def ours(number_format: str, setting: Setting, marked: bool = False) -> ChunkSampler:
+    """The path of mode_ros.policy.inference, loaded as a checkpoint is; marked: as one that was trained to continue."""
     device = torch.device(setting.device)
     makers = linear_makers(number_format, device)
     network = load_network(setting, product_names(setting.denoiser))
+    if marked:  # with a mark that is zero, as before training
+        committed = setting.denoiser.chunk_length - 1
+        network.config = setting.denoiser.model_copy(update={'max_committed': committed})
+        network.committed_mark = nn.Parameter(torch.zeros(setting.denoiser.embed_dim, device=device))
+        network.requires_grad_(False)
 
     def make_products(used: UsedExperts) -> tuple[LayerProducts, ...]:
         network.release_routers()
@@ -133,7 +147,19 @@ def measure_once(compute: Compute, inputs: Inputs) -> Measured:
     return Measured(between - first, last - between, time.process_time() - processor, chunk.cpu())
 
 
-def _fast_path(sampler: ChunkSampler, batch: int) -> Compute:
+def _plan(sampler: ChunkSampler, how: Continuation, batch: int) -> Known:
+    """Half a chunk is decided, and all of it planned."""
+    config = sampler.config
+    actions = np.random.default_rng(0).normal(size=(config.chunk_length, config.action_dim))
+    one = known_of(actions, config.chunk_length // 2, how, config)
+    whole = (None if each is None else torch.cat([each] * batch) for each in one)
+    target, weight, clean = whole
+    assert target is not None
+    assert weight is not None
+    return Known(target, weight, clean)
+
+
+def _fast_path(sampler: ChunkSampler, batch: int, known: Known | None = None) -> Compute:
     sampler.prepare(batch)
     goals: dict[int, object] = {}
 
@@ -143,6 +169,6 @@ def _fast_path(sampler: ChunkSampler, batch: int) -> Compute:
             goals[id(x.goal)] = sampler.read_goal(x.goal)
         prefix = sampler.read_observation(goals[id(x.goal)], x.images, x.state)  # type: ignore[arg-type]
         between()
-        return sampler.sample(prefix, x.noise)
+        return sampler.sample(prefix, x.noise, known=known)
 
     return compute

@@ -3,25 +3,29 @@ with its fused copies, the mixture without a cache and a dense transformer of th
 
 The variants run in processes of their own and take turns, so that drift cancels; each ratio is the median over rounds.
 --scaling measures how the cost grows with steps, layers, width, experts and cameras; --solvers compares solvers and
-step counts with 200 steps on a checkpoint; --training compares a training step with that of a dense transformer of as
-many active numbers.
+step counts with 200 steps on a checkpoint; --continuation compares the ways to go on from a plan on recorded moments;
+--training compares a training step with that of a dense transformer of as many active numbers.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mode_ros.errors import UserError
 
 if TYPE_CHECKING:
-    from mode_ros.bench.run import ReadInputs
+    from mode_ros.bench.continuation import ReadMoments
+    from mode_ros.bench.run import OpenMoments, ReadInputs
     from mode_ros.policy.checkpoint import CheckpointInfo
     from mode_ros.policy.network import PolicyNetwork
 
 HELP = 'measure latency, memory and accuracy'
 
+# soft and trained, float32 with a plan to continue, are measured when they are named.
+WITH_A_PLAN = ('soft', 'trained')
 VARIANTS = ('fused copies', 'mixture', 'dense', 'float32', 'bfloat16', 'int8')
 
 
@@ -29,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument('--configuration', choices=('small', 'large'), default='small', help='default small')
     parser.add_argument('--layers', type=int, help="instead of the configuration's")
-    parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=VARIANTS, help='the first is the reference')
+    parser.add_argument(
+        '--variants', nargs='+', choices=(*VARIANTS, *WITH_A_PLAN), default=VARIANTS, help='the first is the reference'
+    )
     parser.add_argument('--batches', nargs='+', type=int, help='batch sizes (default 1 8)')
     parser.add_argument('--rounds', type=int, default=10, help='chunks per variant (default 10)')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
@@ -38,12 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--scaling', action='store_true', help='how cost grows with the sizes, instead')
     parser.add_argument('--training', action='store_true', help='training steps (default batch 64), instead')
     parser.add_argument('--solvers', type=Path, metavar='CHECKPOINT', help='solvers and step counts, instead')
-    parser.add_argument('--dataset', type=Path, help='with --solvers: moments of it, instead of random observations')
+    parser.add_argument('--continuation', type=Path, metavar='CHECKPOINT', help='ways to continue a plan, instead')
+    parser.add_argument(
+        '--dataset', type=Path, help='moments of it: for --continuation, and for --solvers instead of random ones'
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures, prints and writes."""
-    from mode_ros.bench.run import BenchSettings, run_comparison, run_scaling, run_solvers, run_training
+    from mode_ros.bench.run import (
+        BenchSettings,
+        run_comparison,
+        run_continuations,
+        run_scaling,
+        run_solvers,
+        run_training,
+    )
 
     settings = BenchSettings(
         configuration=arguments.configuration,
@@ -55,9 +71,16 @@ def run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         output=arguments.output,
     )
-    if arguments.dataset and not arguments.solvers:
-        raise UserError('--dataset gives the observations for --solvers CHECKPOINT, and that is missing.')
-    if arguments.solvers:
+    if arguments.dataset and not (arguments.solvers or arguments.continuation):
+        raise UserError(
+            '--dataset gives the observations for --solvers CHECKPOINT or --continuation CHECKPOINT, and both are '
+            'missing.'
+        )
+    if arguments.continuation and not arguments.dataset:
+        raise UserError('--continuation compares on recorded moments: name a data set with --dataset.')
+    if arguments.continuation:
+        run_continuations(arguments.continuation, settings, _seams(arguments.dataset))
+    elif arguments.solvers:
         run_solvers(arguments.solvers, settings, _moments(arguments.dataset) if arguments.dataset else None)
     elif arguments.training:
         run_training(settings)
@@ -66,6 +89,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         run_comparison(settings)
     return 0
+
+
+def _seams(dataset: Path) -> OpenMoments:
+    """What reads a data set's held-out moments, and those some frames later."""
+    from mode_ros.bench.continuation import DELAYS, Moments, executed
+    from mode_ros.training.inspection.moments import open_moments
+
+    def read(info: CheckpointInfo, network: PolicyNetwork) -> tuple[ReadMoments, Sequence[bool]]:
+        after, delta = open_moments(info, network, dataset, furthest=max(map(executed, DELAYS)))
+        return lambda later: Moments(*after(later)), delta
+
+    return read
 
 
 def _moments(dataset: Path) -> ReadInputs:
