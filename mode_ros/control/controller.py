@@ -196,8 +196,8 @@ class Controller:
             raise ChunkRejected('estop', 'the emergency stop is engaged')
         if self.breach is not None:
             raise ChunkRejected('stopped', f'the robot is stopped: {self.breach.problem.reason}')
-        if chunk.stamp <= self._last_chunk_stamp:
-            raise ChunkRejected('order', 'its observation is not newer than that of the chunk before')
+        if chunk.stamp < self._last_chunk_stamp:
+            raise ChunkRejected('order', 'its observation is older than that of the chunk before')
         if chunk.stamp > now + self._contract.period:
             raise ChunkRejected(
                 'future',

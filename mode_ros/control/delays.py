@@ -25,10 +25,35 @@ class Delays:
 
     @property
     def reserve(self) -> int | None:
-        """Periods to reserve, at least 1; None before anything was measured."""
+        """Periods to reserve for chunks of any length, at least 1; None before anything was measured."""
         if self._first is None:
             return None
         return max(self.of(PERCENTILE) or self._first, 1)
+
+    def reserve_for(self, length: int, lag: int) -> int | None:
+        """Periods to reserve for chunks of `length` actions from observations `lag` periods old; None where it is
+        better to play a chunk to its end, and plan the next one from rest.
+
+        A chunk plays length - reserve - lag actions of its own. Are they fewer than the reserve, the robot stands until
+        the next one comes; a late one costs its delay and another from rest. The reserve, up to the high percentile, is
+        the one with the fewest periods of standing per action: where chunks are long that is the percentile itself.
+        """
+        most = self.reserve
+        if most is None:
+            return None
+        seen = list(self._recent) or [most]
+        usual = self.of(50.0) or most
+        best, best_cost = None, usual / max(length, 1)
+        for reserve in sorted({max(delay, 1) for delay in seen if delay <= most}):
+            own = length - reserve - lag
+            if own < 1:
+                break
+            late = [delay for delay in seen if delay > reserve]
+            standing = (1 - len(late) / len(seen)) * max(reserve - own, 0) + sum(late) / len(seen)
+            cost = (standing + usual * len(late) / len(seen)) / own
+            if cost <= best_cost:
+                best, best_cost = reserve, cost
+        return best
 
     def of(self, percentile: float) -> int | None:
         """The smallest delay that so many percent of the recent ones do not exceed; None before the second chunk."""

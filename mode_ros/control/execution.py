@@ -137,7 +137,8 @@ class Execution:
         if since is not None:
             if chunk.stamp < since:
                 raise ChunkRejected('moved', 'the robot has moved since its observation')
-            self._play(_Track(self._tick, self._tick, self._cut(chunk.actions)), told=Plan(chunk.actions[:0], 0))
+            self._lag = 0
+            self._play(_Track(self._tick, self._tick, self._cut(chunk.actions)), 0)
             return
         if delay > waiting.known.reserved:
             self.late += 1
@@ -145,6 +146,7 @@ class Execution:
         if not waiting.whole and chunk.stamp <= self._oldest(waiting.known):
             raise ChunkRejected('age', 'its observation is older than the commands that are remembered')
         plan = prefix_of(waiting.known, chunk.stamp)
+        self._lag = max(plan.committed - waiting.known.reserved, 0)
         if plan.committed >= len(chunk.actions):
             raise ChunkRejected(
                 'short', f'of its {len(chunk.actions)} actions, {plan.committed} are over when it takes over'
@@ -157,7 +159,7 @@ class Execution:
             )
         due = waiting.tick + waiting.known.reserved
         start = due if self.mode == 'realtime' else self._tick
-        self._play(_Track(due - plan.committed, start, chunk.actions), plan, waiting.known.reserved)
+        self._play(_Track(due - plan.committed, start, chunk.actions), plan.committed)
 
     def next(self) -> Vector | None:
         """The action [d] of this tick, None where nothing is planned for it."""
@@ -195,7 +197,7 @@ class Execution:
                 return waiting.request
             if standing and still_since is not None:
                 # Whichever of them is answered: the robot has stood still for both.
-                again = ChunkRequest(self._identity(), now, now, period=self._contract.period)
+                again = self._bare(self._identity(), now, now)
                 waiting.request = again
                 waiting.identities.add(again.identity)
                 return again
@@ -203,7 +205,7 @@ class Execution:
         if not self.playing:
             if still_since is None:
                 return None
-            asked = ChunkRequest(self._identity(), now, still_since, period=self._contract.period)
+            asked = self._bare(self._identity(), now, still_since)
             self._open = _Open(asked, asked, self._tick - 1, True, {asked.identity})
             return asked
         return self._ask_ahead(now)
@@ -211,11 +213,11 @@ class Execution:
     # ---- while it plays ----------------------------------------------------------------------------------------
 
     def _ask_ahead(self, now: int) -> ChunkRequest | None:
-        reserve = self.delays.reserve
-        if self.mode in ('synchronous', 'receding') or reserve is None or not self._past:
+        if self.mode in ('synchronous', 'receding') or not self._past:
             return None
-        if reserve + self._lag >= self._length:
-            return None  # nothing would be left of it
+        reserve = self.delays.reserve_for(self._length, self._lag)
+        if reserve is None:
+            return None
         track = self._tracks[-1]
         left = track.end - self._tick
         enough = 0 < self.settings.actions <= self._tick - track.start
@@ -224,7 +226,7 @@ class Execution:
         known, whole = self._known(now, reserve)
         told = known
         if self.mode != 'realtime':
-            told = ChunkRequest(known.identity, now, period=known.period, delay=known.delay)
+            told = self._bare(known.identity, now, None)
         self._open = _Open(told, known, self._tick - 1, whole, {known.identity})
         return told
 
@@ -245,6 +247,11 @@ class Execution:
         times = tuple((tick - asking) * period for tick in ticks)
         request = ChunkRequest(self._identity(), now, None, reserve, times, np.array(rows), period, self._latency)
         return request, len(self._past) < self._remembered and len(past) == len(self._past)
+
+    def _bare(self, identity: str, now: int, still_since: int | None) -> ChunkRequest:
+        """A request that tells no actions."""
+        none = np.zeros((0, len(self._delta)))
+        return ChunkRequest(identity, now, still_since, 0, (), none, self._contract.period, self._latency)
 
     def _oldest(self, known: ChunkRequest) -> int:
         """An observation from then or before would need a command that is not remembered any more."""
@@ -267,9 +274,8 @@ class Execution:
                 return action
         return None
 
-    def _play(self, track: _Track, told: Plan, reserved: int = 0) -> None:
-        self.prefix = told.committed
-        self._lag = max(told.committed - reserved, 0)
+    def _play(self, track: _Track, prefix: int) -> None:
+        self.prefix = prefix
         self.chunks += 1
         if self.mode == 'ensemble':
             self._tracks.append(track)

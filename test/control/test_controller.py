@@ -282,4 +282,4 @@ def test_the_same_chunk_twice_is_refused():
     chunk = bench.chunk(x_actions([0.01]))
     bench.controller.accept(chunk, bench.now)
     bench.tick()
-    assert refused(bench, chunk).check == 'order'
+    assert refused(bench, chunk).check == 'identity', 'its request is answered'
