@@ -12,6 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
+# As mode_ros.control.execution and mode_ros.policy.continuation have them, which take a second to import.
+MODES = ('synchronous', 'receding', 'ensemble', 'realtime', 'naive')
+CONTINUATIONS = ('none', 'hard', 'soft', 'guided', 'trained')
+
 HELP = 'score a checkpoint on simulated tasks, or compare two scores'
 
 
@@ -35,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shift.add_argument('--state-noise', type=float, default=0.0, help="standard deviation, in the state's unit")
     shift.add_argument('--drop-frames', type=float, default=0.0, help='probability that a camera repeats its picture')
     shift.add_argument('--latency', type=float, help='s from a request to its chunk (default: measured)')
+    shift.add_argument('--delay', help='control periods instead, such as 4, or 2-6: drawn for each chunk')
     how = parser.add_argument_group('how the policy runs')
+    how.add_argument('--execution', default='synchronous', choices=MODES, help='of chunks (default synchronous)')
+    how.add_argument('--actions', type=int, default=0, help='of a chunk before the next is asked for (default: all)')
+    how.add_argument('--continuation', choices=CONTINUATIONS, help="of decided actions (default: the checkpoint's)")
     how.add_argument('--number-format', default='float32', choices=('float32', 'bfloat16', 'int8'))
     how.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="default: the checkpoint's")
     how.add_argument('--steps', type=int, help="denoising steps per chunk (default: the checkpoint's)")
@@ -59,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is None:
         raise UserError('No checkpoint is given: name its folder, or two results after --compare.')
     from mode_ros.evaluation.report import PAGE
-    from mode_ros.evaluation.results import table
+    from mode_ros.evaluation.results import motion_line, table
     from mode_ros.evaluation.run import evaluate
     from mode_ros.evaluation.settings import make_settings, parse_seeds
 
@@ -73,5 +81,5 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise
-    print(f'\n{table(results)}\n\n{results["intervals"]}\nSee {settings.output / PAGE}')
+    print(f'\n{table(results)}\n\n{motion_line(results)}\n{results["intervals"]}\nSee {settings.output / PAGE}')
     return 0

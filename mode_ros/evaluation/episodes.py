@@ -41,6 +41,11 @@ class Episode:
     limited: int
     solved: int
     of: int = 1
+    late: int = 0
+    seams: int = 0
+    seam_position: float = 0.0
+    seam_velocity: float = 0.0
+    jerk: float = 0.0
 
 
 class Journal:

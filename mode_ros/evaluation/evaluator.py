@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mode_ros.control.contract import Contract, parse_contract
+from mode_ros.control.execution import ExecutionSettings
 from mode_ros.evaluation.calvin import CalvinSimulator, run_chain
 from mode_ros.evaluation.episodes import Episode, save_commands
 from mode_ros.evaluation.protocol import CALVIN, goal_of
@@ -48,6 +49,7 @@ def load_policy(settings: EvaluationSettings) -> Policy:
         number_format=settings.number_format,
         steps=settings.steps,
         solver=settings.solver,
+        continuation=settings.continuation,
     )
 
 
@@ -119,6 +121,8 @@ class Evaluator:
                 faults,
                 generator,
                 should_stop,
+                ExecutionSettings(settings.execution, settings.actions),
+                settings.delays[1] if settings.delay is not None else None,
             )
 
         if isinstance(simulator, CalvinSimulator):
@@ -157,6 +161,7 @@ def open_simulator(work: Work, task: str, contract: Contract) -> Simulator:
 def make_episode(task: str, seed: int, goal: str, outcomes: list[Outcome], of: int = 1) -> Episode:
     """The record of an episode: of one rollout, or of the rollouts of a chain until the first failure."""
     solved = sum(outcome.success for outcome in outcomes)
+    seams = sum(outcome.seams for outcome in outcomes)
     return Episode(
         task=task,
         seed=seed,
@@ -168,6 +173,17 @@ def make_episode(task: str, seed: int, goal: str, outcomes: list[Outcome], of: i
         held=sum(outcome.held for outcome in outcomes),
         refused=sum(outcome.refused for outcome in outcomes),
         limited=sum(outcome.limited for outcome in outcomes),
+        late=sum(outcome.late for outcome in outcomes),
+        seams=seams,
+        seam_position=_mean([(outcome.seam_position, outcome.seams) for outcome in outcomes]),
+        seam_velocity=_mean([(outcome.seam_velocity, outcome.seams) for outcome in outcomes]),
+        jerk=_mean([(outcome.jerk, outcome.periods) for outcome in outcomes]),
         solved=solved,
         of=of,
     )
+
+
+def _mean(weighted: list[tuple[float, int]]) -> float:
+    """The mean of (value, weight) pairs, 0 without any weight; in nine digits."""
+    total = sum(weight for _, weight in weighted)
+    return float(f'{sum(value * weight for value, weight in weighted) / total:.9g}') if total else 0.0

@@ -139,7 +139,35 @@ def _times(episodes: Sequence[Episode]) -> dict[str, Any]:
         'seconds_to_success': sum(taken) / len(taken) if taken else None,
         'share_held': sum(episode.held for episode in episodes) / max(periods, 1),
         'chunks_refused': sum(episode.refused for episode in episodes),
+        'chunks_late': sum(episode.late for episode in episodes),
+        'seams': sum(episode.seams for episode in episodes),
+        'seam_position': _mean([(episode.seam_position, episode.seams) for episode in episodes]),
+        'seam_velocity': _mean([(episode.seam_velocity, episode.seams) for episode in episodes]),
+        'jerk': _mean([(episode.jerk, episode.periods) for episode in episodes]),
     }
+
+
+def _mean(weighted: Sequence[tuple[float, int]]) -> float:
+    """The mean of (value, weight) pairs, 0 without any weight."""
+    total = sum(weight for _, weight in weighted)
+    return sum(value * weight for value, weight in weighted) / total if total else 0.0
+
+
+def motion_line(results: Mapping[str, Any]) -> str:
+    """How the time went and how smooth it was, in a line."""
+    mean = results['mean']
+    if 'jerk' not in mean:
+        return ''
+    seams = (
+        f'{mean["seams"]} seams, on average {mean["seam_position"]:.3g} off and {mean["seam_velocity"]:.3g} '
+        'per second in speed'
+        if mean['seams']
+        else 'no seam in motion'
+    )
+    return (
+        f'Executed {results["settings"].get("execution", "synchronous")}: held {percent(mean["share_held"])} of the '
+        f'time; {seams}; jerk {mean["jerk"]:.3g}; {mean["chunks_late"]} chunks late.'
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
 from mode_ros.control.contract import Contract
 from mode_ros.control.controller import Controller, Phase, Tick
-from mode_ros.control.observation import ObservationBuffer
-from mode_ros.control.request import ChunkRequest
+from mode_ros.control.execution import ExecutionSettings
+from mode_ros.control.observation import Observation, ObservationBuffer
+from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
+from mode_ros.control.seams import jerk
 from mode_ros.evaluation.sensors import Faults, Sensors
 from mode_ros.pairing import predict
 from mode_ros.policy.inference import Interrupted
@@ -37,7 +39,9 @@ class Outcome:
     """How an episode went.
 
     seconds: simulated, to the success or to the time limit; periods: control periods begun; chunks: played; held:
-    periods in which the robot stood and waited for a chunk; refused: chunks that the controller did not take;
+    periods in which the robot stood and waited for a chunk; refused: chunks that the controller did not take, of which
+    late came later than what was reserved for them; seams: where one chunk took over from another in motion, and means
+    over them (see control.seams); jerk: root mean square;
     limited: periods in which a limit of the contract changed the command; commands: [periods, d], what the simulator
     was given; end: [3] where the hand was in the end, m.
     """
@@ -48,7 +52,12 @@ class Outcome:
     chunks: int
     held: int
     refused: int
+    late: int
     limited: int
+    seams: int
+    seam_position: float
+    seam_velocity: float
+    jerk: float
     commands: NDArray[np.float64]
     end: NDArray[np.float64]
 
@@ -63,15 +72,24 @@ def run_episode(
     faults: Faults | None = None,
     faults_generator: np.random.Generator | None = None,
     should_stop: Callable[[], bool] | None = None,
+    execution: ExecutionSettings | None = None,
+    slowest: int | None = None,
 ) -> Outcome:
     """Runs the policy on a simulator that has just been reset, to success or the benchmark's time limit.
 
     latency: control periods from a request until its chunk is played, at least 1, since a chunk comes after the tick
-    that asked for it; noise: draws the policy's sampling noise; should_stop: asked in every period, after its yes
-    Interrupted is raised.
+    that asked for it; slowest: where given, the delay of each chunk is drawn evenly from latency to slowest, by
+    faults_generator; noise: draws the policy's sampling noise; should_stop: asked in every period, after its yes
+    Interrupted is raised; execution: of the chunks, synchronous where it is not given.
     """
-    sensors = Sensors(simulator, contract, faults or Faults(), faults_generator or np.random.default_rng(0))
-    player = _Player(contract, policy, goal, latency, noise)
+    chance = faults_generator or np.random.default_rng(0)
+    sensors = Sensors(simulator, contract, faults or Faults(), chance)
+    # A generator of its own, so that what is drawn for the sensors does not depend on how many chunks there are.
+    delays = np.random.default_rng(chance.bit_generator.seed_seq.spawn(1)[0])  # type: ignore[attr-defined]
+    slow = max(slowest or latency, latency)
+    player = _Player(
+        contract, policy, goal, lambda: int(delays.integers(latency, slow + 1)), noise, execution or ExecutionSettings()
+    )
     steps = round(simulator.steps_per_period)
     commands: list[NDArray[np.float64]] = []
     held = limited = 0
@@ -90,6 +108,8 @@ def run_episode(
             if simulator.success() or simulator.steps >= simulator.time_limit_steps:
                 break
         now += contract.period
+    seams = player.controller.execution.seams
+    told = np.array(commands).reshape(len(commands), len(contract.dimensions))
     return Outcome(
         success=simulator.success(),
         seconds=simulator.steps * simulator.step_seconds,
@@ -97,8 +117,13 @@ def run_episode(
         chunks=player.controller.chunks,
         held=held,
         refused=player.refused,
+        late=player.controller.execution.late,
         limited=limited,
-        commands=np.array(commands).reshape(len(commands), len(contract.dimensions)),
+        seams=len(seams),
+        seam_position=float(np.mean([seam.position for seam in seams])) if seams else 0.0,
+        seam_velocity=float(np.mean([seam.velocity for seam in seams])) if seams else 0.0,
+        jerk=jerk(contract, told),
+        commands=told,
         end=simulator.state().end_effector_position,
     )
 
@@ -106,36 +131,50 @@ def run_episode(
 class _Player:
     """The controller and, at the other end of its requests, the policy: what the two nodes do between two ticks."""
 
-    def __init__(self, contract: Contract, policy: Policy, goal: str, latency: int, noise: torch.Generator) -> None:
-        self.controller = Controller(contract, MAX_CHUNK_AGE)
+    def __init__(
+        self,
+        contract: Contract,
+        policy: Policy,
+        goal: str,
+        delay: Callable[[], int],
+        noise: torch.Generator,
+        execution: ExecutionSettings,
+    ) -> None:
+        """delay: periods that the next chunk takes."""
+        self.controller = Controller(contract, MAX_CHUNK_AGE, execution=execution)
         self.observations = ObservationBuffer(contract)
         self.refused = 0
         self._contract, self._policy, self._goal, self._noise = contract, policy, goal, noise
-        self._latency = latency * contract.period
+        self._delay = delay
         self._answered = ''
-        self._coming: tuple[int, Chunk] | None = None
+        self._waiting: ChunkRequest | None = None
+        self._coming: tuple[int, ChunkRequest, Chunk] | None = None
 
     def tick(self, now: int) -> Tick:
         """The control period that begins at `now` (nanoseconds), after the sensors were read."""
         if self._coming is not None and now >= self._coming[0]:
-            self._deliver(self._coming[1], now)
+            self._deliver(*self._coming[1:], now)
         tick = self.controller.tick(now)
-        if tick.request is not None:
-            if self._coming is not None:
-                # Requests that come meanwhile are for the chunk that is on its way.
-                self._answered = tick.request.identity
-            elif tick.request.identity != self._answered:
-                self._coming = (now + self._latency, self._plan(now, tick.request))
-                self._answered = tick.request.identity
+        if tick.request is not None and tick.request.identity != self._answered:
+            self._waiting = tick.request
+        # As the node, the policy takes a request when it is idle: the newest.
+        if self._waiting is not None and self._coming is None:
+            observation = self.observations.latest(now)
+            if observation.stamp >= (self._waiting.not_before or 0):
+                request, self._waiting = self._waiting, None
+                self._answered = request.identity
+                self._coming = (now + self._delay() * self._contract.period, request, self._plan(observation, request))
         return tick
 
-    def _plan(self, now: int, request: ChunkRequest) -> Chunk:
-        observation = self.observations.latest(now)
-        actions = predict(self._policy, observation, self._goal, self._noise)
+    def _plan(self, observation: Observation, request: ChunkRequest) -> Chunk:
+        plan = prefix_of(request, observation.stamp) if request.times else None
+        actions = predict(self._policy, observation, self._goal, self._noise, plan=plan)
         return make_chunk(self._contract, observation.stamp, actions, request.identity)
 
-    def _deliver(self, chunk: Chunk, now: int) -> None:
+    def _deliver(self, request: ChunkRequest, chunk: Chunk, now: int) -> None:
         self._coming = None
+        if self._waiting is not None and answered_by(request, self._waiting):
+            self._answered, self._waiting = self._waiting.identity, None
         try:
             self.controller.accept(chunk, now)
         except ChunkRejected:

@@ -48,6 +48,9 @@ def evaluate(settings: EvaluationSettings, load: Load = load_policy) -> dict[str
     def measure() -> dict[str, Any]:
         if settings.through_ros:
             return {'latency_seconds': None, 'latency_periods': None}
+        if settings.delay is not None:
+            first = settings.delays[0]
+            return {'latency_seconds': round(first * contract.period_seconds, 6), 'latency_periods': first}
         seconds = _measured_latency(policy()) if settings.latency is None else settings.latency
         return {'latency_seconds': round(seconds, 6), 'latency_periods': in_periods(seconds, contract)}
 

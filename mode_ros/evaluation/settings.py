@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mode_ros.control.execution import Mode
 from mode_ros.errors import UserError
 from mode_ros.evaluation.rollout import MAX_CHUNK_AGE
+from mode_ros.policy.continuation import Continuation
 from mode_ros.settings import read_values
 
 Goals = Literal['trained', 'held-out']
@@ -34,6 +36,12 @@ class EvaluationSettings(BaseModel):
     state_noise: float = Field(default=0.0, ge=0, description="a state's own unit, standard deviation")
     drop_frames: float = Field(default=0.0, ge=0, lt=1, description='probability that a picture is repeated')
     latency: float | None = Field(default=None, ge=0, le=MAX_CHUNK_AGE, description='s; None: measured')
+    execution: Mode = Field(default='synchronous', description='how chunks are executed, as by controller_node')
+    actions: int = Field(default=0, ge=0, description='of a chunk before the next is asked for; 0: all that is useful')
+    delay: Annotated[str, Field(pattern=r'^\d{1,3}(-\d{1,3})?$')] | None = Field(
+        default=None, description='control periods, instead of latency: 4, or 2-6 for each chunk another'
+    )
+    continuation: Continuation | None = Field(default=None, description="None: the checkpoint's")
     number_format: Literal['float32', 'bfloat16', 'int8'] = 'float32'
     solver: Literal['ddim', 'dpmpp_2m'] | None = None
     steps: Count | None = Field(default=None, description='denoising steps')
@@ -50,13 +58,25 @@ class EvaluationSettings(BaseModel):
             raise ValueError('rollouts and seeds both say how many episodes there are: give one of them')
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f'the seeds {list(self.seeds)} repeat one, which would count an episode twice')
+        if self.delay is not None:
+            if self.latency is not None:
+                raise ValueError('latency and delay both say how long a chunk takes: give one of them')
+            if self.delays[1] < self.delays[0]:
+                raise ValueError(f'the delay {self.delay!r} ends before it begins')
         if self.through_ros:
             given = [name for name in ('image_noise', 'state_noise', 'drop_frames') if getattr(self, name)]
             given += [] if self.latency is None else ['latency']
+            given += ['delay'] if self.delay is not None else []
             given += ['jobs'] if self.jobs > 1 else []
             if given:
                 raise ValueError(f'{given[0]} is for episodes in one process: leave it out with through_ros')
         return self
+
+    @property
+    def delays(self) -> tuple[int, int]:
+        """The shortest and the longest delay, in control periods; a chunk is never played by the tick that asks."""
+        first, _, last = (self.delay or '1').partition('-')
+        return max(int(first), 1), max(int(last or first), 1)
 
 
 # What an episode depends on beside its task and seed; the option of each has the same name. Tasks and seeds are not
@@ -69,6 +89,10 @@ OF_AN_EPISODE = (
     'state_noise',
     'drop_frames',
     'latency',
+    'execution',
+    'actions',
+    'delay',
+    'continuation',
     'number_format',
     'solver',
     'steps',
@@ -87,7 +111,13 @@ def of_an_episode(settings: EvaluationSettings) -> dict[str, Any]:
 
 
 def differing(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
-    """The settings in which two evaluations differ, each as `name A here, B there`."""
+    """The settings in which two evaluations differ, each as `name A here, B there`.
+
+    What an older evaluation does not tell, it did as is done without being asked.
+    """
+    fields = EvaluationSettings.model_fields
+    usual = {name: fields[name].default for name in OF_AN_EPISODE if name in fields}
+    here, there = {**usual, **here}, {**usual, **there}
     return [
         f'{name.replace("_", "-")} is {say(here.get(name))} now and {say(there.get(name))} there'
         for name in sorted({*here, *there})

@@ -7,6 +7,7 @@ import yaml
 from evaluation.stand_in import CONTRACT, STEPS, Expert, PointSimulator, Scripted, SeeingSimulator
 
 from mode_ros.control.controller import RETRY_AFTER
+from mode_ros.control.execution import ExecutionSettings
 from mode_ros.evaluation.rollout import MAX_CHUNK_AGE, run_episode
 from mode_ros.evaluation.sensors import Faults
 from mode_ros.paths import share_folder
@@ -206,3 +207,49 @@ def test_a_dropped_frame_shows_the_one_before():
     assert late.max() > 0
     assert np.mean(late > 0) == pytest.approx(0.5, abs=0.15)
     assert 0 < np.mean(late) == pytest.approx(1.0, abs=0.4), 'geometric: p / (1 - p) frames'
+
+
+class Continuing(Scripted):
+    """Goes on from what is decided, in equal steps to the side."""
+
+    def predict(self, images, state, goal, generator, should_stop=None, on_stage=None, plan=None):
+        self.seen.append((images, state, goal))
+        actions = np.tile([0.0, 0.001, 0.0, 1.0], (10, 1))
+        if plan is not None and plan.committed:
+            actions[: plan.committed] = plan.actions[: plan.committed]
+        return actions
+
+
+@pytest.mark.parametrize('slowest', [None, 4])
+def test_in_realtime_the_robot_does_not_wait_for_the_next_chunk(slowest):
+    outcomes = {
+        mode: run(
+            Continuing(),
+            PointSimulator(limit=200 * STEPS),
+            latency=3,
+            slowest=slowest,
+            execution=ExecutionSettings(mode),
+        )
+        for mode in ('realtime', 'synchronous')
+    }
+    assert outcomes['synchronous'].held > 40
+    assert outcomes['realtime'].held <= (3 if slowest is None else 20)
+    assert outcomes['realtime'].seams > 15
+    assert outcomes['realtime'].seam_velocity == pytest.approx(0.0, abs=1e-12)
+    assert outcomes['realtime'].jerk < outcomes['synchronous'].jerk
+    moved = outcomes['realtime'].commands[:, 1]
+    assert set(moved) == {0.0, 0.001}
+
+
+def test_the_delays_of_an_episode_follow_from_its_generator_alone():
+    def held(seed):
+        return run(
+            Continuing(),
+            PointSimulator(limit=200 * STEPS),
+            latency=2,
+            slowest=6,
+            faults_generator=np.random.default_rng(seed),
+        ).held
+
+    assert held(1) == held(1)
+    assert len({held(seed) for seed in range(5)}) > 1

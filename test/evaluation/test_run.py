@@ -277,3 +277,25 @@ def test_work_is_shared_out_by_task():
         assert len(shared) >= jobs
     assert pieces([], 2) == []
     assert pieces([(str(k), 0) for k in range(20)], 2) == [[(str(k), 0)] for k in range(20)]
+
+
+@pytest.mark.parametrize(
+    ('values', 'words'),
+    [
+        ({'delay': '4', 'latency': 0.1}, 'give one of them'),
+        ({'delay': '6-2'}, 'ends before it begins'),
+        ({'delay': 'two'}, 'delay'),
+        ({'execution': 'chunky'}, 'execution'),
+        ({'delay': '3', 'through_ros': True}, 'delay is for episodes in one process'),
+    ],
+)
+def test_delays_and_modes_that_are_none_are_refused(tmp_path, values, words):
+    with pytest.raises(UserError, match=words):
+        make_settings(checkpoint=tmp_path, output=tmp_path, **values)
+
+
+def test_delays_are_in_periods():
+    def delays(text):
+        return make_settings(checkpoint='c', output='o', delay=text).delays
+
+    assert [delays(text) for text in ('0', '4', '2-6')] == [(1, 1), (4, 4), (2, 6)]
