@@ -15,7 +15,7 @@ HELP = 'measure recording, conversion and loading on this machine'
 NOT_REACHED = 3
 
 # Option to module in mode_ros.bench_data.
-BENCHMARKS = {'record': 'record', 'convert': 'convert', 'load': 'load', 'many': 'many'}
+BENCHMARKS = {'record': 'record', 'convert': 'convert', 'load': 'load', 'many': 'many', 'video': 'video'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
