@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def fit(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """`image` [h, w, 3] resized to [height, width, 3] (stretched, as in the published training).
+    """`image` [h, w, 3] resized to [height, width, 3] (stretched; the published trainings have square pictures).
 
     Shrinking averages over areas, so that thin objects do not vanish between sampled pixels; growing interpolates.
     An image of the right size is returned as it is, not copied.

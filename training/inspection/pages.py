@@ -14,8 +14,8 @@ from mode_ros.training.inspection.measure import Measurement, Routed
 from mode_ros.training.inspection.way import way_curves
 from mode_ros.training.page import page, table, text
 
-# Of a checkpoint without its training's log.
-NOTHING = '<p class="sub">There is no log of a training beside it.</p>'
+# Of a checkpoint without its training's notes.
+NOTHING = '<p class="sub">No notes of its training lie beside it.</p>'
 
 
 def inspection_page(sides: Sequence[Inspection]) -> str:
@@ -43,7 +43,9 @@ def inspection_page(sides: Sequence[Inspection]) -> str:
     parts.append(f'<h2>The noise embedding</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
     if any(way := [way_curves(side.way) for side in sides]):
         drawn = ''.join(f'<div class="plots">{each or NOTHING}</div>' for each in way)
-        words = 'What the training noted: from its first step to its last.'
+        words = (
+            'What the training noted, from its first step on; the norm of the gradient by the part it belongs to.'
+        )
         parts.append(f'<h2>On the way</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
     for title, words, draw in shown:
         drawn = ''.join(f'<div class="plots">{draw(side.found)}</div>' for side in sides)

@@ -38,6 +38,8 @@ _PARTS = (
     ('position', 'position'),
     ('read-out', 'denoiser.output.'),
 )
+# Those that are drawn together, the others being what goes in and out.
+_INSIDE = ('noise embedding', 'routers', 'experts', 'attention', 'gains')
 _LEVELS, _LEVELS_BY_PASS = 48, 12
 
 
@@ -96,19 +98,23 @@ def way_curves(entries: Sequence[Mapping[str, Any]]) -> str:
     """One <svg> for each thing that was noted on the way; '' where nothing was."""
     noted = [entry for entry in entries if entry['kind'] == 'mixture']
     normed = [entry for entry in entries if 'gradient_norms' in entry]
-    parts = sorted({part for entry in normed for part in entry['gradient_norms']})
+    parts = list(dict.fromkeys(part for part, _ in _PARTS if any(part in entry['gradient_norms'] for entry in normed)))
+    inside = [part for part in parts if part in _INSIDE]
+    outside = [part for part in parts if part not in _INSIDE]
     return ''.join(
         [
             curves('share of the probability that noise moves', _by_layer(noted, 'moved')),
             curves('cosine of the two most alike experts', _by_layer(noted, 'alike')),
             curves('e(σ), root mean square', {'': _line(noted, [entry['noise_rms'] for entry in noted])}),
-            curves(
-                'norm of the gradient',
-                {part: _line(normed, [entry['gradient_norms'].get(part, 0.0) for entry in normed]) for part in parts},
-                logarithmic=True,
-            ),
+            _norms('gradient', normed, inside),
+            _norms('gradient', normed, outside),
         ]
     )
+
+
+def _norms(title: str, entries: Sequence[Mapping[str, Any]], parts: Sequence[str]) -> str:
+    lines = {part: _line(entries, [entry['gradient_norms'].get(part, 0.0) for entry in entries]) for part in parts}
+    return curves(title, lines, logarithmic=True)
 
 
 def _by_layer(entries: Sequence[Mapping[str, Any]], name: str) -> dict[str, Curve]:
