@@ -43,9 +43,7 @@ def inspection_page(sides: Sequence[Inspection]) -> str:
     parts.append(f'<h2>The noise embedding</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
     if any(way := [way_curves(side.way) for side in sides]):
         drawn = ''.join(f'<div class="plots">{each or NOTHING}</div>' for each in way)
-        words = (
-            'What the training noted, from its first step on; the norm of the gradient by the part it belongs to.'
-        )
+        words = 'What the training noted, from its first step on; the norm of the gradient by the part it belongs to.'
         parts.append(f'<h2>On the way</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
     for title, words, draw in shown:
         drawn = ''.join(f'<div class="plots">{draw(side.found)}</div>' for side in sides)
