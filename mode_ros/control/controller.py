@@ -33,6 +33,7 @@ from mode_ros.control.safety import (
     tracking_limits,
 )
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused, check_command, is_fresh
+from mode_ros.control.workspace import Workspace
 
 # A state may be stamped ahead of the clock by so many periods, as when a simulation's clock arrives after it, and by
 # this in any case (nanoseconds): more is another clock.
@@ -88,6 +89,7 @@ class Controller:
         self._clock = ClockWatch(self._settings.max_clock_speed)
         self._frozen = FrozenWatch(contract)
         self._signs = Signs(self._settings)
+        self.workspace = Workspace(contract)
         self._delay = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
         self._ahead = max(AHEAD_PERIODS * contract.period, AHEAD)
         self._measured: dict[str, tuple[int, NDArray[np.float64]]] = {}
@@ -140,6 +142,8 @@ class Controller:
         """
         self._estop = engaged
         if engaged:
+            # At once: it may be released before the next period.
+            self._latch([Problem('estop', 'the emergency stop is engaged')], self._now)
             self._let_go()
 
     def set_crowd(self, reason: str) -> None:
@@ -293,13 +297,15 @@ class Controller:
         limit = self._settings.goal_seconds
         if limit and self._moved and now - self._goal_since > limit * NANOSECONDS:
             found.append(Problem('goal', f'the goal has been pursued for {limit:g} s'))
+        if self.workspace.missing:
+            found.append(Problem('workspace', self.workspace.missing, latches=False))
         if self.paused:
             found.append(Problem('paused', 'paused', latches=False))
         return found + [p for p in self._signs.problems(wall, self._wall_start) if not p.latches]
 
     def _latch(self, problems: list[Problem], now: int) -> None:
         for problem in problems:
-            if self.breach is None and problem.latches and (self._moved or problem.name == 'estop'):
+            if self.breach is None and problem.latches and (self._moved or problem.name in ('estop', 'workspace')):
                 self.breach = Breach(problem, now, self._wall)
                 self._let_go()
 
@@ -337,6 +343,9 @@ class Controller:
         self._taken_over = True
         action = np.where(np.isnan(driver.action), self._motion.rest, driver.action)
         # An arm beyond a bound must not set off by itself when a person puts a hand on the stick.
+        if outside := self._outside(action, None, pull_in=False):
+            # A person may bring it back, so nothing latches.
+            return self._held_by([Problem('workspace', outside, latches=False)], self._now)
         reached, reduced = self._motion.aim(action, pull_in=False)
         return self._moving(Phase.TELEOP, reached, reduced)
 
@@ -345,7 +354,12 @@ class Controller:
         self.periods += self.chunks > 0
         if action is not None:
             self._waiting_since = None
-            reached, reduced = self._motion.aim(action, self.execution.following())
+            following = self.execution.following()
+            if outside := self._outside(action, following):
+                problems = [Problem('workspace', outside)]
+                self._latch(problems, now)
+                return self._held_by(problems, now)
+            reached, reduced = self._motion.aim(action, following)
             self.execution.commanded(now, reached)
             tick = self._moving(Phase.EXECUTING, reached, reduced)
             return self._with_request(tick, now, None)
@@ -359,6 +373,13 @@ class Controller:
         tick = self._sample(Phase.WAITING, reason)
         self.execution.commanded(now, self._motion.rest)
         return self._with_request(tick, now, None if self._motion.moving else self._still_since)
+
+    def _outside(self, action: NDArray[np.float64], following: NDArray[np.float64] | None, pull_in: bool = True) -> str:
+        """'' where a stop after `action` [d] would end where the robot may be, else why not."""
+        if not self.workspace.needed:
+            return ''
+        measured = {stream: values for stream, (_, values) in self._measured.items()}
+        return self.workspace.problem(self._motion.rest_after(action, following, pull_in), measured)
 
     def _with_request(self, tick: Tick, now: int, still_since: int | None) -> Tick:
         request = self.execution.request(now, still_since)

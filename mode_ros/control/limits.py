@@ -79,6 +79,16 @@ class ActionLimiter:
         self._advance(command)
         return command, np.abs(action - command)
 
+    def rest_after(self, action: Vector, pull_in: bool = True) -> Vector:
+        """Where a stop right after `action` would end, [d]; of displacements their sum. Changes nothing."""
+        kept = self._command, self._step
+        end = self.apply(action, pull_in)[0]
+        while self.moving:
+            command = self.hold()
+            end = np.where(self._delta, end + command, command)
+        self._command, self._step = kept
+        return end
+
     def hold(self) -> Vector:
         """The next command [d] of a stop: steps shrink to nothing as fast as the limits allow."""
         step = np.sign(self._step) * np.maximum(np.abs(self._step) - self._max_change, 0.0)

@@ -38,6 +38,7 @@ class Motion(Protocol):
     def rest(self) -> Vector: ...
     def start_from(self, positions: Vector | float) -> None: ...
     def aim(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> tuple[Vector, Vector]: ...
+    def rest_after(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> Vector: ...
     def hold(self) -> None: ...
     def advance(self) -> Sample: ...
 
@@ -74,6 +75,10 @@ class DirectMotion:
         self._before = self._command
         self._command, reduced = self._limiter.apply(action, pull_in)
         return self._command, reduced
+
+    def rest_after(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> Vector:
+        """Where a stop right after `action` would end, [d]; of displacements their sum. Changes nothing."""
+        return self._limiter.rest_after(action, pull_in)
 
     def hold(self) -> None:
         """The next step of a stop."""
@@ -128,6 +133,16 @@ class SmoothMotion:
             ]
         )
         return reached, np.abs(action - reached)
+
+    def rest_after(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> Vector:
+        """Where a stop right after `action` would end, [d]; of displacements their sum. Changes nothing."""
+        onward = action if following is None else following
+        ends = []
+        for axis, a, f in zip(self._axes, action, onward, strict=True):
+            kept = dict(vars(axis))
+            ends.append(axis.rest_after(float(a), float(f), self._period, pull_in))
+            vars(axis).update(kept)
+        return np.array(ends)
 
     def hold(self) -> None:
         """From now on to rest."""

@@ -27,6 +27,9 @@ class Axis(Protocol):
 
     def start_from(self, value: float) -> None: ...
     def aim(self, action: float, following: float, period: float, pull_in: bool) -> float: ...
+
+    # As `aim`, but where a stop after that period would end; it may leave the axis in any state.
+    def rest_after(self, action: float, following: float, period: float, pull_in: bool) -> float: ...
     def stop(self) -> None: ...
     def advance(self, seconds: float) -> None: ...
 
@@ -91,6 +94,13 @@ class PositionAxis:
             return self.value
         self._path, self._time, self._stopping = path, 0.0, False
         return float(path.at_time(min(period, path.duration))[0][0])
+
+    def rest_after(self, action: float, following: float, period: float, pull_in: bool) -> float:
+        reached = self.aim(action, following, period, pull_in)
+        if self._path is None:
+            return reached
+        stop = self._stop_from(self._at(self._path, min(period, self._path.duration)))
+        return reached if stop is None else float(stop.at_time(stop.duration)[0][0])
 
     def stop(self) -> None:
         """From now on the way to rest, as fast as the limits allow."""
@@ -187,6 +197,15 @@ class SpeedAxis:
         self._follow(min(max(action / period, self._lower), self._upper))
         return 0.0 if self._path is None else float(self._path.at_time(period)[0][0])
 
+    def rest_after(self, action: float, following: float, period: float, pull_in: bool) -> float:
+        way = self.aim(action, following, period, pull_in)
+        if self._path is None:
+            return way
+        _, velocity, acceleration = self._path.at_time(period)
+        self.velocity, self._acceleration = velocity[0], acceleration[0]
+        self._follow(0.0)
+        return way if self._path is None else way + float(self._path.at_time(self._path.duration)[0][0])
+
     def stop(self) -> None:
         if self._target != 0.0 or self._path is None:
             self._follow(0.0)
@@ -231,10 +250,16 @@ class PlainAxis:
         away = self._target - self.value
         return self.value + math.copysign(min(abs(away), self._speed * period), away)
 
+    def rest_after(self, action: float, following: float, period: float, pull_in: bool) -> float:
+        return self.aim(action, following, period, pull_in)
+
     def stop(self) -> None:
         self._target, self._left = self.value, 0.0
 
     def advance(self, seconds: float) -> None:
+        if math.isnan(self.value):  # a gripper that nobody has told anything yet stands still
+            self.velocity = 0.0
+            return
         away = self._target - self.value
         share = 1.0 if self._left <= seconds * (1 + 1e-9) else seconds / self._left
         step = math.copysign(min(abs(away) * share, self._speed * seconds), away) if away else 0.0
@@ -258,6 +283,9 @@ class PlainSpeedAxis:
         step = min(max(action, self._lower), self._upper)
         self.value = self.velocity = step / period
         return step
+
+    def rest_after(self, action: float, following: float, period: float, pull_in: bool) -> float:
+        return self.aim(action, following, period, pull_in)
 
     def stop(self) -> None:
         self.value = self.velocity = 0.0

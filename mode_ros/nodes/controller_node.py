@@ -6,6 +6,7 @@ A process of its own, so that a slow forward pass cannot delay a command.
 from __future__ import annotations
 
 import math
+import os
 import time
 import uuid
 from collections import defaultdict
@@ -17,7 +18,7 @@ from typing import Any, cast
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import ChunkRejected
@@ -29,7 +30,6 @@ from mode_ros.control.observation import Unusable
 from mode_ros.control.report import describe_motion
 from mode_ros.control.safety import SafetySettings
 from mode_ros.control.takeover import TeleopRefused
-from mode_ros.control.workspace import Workspace
 from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
@@ -42,7 +42,7 @@ from mode_ros.nodes.habits import freeze_garbage, in_time
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
-from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR
+from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
 from mode_ros.nodes.statistics import Percentiles
 from mode_ros.recording.episode import INTERVENTION_TOPIC
@@ -122,7 +122,6 @@ class ControllerNode(ManagedNode):
 
     def configure(self) -> None:
         self._contract: Contract = load_named_contract(self.parameters.contract)[0]
-        refuse_unjudged(self._contract)
         given = self.parameters
         self._controller = Controller(
             self._contract,
@@ -149,6 +148,8 @@ class ControllerNode(ManagedNode):
         self._entities.append(self.create_subscription(JointTrajectory, 'teleop_command', self._on_teleop, COMMAND))
         sources = Sources(given.deadman_topic, given.deadman_button, given.count_publishers)
         self._safety = SafetyInputs(self, self._contract, self._controller, sources, self._reset)
+        if self._controller.workspace.needs_description:
+            self._entities += subscribe_latched(self, String, '/robot_description', self._on_description)
         self._interventions = self.create_publisher(Bool, INTERVENTION_TOPIC, LATCHED)
         self._driven: bool | None = None
         # Streams that share a topic share a subscription.
@@ -242,6 +243,13 @@ class ControllerNode(ManagedNode):
                 self.get_logger().warning(
                     f'{state.topic}: {error}; the stream {state.name!r} counts as missing', throttle_duration_sec=5.0
                 )
+
+    def _on_description(self, message: String) -> None:
+        folders = [f'{prefix}/share' for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
+        try:
+            self._controller.workspace.describe(message.data, folders)
+        except UserError as error:
+            self.get_logger().error(f'{error} Until then the robot is held.')
 
     def _on_chunk(self, message: JointTrajectory) -> None:
         if not self.active:
@@ -347,14 +355,6 @@ class ControllerNode(ManagedNode):
             return DiagnosticStatus.OK, message, values
         well = DiagnosticStatus.OK if drivers_well else DiagnosticStatus.WARN
         return level.get(tick.phase, well), message, values
-
-
-def refuse_unjudged(contract: Contract) -> None:
-    """Raises UserError for a contract whose box or self_collision nobody would keep."""
-    if Workspace(contract).needed:
-        raise UserError(
-            'This controller_node does not judge box and self_collision yet; take them out of the contract.'
-        )
 
 
 def _number(value: float, digits: int) -> str:
