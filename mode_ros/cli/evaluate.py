@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', nargs='?', type=Path, help='checkpoint folder')
     parser.add_argument('--output', type=Path, metavar='OUT', help='folder (default: evaluation_SUITE)')
     parser.add_argument('--compare', nargs=2, type=Path, metavar='RESULTS', help='two results, instead')
+    parser.add_argument(
+        '--grid', type=Path, metavar='FILE', help='every delay and way of execution in FILE, such as delays.yaml'
+    )
     what = parser.add_argument_group('which episodes')
     what.add_argument('--suite', default='metaworld-demo', help='tasks (default metaworld-demo)')
     what.add_argument('--tasks', nargs='+', default=[], metavar='TASK', help="instead of all of the suite's")
@@ -71,10 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.evaluation.run import evaluate
     from mode_ros.evaluation.settings import make_settings, parse_seeds
 
-    given = {name: value for name, value in vars(arguments).items() if name not in ('compare', 'run')}
+    given = {name: value for name, value in vars(arguments).items() if name not in ('compare', 'grid', 'run')}
     given['seeds'] = parse_seeds(arguments.seeds)
     given['tasks'] = [name for text in arguments.tasks for name in text.split(',') if name]
     given['output'] = arguments.output or Path(f'evaluation_{arguments.suite}')
+    if arguments.grid is not None:
+        return _run_grid(arguments, given)
     settings = make_settings(**given)
     try:
         results = evaluate(settings)
@@ -82,4 +87,21 @@ def run(arguments: argparse.Namespace) -> int:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise
     print(f'\n{table(results)}\n\n{motion_line(results)}\n{results["intervals"]}\nSee {settings.output / PAGE}')
+    return 0
+
+
+def _run_grid(arguments: argparse.Namespace, given: dict[str, object]) -> int:
+    """Options that were not given are left to the grid file."""
+    from mode_ros.evaluation.grid import run_grid
+    from mode_ros.evaluation.run import evaluate
+    from mode_ros.paths import share_folder
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    usual = {**vars(parser.parse_args([])), 'seeds': (), 'tasks': []}
+    options = {name: value for name, value in given.items() if name != 'output' and value != usual[name]}
+    path = arguments.grid
+    if not path.exists() and path.name == str(path):
+        path = share_folder() / 'config' / 'evaluate' / path.name
+    print(run_grid(path, options, arguments.output or Path('evaluation_grid'), evaluate))
     return 0

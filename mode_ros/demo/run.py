@@ -140,6 +140,8 @@ def _status(settings: DemoSettings, contract: Contract, monitor: Monitor, elapse
         f'chunk {value("policy_node", "inference latency p50 (ms)")} ms | '
         f'observation {value("policy_node", "observation age (ms)")} ms old | '
         f'step {step:.0f}/{settings.seconds * contract.rate:.0f} | '
+        f'{value("controller_node", "mode")}, delay {value("controller_node", "delay p95 (periods)") or "?"}, '
+        f'held {value("controller_node", "held share (%)") or "?"} %, {value("controller_node", "seams")} seams | '
         f'{monitor.seen.messages.get("controller_node", "")}'
     )
 
@@ -164,6 +166,10 @@ class _StatusLine:
 
 def _report(settings: DemoSettings, contract: Contract, monitor: Monitor, trained: bool) -> int:
     value, seen = monitor.value, monitor.seen
+
+    def told(key: str) -> str:
+        return value('controller_node', key) or '?'
+
     rows = [
         ('goal', seen.goal),
         ('policy', 'trained' if trained else 'untrained, random weights'),
@@ -188,7 +194,20 @@ def _report(settings: DemoSettings, contract: Contract, monitor: Monitor, traine
             f'p99 {value("policy_node", "inference latency p99 (ms)")} ms',
         ),
         ('chunks', f'{value("controller_node", "chunks")} ({value("controller_node", "chunks refused")} refused)'),
-        ('underruns', f'{value("controller_node", "underruns")} periods held between chunks'),
+        (
+            'execution',
+            f'{told("mode")}, delay p50 {told("delay p50 (periods)")} and p95 {told("delay p95 (periods)")} periods, '
+            f'{told("chunks late")} chunks late',
+        ),
+        (
+            'held',
+            f'{told("held share (%)")} % of the control periods since the first chunk ({told("underruns")} underruns)',
+        ),
+        (
+            'seams',
+            f'{told("seams")}, p50 {told("seam position p50")} in position and {told("seam velocity p50 (1/s)")} per '
+            'second in velocity',
+        ),
     ]
     print(f'\n{table(rows)}\n')
     if not seen.frames:
