@@ -164,7 +164,8 @@ class Controller:
 
     def release(self, now: int, wall: int | None = None) -> str:
         """Lets the policy move the robot again after a breach; '' or why not."""
-        lasting = [p for p in self._problems(now, now if wall is None else wall) if p.name not in ('paused', 'deadman')]
+        passing = ('paused', 'deadman', 'goal')  # the goal's time begins anew
+        lasting = [p for p in self._problems(now, now if wall is None else wall) if p.name not in passing]
         if lasting:
             return lasting[0].reason
         if self._motion.moving:
@@ -324,7 +325,7 @@ class Controller:
         self.execution.clear()
         self._sub = 0
         reasons = [problem.reason for problem in problems]
-        if self.breach is not None and self.breach.problem.reason not in reasons:
+        if self.breach is not None and self.breach.problem.name not in {problem.name for problem in problems}:
             reasons.insert(0, self.breach.problem.reason)
         stopped = self.breach is not None or any(problem.name == 'estop' for problem in problems)
         tick = self._rest(Phase.STOPPED if stopped else Phase.HOLDING, '; '.join(reasons))

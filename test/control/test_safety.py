@@ -1,0 +1,234 @@
+"""What stops the robot, that it stays stopped, and what lets it go on: on clocks that the test turns."""
+
+import numpy as np
+import pytest
+from support.contracts import ABSOLUTE_TEXT, absolute_contract, delta_contract, parse_contract
+
+from mode_ros.control.chunk import make_chunk
+from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.safety import NANOSECONDS, ClockWatch, FrozenWatch, SafetySettings, as_data, tracking_limits
+
+START = 100 * NANOSECONDS
+MS = 1_000_000
+
+
+class Robot:
+    """A controller whose policy goes on and on, and joints that follow what is commanded, or do not."""
+
+    def __init__(self, contract=None, **settings):
+        self.contract = contract or absolute_contract()
+        self.controller = Controller(self.contract, 10.0, safety=SafetySettings(**settings))
+        self.now = self.wall = START
+        self.controller.activate(self.now, self.wall)
+        self.joints, self.follows, self.ahead, self.step = np.zeros(2), True, 0, 0.01
+        self.last = None
+
+    def tick(self, periods=1, policy=True, measures=True):
+        for number in range(periods):
+            if measures:
+                noise = 1e-9 * (number % 3) if self.follows else 0.0
+                self.controller.measure('joints', self.now + self.ahead, self.joints + noise)
+            tick = self.controller.tick(self.now, self.wall)
+            if self.follows and 'arm' in tick.commands and self.contract.action[0].kind == 'absolute':
+                self.joints = tick.commands['arm'][::-1].copy()  # the state names b first
+            if policy and tick.request is not None and tick.request.not_before <= self.now:
+                start = np.zeros(len(self.contract.dimensions))
+                if self.contract.action[0].kind == 'absolute':
+                    start[:2] = tick.commands['arm']
+                    rows = start + self.step * np.arange(1, 9)[:, None] * [1.0, 0.0]
+                else:
+                    rows = np.tile([0.02, 0.0, 0.0, 0.0], (8, 1))
+                chunk = make_chunk(self.contract, self.now, rows, tick.request.identity)
+                self.controller.accept(chunk, self.now)
+            self.now += self.contract.period
+            self.wall += self.contract.period
+            self.last = tick
+        return self.last
+
+    @property
+    def check(self):
+        return self.controller.breach.problem.name if self.controller.breach else ''
+
+    def release(self):
+        return self.controller.release(self.now, self.wall)
+
+
+def test_a_stalled_motor_stops_the_policy_before_the_target_runs_away():
+    robot = Robot(
+        parse_contract(ABSOLUTE_TEXT.replace('feedback: joints', 'feedback: joints\n    max_tracking_error: 0.2'), 'c')
+    )
+    robot.tick(3)
+    robot.follows = False
+    robot.step = 0.05
+    led = []
+    for number in range(40):
+        robot.controller.measure('joints', robot.now, robot.joints + 1e-9 * (number % 2))
+        tick = robot.tick(measures=False)
+        led.append(np.abs(tick.commands['arm'] - robot.joints[::-1]).max() if 'arm' in tick.commands else 0.0)
+    assert robot.check == 'tracking'
+    assert 'a is 0.2' in robot.controller.breach.problem.reason
+    assert max(led) < 0.2 + 2 * 0.1
+    assert tick.phase is Phase.STOPPED
+    assert 'arm' not in tick.commands, 'at rest no target is sent any more'
+    assert robot.release() == ''
+    assert np.abs(robot.tick(policy=False).commands['arm'] - robot.joints[::-1]).max() < 1e-6, 'from where it is'
+
+
+def test_tracking_limits_are_half_a_second_at_the_largest_step_or_a_tenth_of_the_range():
+    assert tracking_limits(absolute_contract()).tolist() == pytest.approx([0.5, 0.4])
+    assert np.isinf(tracking_limits(delta_contract())).all(), 'nothing measures a displacement'
+
+
+def test_frozen_states_stop_it_though_their_stamps_are_fresh():
+    robot = Robot(delta_contract())
+    robot.follows = False
+    robot.tick(80)
+    assert robot.check == 'frozen'
+    assert robot.controller.breach.problem.reason.startswith('joints: the same numbers for 1')
+
+
+def test_a_robot_that_stands_may_measure_the_same_for_ever():
+    watch = FrozenWatch(absolute_contract())
+    for number in range(100):
+        watch.measured('joints', START + number * 100 * MS, np.zeros(2))
+        watch.commanded(np.zeros(2))
+    assert watch.problem(START + 10_000 * MS) == ''
+
+
+@pytest.mark.parametrize(
+    ('jump', 'words'),
+    [(-5000, 'set back by 4.9 s'), (-250, 'set back by 0.15 s'), (60_000, 'ahead within')],
+)
+def test_a_clock_that_jumps_stops_it(jump, words):
+    robot = Robot()
+    robot.tick(6)
+    before = robot.last.commands['arm']
+    robot.now += jump * MS
+    tick = robot.tick()
+    assert robot.check == 'clock'
+    assert words in robot.controller.breach.problem.reason
+    assert np.abs(tick.commands['arm'] - before).max() <= 0.01 + 1e-9, 'a ramp, no jump'
+    robot.tick(5)
+    assert robot.last.phase is Phase.STOPPED
+    assert robot.release() == ''
+
+
+def test_a_clock_at_five_times_speed_is_not_followed():
+    robot = Robot()
+    robot.tick(3)
+    for _ in range(20):
+        robot.wall -= robot.contract.period * 4 // 5
+        robot.tick()
+    assert robot.check == 'clock'
+    allowed = Robot(max_clock_speed=0.0)
+    for _ in range(20):
+        allowed.wall -= allowed.contract.period * 4 // 5
+        allowed.tick()
+    assert allowed.check == ''
+
+
+def test_the_watch_lets_a_slow_clock_and_one_that_lags_by_rounding_pass():
+    watch = ClockWatch(2.0)
+    assert all(watch.problem(START + n * 10 * MS, START + n * 100 * MS) == '' for n in range(100))
+    assert watch.problem(START + 99 * 10 * MS - 500_000, START + 10_000 * MS) == ''
+
+
+def test_a_clock_that_stands_still_stops_it_on_wall_time():
+    robot = Robot()
+    robot.tick(6)
+    assert robot.controller.stall(robot.now, robot.wall) is None
+    steps = []
+    for number in range(30):
+        tick = robot.controller.stall(robot.now, robot.wall + (1000 + 50 * number) * MS)
+        if tick is not None:
+            steps.append(tick)
+    assert robot.check == 'clock'
+    assert 'the clock stands still' in steps[0].reason
+    assert not robot.controller.stopping
+
+
+def test_an_emergency_stop_does_not_wait_for_the_clock():
+    robot = Robot()
+    robot.tick(6)
+    robot.controller.set_estop(True)
+    tick = robot.controller.stall(robot.now, robot.wall + 300 * MS)
+    assert tick.phase is Phase.STOPPED
+    assert robot.check == 'estop'
+
+
+def test_states_of_another_clock_stop_it_even_within_their_freshness():
+    robot = Robot()  # max_age is 0.2 s, the period 0.1 s
+    robot.tick(3)
+    robot.ahead = 199 * MS
+    robot.tick(2)
+    assert robot.check == ''
+    robot.ahead = 201 * MS
+    robot.tick(1)
+    assert robot.check == 'stale'
+    assert 'ahead of the clock' in robot.controller.breach.problem.reason
+
+
+def test_a_breach_outlasts_its_cause_and_tells_both():
+    robot = Robot()
+    robot.tick(6)
+    robot.controller.set_crowd('2 publishers of states')
+    robot.tick(3)
+    assert robot.release() == '2 publishers of states'
+    robot.controller.set_crowd('')
+    tick = robot.tick(3)
+    assert (tick.phase, tick.reason, tick.request) == (Phase.STOPPED, '2 publishers of states', None)
+    told = as_data(robot.controller.breach, tick.reason)
+    assert (told['stopped'], told['latched'], told['check']) == (True, True, 'publishers')
+    assert robot.release() == ''
+    assert robot.tick(3).phase is Phase.EXECUTING
+
+
+def test_what_is_wrong_before_anything_moved_passes_by_itself():
+    robot = Robot()
+    robot.controller.set_crowd('2 publishers of states')
+    assert robot.tick(3).phase is Phase.HOLDING
+    robot.controller.set_crowd('')
+    robot.tick(3)
+    assert robot.last.phase is Phase.EXECUTING
+
+
+def test_the_deadman_must_be_held_and_its_word_grows_old():
+    robot = Robot(deadman_seconds=0.25)
+    assert robot.tick(3).reason == 'the deadman is not held'
+    for _ in range(5):
+        robot.controller.deadman(True, robot.wall)
+        robot.tick()
+    assert robot.last.phase is Phase.EXECUTING
+    robot.tick(4)
+    assert (robot.last.phase, robot.check) == (Phase.HOLDING, '')
+    robot.controller.deadman(True, robot.wall)
+    robot.controller.deadman(False, robot.wall)
+    assert robot.tick().phase is Phase.HOLDING
+
+
+def test_the_emergency_stop_may_have_to_beat():
+    robot = Robot(heartbeat_seconds=0.35)
+    assert robot.tick(2).phase is Phase.HOLDING
+    for _ in range(6):
+        robot.controller.heartbeat(robot.wall)
+        robot.tick()
+    assert robot.last.phase is Phase.EXECUTING
+    robot.tick(5)
+    assert robot.check == 'heartbeat'
+
+
+def test_a_goal_is_not_pursued_for_ever():
+    robot = Robot(goal_seconds=1.0)
+    robot.tick(8)
+    assert robot.check == ''
+    robot.tick(6)
+    assert (robot.check, robot.controller.breach.problem.reason) == ('goal', 'the goal has been pursued for 1 s')
+    assert robot.release() == ''
+    robot.tick(3)
+    assert robot.last.phase is Phase.EXECUTING
+
+
+def test_a_policy_that_is_silent_is_told_as_none():
+    robot = Robot(policy_seconds=0.5)
+    assert robot.tick(4, policy=False).reason == 'no chunk'
+    assert robot.tick(4, policy=False).reason.startswith('no policy: no chunk for 0.')
