@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-
-from mode_ros.checks.finding import Finding
 
 HELP = 'make a data set for training from recordings'
 LEFT_OUT = 3
@@ -29,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quality', type=int, help="the codec's crf, smaller is better (h264: 18, av1: 28)")
     parser.add_argument('--chunk-length', type=int, default=10, help='shorter segments are left out (default: 10)')
     parser.add_argument('--jobs', type=int, help='processes (default: one per core)')
+    parser.add_argument(
+        '--keep-failures', action='store_true', help='keep recordings that are marked as failures (for value learning)'
+    )
     parser.add_argument('--strict', action='store_true', help='stop at the first thing that must be left out')
 
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.training.data.convert import Conversion, choose_contract, default_jobs
     from mode_ros.training.data.editing import apply_again, is_edited, original_of
     from mode_ros.training.data.episode_writer import Encoding
-    from mode_ros.training.data.inputs import find_recordings
+    from mode_ros.training.data.inputs import find_recordings, passed_over
     from mode_ros.training.data.staging import Settings
 
     for option, value, least in (('--chunk-length', arguments.chunk_length, 1), ('--jobs', arguments.jobs, 1)):
@@ -52,7 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
     given = load_named_contract(arguments.contract)[1] if arguments.contract else None
     text = choose_contract(recordings, given)
     settings = Settings(
-        text, arguments.goal.strip(), arguments.chunk_length, Encoding(arguments.codec, arguments.quality)
+        text,
+        arguments.goal.strip(),
+        arguments.chunk_length,
+        Encoding(arguments.codec, arguments.quality),
+        arguments.keep_failures,
     )
     target = Path(arguments.data_set).absolute()
     robot = parse_contract(text, 'of the recordings').robot
@@ -67,18 +71,17 @@ def run(arguments: argparse.Namespace) -> int:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise
     already = f', {outcome.known} recordings were there already' if outcome.known else ''
-    print(f'{target}: {outcome.new} new episodes, {outcome.total} in all{already}. See {target / "report.html"}')
+    corrected = f', {outcome.corrected} recordings made anew' if outcome.corrected else ''
+    print(
+        f'{target}: {outcome.new} new episodes, {outcome.total} in all{already}{corrected}. '
+        f'See {target / "report.html"}'
+    )
+    if outcome.frames or outcome.unused:
+        lost = sum(frames for _, frames in outcome.unused)
+        reasons = '; '.join(f'{frames}: {reason}' for reason, frames in outcome.unused)
+        print(f'{outcome.frames} of {outcome.frames + lost} frames are used' + (f'. Not used: {reasons}' * bool(lost)))
     for reason in outcome.left_out:
         print(f'left out: {reason}', file=sys.stderr)
-    suspicious = _goals_of(target) if outcome.new else []
-    for finding in suspicious:
-        print(f'look at: {finding}', file=sys.stderr)
-    return LEFT_OUT if outcome.left_out or suspicious else 0
-
-
-def _goals_of(target: Path) -> Sequence[Finding]:
-    """What an encoder would make of the goals. Imported here: it takes seconds, and only new goals need it."""
-    from mode_ros.training.data.assembly import read_tasks
-    from mode_ros.training.data_findings import spoken_findings
-
-    return spoken_findings(read_tasks(target))
+    for note in (*outcome.notes, *passed_over([Path(item) for item in arguments.recordings])):
+        print(f'note: {note}', file=sys.stderr)
+    return LEFT_OUT if outcome.left_out else 0

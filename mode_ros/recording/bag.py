@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
 from rosbags.typesys import Stores, get_typestore
 
 # Of rosbag2's metadata: the newest that both Humble and Jazzy read.
 BAG_VERSION: Literal[8] = 8
 
+# Where a chunk record has the checksum of its content: after opcode, length, two times and its size.
+_CHECKSUM_AT = 1 + 8 + 3 * 8
+
 # How rosbag2 writes 'no limit'.
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
+
+
+class _CheckedMcap(McapWriter):
+    """rosbags' writer of MCAP, with a checksum for each chunk: a flipped bit is noticed when the bag is read."""
+
+    def close_chunk(self) -> None:
+        checksum = zlib.crc32(self.chunk.bio.getbuffer())
+        start = self.bio.tell()
+        super().close_chunk()
+        end = self.bio.tell()
+        self.bio.seek(start + _CHECKSUM_AT)
+        self.bio.write(struct.pack('<I', checksum))
+        self.bio.seek(end)
+
+
+class _Writer(Writer):
+    STORAGE_PLUGINS: Mapping[StoragePlugin, Any] = {**Writer.STORAGE_PLUGINS, StoragePlugin.MCAP: _CheckedMcap}
 
 
 class Bag:
@@ -23,7 +46,7 @@ class Bag:
 
     def __init__(self, folder: Path) -> None:
         """Makes `folder`, which must not exist."""
-        self._writer = Writer(folder, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
+        self._writer = _Writer(folder, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         # Only texts are taken from it: the definitions of standard messages, the same in every distribution.
         self._types = get_typestore(Stores.ROS2_HUMBLE)

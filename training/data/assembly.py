@@ -31,7 +31,17 @@ STATISTICS_ROWS = 2_000_000
 class Assembly:
     """Builds the next state of a data set in `work`, a folder on the same disk."""
 
-    def __init__(self, target: Path, work: Path, layout: Layout, codec: str, contract_text: str, robot: str) -> None:
+    def __init__(
+        self,
+        target: Path,
+        work: Path,
+        layout: Layout,
+        codec: str,
+        contract_text: str,
+        robot: str,
+        anew: bool = False,
+    ) -> None:
+        """anew: begin with no episode of those that are there; `carry` takes them one by one."""
         self._target, self._tree = target, work / TREE
         self._layout, self._codec = layout, codec
         self._contract_text, self._robot = contract_text, robot
@@ -39,7 +49,8 @@ class Assembly:
         self._tree.mkdir(parents=True)
         self._episodes: list[dict[str, Any]] = []
         self._tasks: list[str] = []
-        if target.exists():
+        self._before: list[dict[str, Any]] = pq.read_table(target / files.EPISODES).to_pylist() if anew else []
+        if target.exists() and not anew:
             for folder in ('data', 'videos', files.REPORT_PARTS):
                 _link_tree(target / folder, self._tree / folder)
             self._episodes = pq.read_table(target / files.EPISODES).to_pylist()
@@ -57,7 +68,7 @@ class Assembly:
         if summary['goal'] not in self._tasks:
             self._tasks.append(summary['goal'])
         start = self._episodes[-1]['dataset_to_index'] if self._episodes else 0
-        columns = self._write_data(staged, number, start, self._tasks.index(summary['goal']))
+        columns = self._write_data(staged / ROWS, number, start, self._tasks.index(summary['goal']))
         statistics = {name: vector_statistics(values) for name, values in columns.items()}
         for name, counts in summary['histograms'].items():
             histogram = ImageHistogram(np.array(counts), summary['images'][name])
@@ -74,10 +85,40 @@ class Assembly:
             row.update(self._add_videos(staged, number, summary['length']))
         row.update({f'stats/{key}/{name}': value for key, found in statistics.items() for name, value in found.items()})
         self._episodes.append({**row, 'meta/episodes/chunk_index': 0, 'meta/episodes/file_index': 0})
+        self._write_part(number, summary)
+        return number
+
+    def carry(self, number: int) -> int:
+        """Adds the episode that the data set has under this number, as it is, and returns its new number."""
+        source = self._target
+        part = json.loads((source / files.REPORT_PARTS / f'episode-{number:06d}.json').read_text())
+        new, start = self.count, self._episodes[-1]['dataset_to_index'] if self._episodes else 0
+        before = self._before[number]
+        (task,) = before['tasks']
+        if task not in self._tasks:
+            self._tasks.append(task)
+        self._write_data(source / files.DATA_PATH.format(**files.place(number)), new, start, self._tasks.index(task))
+        row = {
+            **before,
+            'episode_index': new,
+            **{f'data/{key}': value for key, value in files.place(new).items()},
+            'dataset_from_index': start,
+            'dataset_to_index': start + before['length'],
+        }
+        for key in [key for key in before if key.startswith('videos/') and key.endswith('/file_index')]:
+            camera = key.removeprefix('videos/').removesuffix('/file_index')
+            path = self._tree / files.VIDEO_PATH.format(video_key=camera, **files.place(new))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _link(source / files.VIDEO_PATH.format(video_key=camera, **files.place(number)), path)
+            row.update({f'videos/{camera}/{key}': value for key, value in files.place(new).items()})
+        self._episodes.append(row)
+        self._write_part(new, {**part, 'episode': new})
+        return new
+
+    def _write_part(self, number: int, summary: Mapping[str, Any]) -> None:
         part = self._tree / files.REPORT_PARTS / f'episode-{number:06d}.json'
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(summary))
-        return number
 
     def finish(self, extras: Mapping[str, Any]) -> Path:
         """Writes the metadata and returns the folder that is ready for `swap`."""
@@ -93,18 +134,20 @@ class Assembly:
         write_json(self._tree / files.EXTRAS, {'format': EXTRAS_FORMAT, 'state_streams': streams, **extras})
         return self._tree
 
-    def _write_data(self, staged: Path, number: int, start: int, task: int) -> dict[str, Any]:
+    def _write_data(self, rows: Path, number: int, start: int, task: int) -> dict[str, Any]:
+        """rows: a staged episode's, or a data file whose numbers are replaced."""
         path = self._tree / files.DATA_PATH.format(**files.place(number))
         path.parent.mkdir(parents=True, exist_ok=True)
-        source = pq.ParquetFile(staged / ROWS)
-        numbers = [pa.field(name, pa.int64()) for name in ('episode_index', 'index', 'task_index')]
-        schema = pa.schema([*source.schema_arrow.remove_metadata(), *numbers])
+        source = pq.ParquetFile(rows)
+        numbered = ('episode_index', 'index', 'task_index')
+        kept = [field for field in source.schema_arrow.remove_metadata() if field.name not in numbered]
+        schema = pa.schema([*kept, *(pa.field(name, pa.int64()) for name in numbered)])
         columns: dict[str, list[Any]] = {}
         at = start
         with pq.ParquetWriter(path, schema) as writer:
             # Group by group: an episode of images need not fit into memory.
             for group in range(source.num_row_groups):
-                table = source.read_row_group(group)
+                table = source.read_row_group(group, columns=[field.name for field in kept])
                 count = len(table)
                 own = [np.full(count, number), np.arange(at, at + count), np.full(count, task)]
                 writer.write_table(pa.Table.from_arrays([*table.columns, *map(pa.array, own)], schema=schema))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -35,9 +36,18 @@ class BagRecording(Recording):
         self.path, self.name = path, path.name
 
     def key(self) -> str:
-        """As in Recording; metadata counts, since the recorder keeps contract and goal there."""
+        """As in Recording: of the messages, so that a corrected description makes no other recording."""
+        return content_key(storage_files(self.path))
+
+    def former_key(self) -> str:
+        """As in Recording."""
         metadata = [item for item in [self.path / 'metadata.yaml'] if self.path.is_dir() and item.exists()]
-        return content_key([*metadata, *storage_files(self.path)])
+        return content_key([*metadata, *storage_files(self.path)], named=True)
+
+    def described(self) -> str:
+        """As in Recording: what the recorder wrote of goal and success."""
+        episode = self._facts[1]
+        return '' if episode is None else json.dumps([episode.goal, episode.success])
 
     def seconds(self) -> float:
         """As in Recording."""

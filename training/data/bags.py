@@ -23,6 +23,8 @@ STORAGE_SUFFIXES = ('.mcap', '.db3')
 _COMPRESSED = '.zstd'
 # How much of each end of a file goes into its key: headers and indices, which no two recordings share.
 _KEY_BYTES = 1 << 16
+# And how many more pieces of that size, so that damage in the middle makes another recording.
+_KEY_SAMPLES = 16
 # Nanoseconds of a recording after which freed memory goes back to the system.
 _GIVE_BACK_EVERY = 10 * 1_000_000_000
 
@@ -163,16 +165,21 @@ def _is_storage(path: Path) -> bool:
     return path.name.removesuffix(_COMPRESSED).endswith(STORAGE_SUFFIXES)
 
 
-def content_key(files: Collection[Path]) -> str:
-    """What tells one recording from another, wherever its files lie: their names, sizes and ends."""
+def content_key(files: Collection[Path], named: bool = False) -> str:
+    """What tells one recording from another, wherever its files lie and whatever they are called: their sizes, ends and
+    samples of what is between.
+
+    named: as data sets were keyed before, with the files' names and without the samples.
+    """
     digest = hashlib.sha256()
     for path in files:
         size = path.stat().st_size
-        digest.update(f'{path.name} {size}\0'.encode())
+        digest.update(f'{path.name if named else ""} {size}\0'.encode())
+        between = [] if named else [size * k // (_KEY_SAMPLES + 1) for k in range(1, _KEY_SAMPLES + 1)]
         with path.open('rb') as file:
-            digest.update(file.read(_KEY_BYTES))
-            file.seek(max(0, size - _KEY_BYTES))
-            digest.update(file.read(_KEY_BYTES))
+            for place in (0, *between, max(0, size - _KEY_BYTES)):
+                file.seek(place)
+                digest.update(file.read(_KEY_BYTES))
     return digest.hexdigest()[:24]
 
 

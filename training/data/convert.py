@@ -15,7 +15,7 @@ import os
 import queue
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mode_ros.checks.finding import listed
 from mode_ros.control.contract import differences, parse_contract
 from mode_ros.errors import UserError, full_disk_told
 from mode_ros.training.data import layout as files
@@ -37,19 +38,28 @@ from mode_ros.training.data.staging import (
     remove_unfinished,
     stage_recording,
     staged_folder,
+    without_numbers,
 )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a conversion did. new: episodes added; total: episodes in the data set; known: recordings that it already
-    held; left_out: 'recording: reason' for everything that should be there and is not.
+    """What a conversion did.
+
+    new: episodes added; total: episodes in the data set; known: recordings that it already held; left_out: 'recording:
+    reason' for everything that should be there and is not; corrected: recordings of the data set that were made anew,
+    for another goal or description; frames: in the new episodes; unused: (reason, frames) for what gave none, over the
+    same recordings; notes: sentences about what is odd.
     """
 
     new: int
     total: int
     known: int
     left_out: tuple[str, ...]
+    corrected: int = 0
+    frames: int = 0
+    unused: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Conversion:
@@ -87,24 +97,64 @@ class Conversion:
         Raises UserError where nothing can be converted, and for a data set made with other settings.
         """
         extras = self._existing()
-        known = {source['key'] for source in extras['sources']}
+        sources = {source['key']: source for source in extras['sources']}
+        keyed, notes = self._keyed(recordings, sources)
+        stale = {key for key in keyed if key in sources and self._is_stale(keyed[key], sources[key])}
+        todo = {key: recording for key, recording in keyed.items() if key not in sources or key in stale}
+        results = self._convert(todo, jobs, strict)
+        by_key = sources | results
+        left_out = tuple(f'{by_key[key]["name"]}: {reason}' for key in keyed for reason in faults(by_key[key]))
+        done = [results[key] for key in keyed if key in results]
+        new = [result for result in done if result['episodes'] and result['key'] not in stale]
+        bare = [result for result in done if not result['episodes']]
+        failed = [result['name'] for result in done if result['failed']]
+        if failed:
+            some = listed(failed)
+            notes.append(f'{len(failed)} recordings are marked as failures and left out ({some}); --keep-failures')
+        if not new and not sources:
+            reasons = '\n'.join(f'  {reason}' for reason in (*left_out, *notes))
+            raise UserError(f'Nothing could be converted:\n{reasons}')
+        absent = [source['name'] for key, source in sources.items() if key not in keyed]
+        if absent:
+            notes.append(
+                f'{len(absent)} recordings of the data set are not among those given, and stay: {listed(absent)}'
+            )
+        notes += _gathered((result['name'], note) for result in done for note in result['notes'])
+        changed = {key: results[key] for key in stale}
+        total = self._assemble(extras, new, bare, changed) if new or bare or changed else extras['episodes']
+        return Outcome(
+            sum(len(result['episodes']) for result in new),
+            total,
+            sum(key in sources and key not in stale for key in keyed),
+            left_out,
+            len(stale),
+            sum(episode['length'] for result in done for episode in result['episodes']),
+            _unused(done),
+            tuple(notes),
+        )
+
+    def _keyed(
+        self, recordings: Sequence[Recording], sources: Mapping[str, Any]
+    ) -> tuple[dict[str, Recording], list[str]]:
+        """The recordings by what is in them, each once, and what is to be said about those that are there twice."""
         keyed: dict[str, Recording] = {}
+        notes = []
         # A key is of what is in the bag, so each is read.
         for recording in tqdm(recordings, desc='reading', unit='recording', delay=2.0):
-            keyed.setdefault(recording.key(), recording)
-        given = list(keyed)
-        todo = {key: recording for key, recording in keyed.items() if key not in known}
-        results = self._convert(todo, jobs, strict)
-        by_key = {source['key']: source for source in extras['sources']} | results
-        left_out = tuple(f'{by_key[key]["name"]}: {reason}' for key in given for reason in faults(by_key[key]))
-        new = [results[key] for key in given if results.get(key, {}).get('episodes')]
-        bare = [results[key] for key in given if key in results and not results[key]['episodes']]
-        if not new and not known:
-            raise UserError('Nothing could be converted:\n' + '\n'.join(f'  {reason}' for reason in left_out))
-        total = self._assemble(extras, new, bare) if new or bare else extras['episodes']
-        return Outcome(
-            sum(len(result['episodes']) for result in new), total, sum(key in known for key in given), left_out
-        )
+            key = recording.key()
+            if sources and key not in sources and recording.former_key() in sources:
+                key = recording.former_key()
+            first = keyed.setdefault(key, recording)
+            if first.path.absolute() != recording.path.absolute():
+                notes.append(f'{recording.path} is the same recording as {first.path}, and counts once')
+        return keyed, notes
+
+    def _is_stale(self, recording: Recording, source: Mapping[str, Any]) -> bool:
+        """Whether what the data set holds of a recording was made from another goal or description than now."""
+        goal = self._settings.goal
+        if goal and any(episode['goal'] != goal for episode in source['episodes']):
+            return True
+        return 'described' in source and source['described'] != recording.described()
 
     def _existing(self) -> dict[str, Any]:
         """What the data set says of its sources; an empty one where there is none yet."""
@@ -152,21 +202,34 @@ class Conversion:
                     raise UserError(f'{result["name"]}: {reason}. (Without --strict the rest is converted.)')
         return results
 
-    def _assemble(self, extras: dict[str, Any], new: Sequence[dict[str, Any]], bare: Sequence[dict[str, Any]]) -> int:
+    def _assemble(
+        self,
+        extras: dict[str, Any],
+        new: Sequence[dict[str, Any]],
+        bare: Sequence[dict[str, Any]],
+        changed: Mapping[str, dict[str, Any]],
+    ) -> int:
         contract = self._settings.contract()
-        codec = self._settings.encoding.codec
         assembly = Assembly(
-            self._target, self._work, contract_layout(contract), codec, self._settings.contract_text, contract.robot
+            self._target,
+            self._work,
+            contract_layout(contract),
+            self._settings.encoding.codec,
+            self._settings.contract_text,
+            contract.robot,
+            anew=bool(changed),
         )
-        sources = list(extras['sources'])
+        sources = []
+        for source in extras['sources']:
+            if source['key'] in changed:
+                # In its old place, so that the numbers of the others stay where that is possible.
+                sources += self._add(assembly, changed[source['key']])
+            elif changed:
+                sources.append({**source, 'numbers': [assembly.carry(number) for number in source['numbers']]})
+            else:
+                sources.append(source)
         for result in new:
-            folder = staged_folder(self._stage, result['key'], self._settings)
-            about = {'recording': result['name'], 'success': result['success']}
-            numbers = [
-                assembly.add(folder / f'{index:06d}', {**about, 'start': episode['start']})
-                for index, episode in enumerate(result['episodes'])
-            ]
-            sources.append({**{k: v for k, v in result.items() if k != 'path'}, 'numbers': numbers})
+            sources += self._add(assembly, result)
         tree = assembly.finish(
             {
                 'encoding': extras['encoding'],
@@ -181,6 +244,36 @@ class Conversion:
         shutil.rmtree(self._stage)
         self._stage.mkdir()
         return assembly.count
+
+    def _add(self, assembly: Assembly, result: dict[str, Any]) -> list[dict[str, Any]]:
+        """The recording as a source of the data set; none where it gave no episode."""
+        folder = staged_folder(self._stage, result['key'], self._settings)
+        about = {'recording': result['name'], 'success': result['success']}
+        numbers = [
+            assembly.add(folder / f'{index:06d}', {**about, 'start': episode['start']})
+            for index, episode in enumerate(result['episodes'])
+        ]
+        return [{**{k: v for k, v in result.items() if k != 'path'}, 'numbers': numbers}] if numbers else []
+
+
+def _unused(results: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
+    """(reason, frames) over all recordings, the most frames first."""
+    counts: dict[str, list[Any]] = {}
+    for result in results:
+        for reason, frames in result['unused']:
+            counts.setdefault(without_numbers(reason), [reason, 0])[1] += frames
+    return tuple((reason, count) for reason, count in sorted(counts.values(), key=lambda item: -item[1]))
+
+
+def _gathered(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Notes of many recordings, those that differ in numbers alone as one."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, note in notes:
+        alike.setdefault(without_numbers(note), []).append((name, note))
+    return [
+        f'{found[0][0]}: {found[0][1]}' + (f' (and {len(found) - 1} more recordings)' if len(found) > 1 else '')
+        for found in alike.values()
+    ]
 
 
 def _run_all(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
+
+import yaml
 
 from mode_ros.errors import UserError
 from mode_ros.training.data.bag_recording import BagRecording
-from mode_ros.training.data.bags import is_bag
+from mode_ros.training.data.bags import is_bag, storage_files
 from mode_ros.training.data.calvin import calvin_recordings, is_calvin
 from mode_ros.training.data.libero import is_libero, libero_recordings
 from mode_ros.training.data.recordings import KINDS, Recording
@@ -29,17 +32,79 @@ def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
             expected = 'recording' if kind == 'auto' else f'recording of the kind {kind!r}'
             raise UserError(f'There is no {expected} in {path}; give bags, LIBERO files or a CALVIN folder.')
         found += here
+    _tell_apart(found)
     return found
 
 
+def passed_over(paths: Sequence[Path]) -> list[str]:
+    """What looks like a recording and is none that can be taken, a sentence about each."""
+    told = []
+    for path in paths:
+        for item in sorted(path.rglob('*')) if path.is_dir() else [path]:
+            if item.is_dir() and item.name.startswith('.') and item.name.endswith('.partial'):
+                told.append(f'{item} is not finished; its recorder runs, or recovers it at its next start')
+            elif item.suffix == '.bag' and item.is_file():
+                told.append(f'{item} is a bag of ROS 1; convert it to ROS 2 first, for example with rosbags-convert')
+            elif item.is_file() and is_bag(item) and item.name not in _named_by(item.parent):
+                told.append(f'{item} is not among the files that the metadata.yaml beside it names')
+    return told
+
+
 def _below(path: Path, kinds: Sequence[str]) -> Iterator[Recording]:
-    if 'bag' in kinds and is_bag(path):
-        yield BagRecording(path)
-    elif 'calvin' in kinds and is_calvin(path):
+    if not path.is_dir():
+        if 'bag' in kinds and is_bag(path):
+            yield BagRecording(path)
+        elif 'libero' in kinds and is_libero(path):
+            yield from libero_recordings(path)
+        return
+    if 'calvin' in kinds and is_calvin(path):
         yield from calvin_recordings(path)
-    elif 'libero' in kinds and path.is_file() and is_libero(path):
-        yield from libero_recordings(path)
-    elif path.is_dir():
-        for item in sorted(path.iterdir()):
-            if not item.name.startswith('.'):
-                yield from _below(item, kinds)
+        return
+    inner = [item for item in sorted(path.iterdir()) if not item.name.startswith('.')]
+    if 'bag' in kinds and is_bag(path):
+        loose = [] if (path / 'metadata.yaml').is_file() else storage_files(path)
+        folders = [found for item in inner if item.is_dir() for found in _below(item, kinds)]
+        # One file, or the parts of one, is the folder's recording; others are one each, as in a folder of downloads.
+        if not loose or (not folders and (len(loose) == 1 or all(_is_part(file, path) for file in loose))):
+            yield BagRecording(path)
+        else:
+            yield from (BagRecording(file) for file in loose)
+        yield from folders
+        inner = [item for item in inner if item.is_file() and not is_bag(item)]
+    for item in inner:
+        yield from _below(item, kinds)
+
+
+def _is_part(file: Path, folder: Path) -> bool:
+    return re.fullmatch(re.escape(folder.name) + r'(_\d+)?', file.name.partition('.')[0]) is not None
+
+
+def _named_by(folder: Path) -> Container[str]:
+    """The storage files that a folder's metadata names; everything where it has none."""
+    try:
+        document = yaml.safe_load((folder / 'metadata.yaml').read_text())
+        return {Path(name).name for name in document['rosbag2_bagfile_information']['relative_file_paths']}
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return _Everything()
+
+
+class _Everything:
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def _tell_apart(recordings: Sequence[Recording]) -> None:
+    """Gives recordings of one name as much of their path as tells them apart."""
+    by_name: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        by_name.setdefault(recording.name, []).append(recording)
+    for name, alike in by_name.items():
+        paths = [recording.path.absolute() for recording in alike]
+        if len(set(paths)) < 2:
+            continue
+        depth = 1
+        while len({path.parts[-depth - 1 :] for path in paths}) < len(set(paths)) and depth < 30:
+            depth += 1
+        for recording, path in zip(alike, paths, strict=True):
+            above = '/'.join(path.parts[-depth - 1 : -1])
+            recording.name = f'{above}/{name}'

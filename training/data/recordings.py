@@ -55,6 +55,14 @@ class Recording(ABC):
     def key(self) -> str:
         """What tells its content from any other's, wherever it lies."""
 
+    def former_key(self) -> str:
+        """The same as data sets of earlier releases have it."""
+        return self.key()
+
+    def described(self) -> str:
+        """What people said about it and may correct afterwards, '' for nothing."""
+        return ''
+
     @abstractmethod
     def seconds(self) -> float:
         """About how long it is, for the progress bar; 0 where that cannot be told."""

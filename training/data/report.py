@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mode_ros.checks.finding import listed
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import read_parts
 from mode_ros.training.data.plot import line_plot
@@ -47,6 +48,13 @@ def write_report(
         'seconds': round(sum(episode['seconds'] for episode in episodes), 3),
         'recordings': recordings,
         'left_out': [row for recording in recordings for row in _left_out(recording)],
+        'unused': [
+            {'recording': recording['name'], 'reason': reason, 'frames': frames}
+            for recording in recordings
+            for reason, frames in recording.get('unused', [])
+        ],
+        'notes': [f'{recording["name"]}: {note}' for recording in recordings for note in recording.get('notes', [])],
+        'failures': [recording['name'] for recording in recordings if recording.get('failed')],
     }
     (data_set / files.REPORT_JSON).write_text(json.dumps(report, indent=1) + '\n')
     (data_set / files.REPORT_PAGE).write_text(_page(report, cards), encoding='utf-8')
@@ -71,7 +79,8 @@ def _page(report: Mapping[str, Any], cards: Sequence[str]) -> str:
     rest = f'<p class="sub">{more} more episodes are in report.json.</p>' if more else ''
     body = (
         f'<h1>{text(report["data_set"])}</h1><p class="facts">{facts}</p>'
-        f'<h2>Left out</h2>{_left_out_table(report["left_out"])}'
+        f'<h2>Left out</h2>{_left_out_table(report["left_out"])}{_failures(report["failures"])}'
+        f'{_unused_table(report["unused"])}{_notes(report["notes"])}'
         f'<h2>Tasks</h2>{_task_table(episodes)}'
         f'<h2>Streams</h2>{_streams(report["recordings"])}'
         f'<h2>Episodes</h2>{"".join(cards)}{rest}'
@@ -91,6 +100,24 @@ def _left_out_table(rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     return table(['recording', 'span (s)', 'why'], body)
+
+
+def _failures(names: Sequence[str]) -> str:
+    if not names:
+        return ''
+    return f'<p>{len(names)} recordings are marked as failures and are not in it: {text(listed(names))}.</p>'
+
+
+def _unused_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ''
+    body = [[text(row['recording']), str(row['frames']), text(row['reason'])] for row in rows]
+    return f'<h2>Frames that are not used</h2>{table(["recording", "frames", "why"], body, numbers=(1,))}'
+
+
+def _notes(notes: Sequence[str]) -> str:
+    items = ''.join(f'<li><span class="bad">{text(note)}</span></li>' for note in notes)
+    return f'<h2>Suspicious</h2><ul>{items}</ul>' if notes else ''
 
 
 def _task_table(episodes: Sequence[Mapping[str, Any]]) -> str:
@@ -142,7 +169,7 @@ def _stream_table(recordings: Sequence[Mapping[str, Any]]) -> str:
             body.append(
                 [
                     text(recording['name']) if number == 0 else '',
-                    text(name),
+                    text(name) + (f' <span class="sub">{text(found["topic"])}</span>' if found.get('topic') else ''),
                     str(found['messages']),
                     _number(found.get('rate')),
                     _number(found.get('jitter_ms')),

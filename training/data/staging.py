@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,20 @@ from mode_ros.training.data.resample import NO_END
 RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'
 # Raise it when the same recording would give other episodes.
-_STAGING_VERSION = 1
+_STAGING_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Settings:
     """What decides how a recording becomes episodes. goal: replaces the recorded ones unless ''; min_frames: shorter
-    segments are left out.
+    segments are left out; keep_failures: recordings that are marked as failures are kept.
     """
 
     contract_text: str
     goal: str = ''
     min_frames: int = 10
     encoding: Encoding = field(default_factory=Encoding)
+    keep_failures: bool = False
 
     def contract(self) -> Contract:
         return parse_contract(self.contract_text, 'of the data set')
@@ -77,7 +78,8 @@ def stage_recording(
     """Converts `recording` and returns its result, which RESULT holds too.
 
     The result has key, name, episodes (summaries without pictures), left_out ([from, to, reason, fault] in seconds),
-    problem ('' or why the recording cannot be used, or not to its end), streams, drops, recovered.
+    problem ('' or why the recording cannot be used, or not to its end), failed (whether it was left out as a failure),
+    unused ([reason, frames]), notes, streams, drops, recovered, and goal and described, from which it was made.
     """
     final = staged_folder(stage, key, settings)
     work = final.with_name(final.name + _UNFINISHED)
@@ -85,7 +87,7 @@ def stage_recording(
     work.mkdir(parents=True)
     try:
         result = _Segments(recording, settings, work).run(progress)
-        result['key'] = key
+        result |= {'key': key, 'goal': settings.goal, 'described': recording.described()}
         (work / RESULT).write_text(json.dumps(result))
         work.rename(final)
     except BaseException:
@@ -107,11 +109,15 @@ class _Segments:
         self._last = 0
         self._spans: list[LeftOut] = []
         self._episodes: list[dict[str, Any]] = []
+        self._failed = False
 
     def run(self, progress: Progress) -> dict[str, Any]:
         problem = ''
+        items = self._recording.read(self._contract, self._settings.goal, self._about, progress)
         try:
-            for item in self._recording.read(self._contract, self._settings.goal, self._about, progress):
+            for item in items:
+                if self._about.judged and self._is_failure():
+                    break  # nothing in it changes that
                 if isinstance(item, LeftOut):
                     self._end()
                     self._leave_out(item)
@@ -123,8 +129,18 @@ class _Segments:
             if self._writer is not None:
                 self._writer.discard()
             raise
+        finally:
+            if isinstance(items, Generator):
+                items.close()
         self._end()
+        if self._is_failure():
+            for number in range(len(self._episodes)):
+                shutil.rmtree(self._folder / f'{number:06d}')
+            self._episodes, self._spans, self._failed = [], [], True
         return self._result(problem)
+
+    def _is_failure(self) -> bool:
+        return self._about.success is False and not self._settings.keep_failures
 
     def _add(self, frame: Frame) -> None:
         if self._first is not None and frame.goal != self._first.goal:
@@ -157,7 +173,7 @@ class _Segments:
         if (
             before is not None
             and before.fault == span.fault
-            and _without_numbers(before.reason) == _without_numbers(span.reason)
+            and without_numbers(before.reason) == without_numbers(span.reason)
             and abs(span.start - before.stop) <= self._contract.period
         ):
             before.stop = max(before.stop, span.stop)
@@ -165,7 +181,7 @@ class _Segments:
             self._spans.append(span)
 
     def _result(self, problem: str) -> dict[str, Any]:
-        if not problem and not self._episodes and not any(span.fault for span in self._spans):
+        if not problem and not self._failed and not self._episodes and not any(span.fault for span in self._spans):
             problem = _nothing(self._spans)
         start, health = self._about.start, self._about.health
         for episode in self._episodes:
@@ -175,6 +191,9 @@ class _Segments:
             'path': str(self._recording.path),
             'problem': problem,
             'success': self._about.success,
+            'failed': self._failed,
+            'unused': self._unused(),
+            'notes': self._about.notes,
             'drops': self._about.drops,
             'recovered': self._about.recovered,
             'streams': health,
@@ -184,6 +203,14 @@ class _Segments:
                 for span in self._spans
             ],
         }
+
+    def _unused(self) -> list[list[Any]]:
+        """[reason, frames] for every reason for which frames were not made, in the order in which they came."""
+        counts: dict[str, list[Any]] = {}
+        for span in self._spans:
+            found = counts.setdefault(without_numbers(span.reason), [span.reason, 0])
+            found[1] += round((span.stop - span.start) / self._contract.period)
+        return [found for found in counts.values() if found[1]]
 
 
 def faults(result: Mapping[str, Any]) -> list[str]:
@@ -200,7 +227,8 @@ def _nothing(spans: list[LeftOut]) -> str:
     return reasons[-1] + ', so it has no actions' if reasons else 'its streams never overlap for a whole period'
 
 
-def _without_numbers(text: str) -> str:
+def without_numbers(text: str) -> str:
+    """What reasons have in common that differ in their numbers alone."""
     return re.sub(r'\d+', '', text)
 
 

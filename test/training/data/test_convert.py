@@ -203,7 +203,7 @@ def test_interventions_are_marked(convert, tmp_path):
 def test_success_and_drops_reach_the_report(convert, tmp_path, report):
     write_bag(tmp_path / 'a', demonstration(1.0), custom=episode(success=True, drops={'/static/image': 3}))
     write_bag(tmp_path / 'b', demonstration(1.0, start=START + 10**12), custom=episode(success=False))
-    assert convert(tmp_path / 'a', tmp_path / 'b', tmp_path / 'data')[0] == 0
+    assert convert(tmp_path / 'a', tmp_path / 'b', tmp_path / 'data', '--keep-failures')[0] == 0
     found = report(tmp_path / 'data')
     assert [part['success'] for part in found['episodes']] == [True, False]
     page = (tmp_path / 'data' / 'report.html').read_text()
@@ -439,7 +439,8 @@ def test_the_sample_that_this_project_recorded(convert, tmp_path):
     from pathlib import Path
 
     sample = Path(__file__).resolve().parents[2] / 'data' / 'sample_bag'
-    status, printed = convert(sample, tmp_path / 'data')
+    # The second of its episodes ended without a success.
+    status, printed = convert(sample, tmp_path / 'data', '--keep-failures')
     assert status == 0, printed
     data = values(tmp_path / 'data')
     assert len(data.files.episodes) == 2

@@ -1,0 +1,211 @@
+"""What a conversion says in the end: failures, frames that were not used, corrections, and what it passed over."""
+
+import shutil
+
+import pytest
+from support.bags import (
+    DELTA_TEXT,
+    SECOND,
+    START,
+    Item,
+    changed,
+    demonstration,
+    episode,
+    flag,
+    floats,
+    without,
+    write_bag,
+)
+
+from mode_ros.recording.bag import Bag
+from mode_ros.training.data.dataset import open_dataset
+
+
+def three(tmp_path, **marks):
+    """Bags 0, 1 and 2, marked as told."""
+    for k in range(3):
+        start = START + k * 100 * SECOND
+        custom = episode(success=marks.get(f'bag{k}'))
+        write_bag(tmp_path / 'bags' / f'{k}', demonstration(1.0, start=start), custom=custom)
+    return tmp_path / 'bags'
+
+
+def test_failures_are_left_out_and_named(convert, tmp_path, report):
+    folder = three(tmp_path, bag0=True, bag1=False)
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 0
+    assert '2 new episodes, 2 in all' in printed
+    assert 'note: 1 recordings are marked as failures and left out (1); --keep-failures' in printed
+    assert {part['recording'] for part in report(tmp_path / 'data')['episodes']} == {'0', '2'}
+    assert 'marked as failures and are not in it: 1' in (tmp_path / 'data' / 'report.html').read_text()
+    assert '1 new episodes, 3 in all' in convert(folder, tmp_path / 'data', '--keep-failures')[1]
+
+
+def test_failures_that_a_topic_tells(convert, tmp_path):
+    for k, value in enumerate((True, False)):
+        start = START + k * 100 * SECOND
+        items = [*demonstration(1.5, start=start), Item('/success', flag(value), start + round(1.4 * SECOND))]
+        write_bag(tmp_path / 'bags' / f'{k}', sorted(items, key=lambda item: item.received))
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    printed = convert(tmp_path / 'bags', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')[1]
+    assert '1 new episodes, 1 in all' in printed
+    assert not (tmp_path / 'data.part').exists()
+
+
+def test_nothing_but_failures(convert, tmp_path):
+    status, printed = convert(three(tmp_path, bag0=False, bag1=False, bag2=False), tmp_path / 'data')
+    assert status == 1
+    assert '3 recordings are marked as failures and left out (0, 1, 2); --keep-failures' in printed
+
+
+def test_every_frame_that_is_not_used_is_counted_with_its_reason(convert, tmp_path, report):
+    write_bag(tmp_path / 'bag', without(demonstration(3.0), '/gripper/command', 0.0, 2.0), custom=episode())
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data')
+    assert status == 0
+    assert '19 of 60 frames are used. Not used: 40: gripper: before its first command; 1: the end of its' in printed
+    unused = report(tmp_path / 'data')['unused']
+    assert (unused[0]['reason'], unused[0]['frames']) == ('gripper: before its first command', 40)
+    assert 'gripper: before its first command' in (tmp_path / 'data' / 'report.html').read_text()
+
+
+def test_a_corrected_goal_is_applied(convert, tmp_path):
+    folder = three(tmp_path)
+    assert convert(folder, tmp_path / 'data')[0] == 0
+    assert open_dataset(tmp_path / 'data', 4).goals == ['push the block']
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'data').rglob('*.mp4')}
+    status, printed = convert(folder / '1', tmp_path / 'data', '--goal', 'pull it')
+    assert status == 0
+    assert '0 new episodes, 3 in all, 1 recordings made anew' in printed
+    assert '2 recordings of the data set are not among those given, and stay: 0, 2' in printed
+    data = open_dataset(tmp_path / 'data', 4)
+    assert [part.tasks for part in data.files.episodes] == [('push the block',), ('pull it',), ('push the block',)]
+    assert len(data) == 57
+    assert data[20].goal == 'pull it'
+    assert {path.name: path.read_bytes() for path in (tmp_path / 'data').rglob('*.mp4')}.keys() == before.keys()
+    assert '0 new episodes, 3 in all, 1 recordings were' in convert(folder / '1', tmp_path / 'data')[1], 'it stays so'
+
+
+def test_a_mark_that_was_corrected_in_the_bag_is_applied(convert, tmp_path, report):
+    folder = three(tmp_path, bag1=True)
+    assert convert(folder, tmp_path / 'data')[0] == 0
+    metadata = folder / '1' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace("mode_ros.success: 'true'", "mode_ros.success: 'false'"))
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 0
+    assert '2 in all' in printed
+    assert [part['recording'] for part in report(tmp_path / 'data')['episodes']] == ['0', '2']
+    assert [part['episode'] for part in report(tmp_path / 'data')['episodes']] == [0, 1]
+    assert len(open_dataset(tmp_path / 'data', 4)) == 38
+
+
+def test_the_same_recording_under_another_name_counts_once(convert, tmp_path):
+    folder = three(tmp_path)
+    shutil.copytree(folder / '0', folder / 'copy')
+    (folder / 'copy' / '0.mcap').rename(folder / 'copy' / 'copy.mcap')
+    metadata = folder / 'copy' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('0.mcap', 'copy.mcap'))
+    printed = convert(folder, tmp_path / 'data')[1]
+    assert '3 new episodes' in printed
+    assert 'copy is the same recording as' in printed
+    shutil.rmtree(folder / '0')
+    assert '0 new episodes, 3 in all' in convert(folder, tmp_path / 'data')[1]
+
+
+def test_recordings_that_differ_in_the_middle_alone_are_two(convert, tmp_path):
+    def nudge(k, item):
+        if k == 200:
+            item.message.position[0] += 1e-3
+        return item
+
+    write_bag(tmp_path / 'bags' / 'a', demonstration(8.0), custom=episode())
+    write_bag(tmp_path / 'bags' / 'b', changed(demonstration(8.0), '/joint_states', nudge), custom=episode())
+    assert '2 new episodes' in convert(tmp_path / 'bags', tmp_path / 'data')[1]
+
+
+@pytest.mark.parametrize('stray', [1, 2])
+def test_folders_are_searched_to_the_end(convert, tmp_path, report, stray):
+    folder = three(tmp_path)
+    for k in range(stray):
+        bag = write_bag(tmp_path / 'other', demonstration(1.0, start=START + (9 + k) * 100 * SECOND), custom=episode())
+        (bag / 'other.mcap').rename(folder / f'stray{k}.mcap')
+        shutil.rmtree(bag)
+    assert f'{3 + stray} new episodes' in convert(folder, tmp_path / 'data')[1]
+    names = {part['recording'] for part in report(tmp_path / 'data')['episodes']}
+    assert names == {'0', '1', '2', *(f'stray{k}.mcap' for k in range(stray))}
+
+
+def test_a_folder_of_loose_files_is_one_recording_per_file(convert, tmp_path):
+    (tmp_path / 'loose').mkdir()
+    for k in range(3):
+        bag = write_bag(tmp_path / 'one', demonstration(1.0, start=START + k * 100 * SECOND), custom=episode())
+        (bag / 'one.mcap').rename(tmp_path / 'loose' / f'run_{k}.mcap')
+        shutil.rmtree(bag)
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    printed = convert(tmp_path / 'loose', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')[1]
+    assert '3 new episodes' in printed
+
+
+def test_what_is_passed_over_is_said(convert, tmp_path):
+    folder = three(tmp_path)
+    (folder / '.episode_000004.partial').mkdir()
+    (folder / 'old.bag').write_bytes(b'#ROSBAG V2.0')
+    shutil.copy(folder / '0' / '0.mcap', folder / '0' / 'second.mcap')
+    printed = convert(folder, tmp_path / 'data')[1]
+    for words in ('.episode_000004.partial is not finished', 'old.bag is a bag of ROS 1', 'second.mcap is not among'):
+        assert words in printed
+
+
+def test_left_out_recordings_of_one_name_are_told_apart(convert, tmp_path):
+    for k, day in enumerate(('monday', 'tuesday')):
+        items = demonstration(1.0, goal='', start=START + k * 100 * SECOND)
+        write_bag(tmp_path / day / 'take', items, custom=episode(goal=''))
+    write_bag(tmp_path / 'good', demonstration(1.0, start=START + 10**13), custom=episode())
+    printed = convert(tmp_path / 'monday', tmp_path / 'tuesday', tmp_path / 'good', tmp_path / 'data')[1]
+    assert 'left out: monday/take: it has no goal' in printed
+    assert 'left out: tuesday/take: it has no goal' in printed
+
+
+def test_a_flipped_bit_is_noticed(convert, tmp_path):
+    folder = three(tmp_path)
+    items = demonstration(1.0, start=START + 10**13)
+    bag = Bag(folder / 'flipped')
+    for topic, kind in {item.topic: item.kind for item in items}.items():
+        bag.add(topic, kind)
+    from support.bags import TYPES
+
+    for item in items:
+        bag.write(item.topic, item.received, bytes(TYPES.serialize_cdr(item.message, item.kind)))
+    bag.close(episode().to_custom_data())
+    file = folder / 'flipped' / 'flipped.mcap'
+    assert '4 new episodes' in convert(folder, tmp_path / 'whole')[1], 'the checksums are right'
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0x10
+    file.write_bytes(content)
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 3
+    assert 'left out: flipped: the bag is damaged' in printed
+    assert '3 new episodes' in printed
+
+
+def test_notes_of_many_recordings_are_one(convert, tmp_path):
+    for k in range(3):
+        items = [i for i in demonstration(1.0, start=START + k * 100 * SECOND) if i.topic != '/gripper/command']
+        write_bag(tmp_path / 'bags' / f'{k}', items)
+    contract = DELTA_TEXT.replace('kind: absolute\n', 'kind: absolute\n    initial: [1]\n')
+    (tmp_path / 'contract.yaml').write_text(contract)
+    status, printed = convert(tmp_path / 'bags', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    assert status == 0, printed
+    assert printed.count('gripper was never commanded') == 1
+    assert 'and 2 more recordings' in printed
+
+
+def test_a_contract_that_reads_the_messages_otherwise_may_be_given_afterwards(convert, tmp_path):
+    items = changed(
+        demonstration(1.0), '/gripper/command', lambda k, item: setattr(item, 'message', floats([50])) or item
+    )
+    write_bag(tmp_path / 'bag', items, custom=episode())
+    contract = DELTA_TEXT.replace("unit: '1', lower", "unit: '1', scale: 0.02, offset: -1.0, lower")
+    (tmp_path / 'contract.yaml').write_text(contract)
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    assert status == 0, printed
+    assert (open_dataset(tmp_path / 'data', 4).actions[:, 3] == 0.0).all()
