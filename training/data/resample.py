@@ -299,9 +299,9 @@ class Resampler:
                 self._out.append(first)
             elif self._now >= first.stamp + period:
                 self._finish_frame(first)
-            elif final:
+            elif final and len(self._pending) > 1:  # the last observation only tells where the last period ends
                 self._out.append(LeftOut(first.stamp, first.stamp + period, NO_END, fault=False))
-            else:
+            elif not final:
                 break
             self._pending.popleft()
 

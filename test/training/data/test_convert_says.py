@@ -62,7 +62,7 @@ def test_every_frame_that_is_not_used_is_counted_with_its_reason(convert, tmp_pa
     write_bag(tmp_path / 'bag', without(demonstration(3.0), '/gripper/command', 0.0, 2.0), custom=episode())
     status, printed = convert(tmp_path / 'bag', tmp_path / 'data')
     assert status == 0
-    assert '19 of 60 frames are used. Not used: 40: gripper: before its first command; 1: the end of its' in printed
+    assert '19 of 59 frames are used. Not used: 40: gripper: before its first command\n' in printed
     unused = report(tmp_path / 'data')['unused']
     assert (unused[0]['reason'], unused[0]['frames']) == ('gripper: before its first command', 40)
     assert 'gripper: before its first command' in (tmp_path / 'data' / 'report.html').read_text()
