@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings, passed_over
     from mode_ros.training.data.staging import Settings
+    from mode_ros.training.data.video import refuse_sizes
 
     for option, value, least in (('--chunk-length', arguments.chunk_length, 1), ('--jobs', arguments.jobs, 1)):
         if value is not None and value < least:
@@ -59,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.keep_failures,
     )
     target = Path(arguments.data_set).absolute()
-    robot = parse_contract(text, 'of the recordings').robot
+    contract = parse_contract(text, 'of the recordings')
+    refuse_sizes(arguments.codec, contract.observation.cameras)
+    robot = contract.robot
     try:
         # Recordings are added to what was never edited; the edits are then applied again.
         edited = is_edited(target)

@@ -116,11 +116,13 @@ def _values(message: Any, group: ActionGroup, period: float) -> NDArray[np.float
         values = np.array(velocities[: len(group.names)], dtype=np.float64) * period
     elif adapter == 'joint_trajectory':
         names = list(message.joint_names)
-        if sorted(names) != sorted(group.names) or not message.points:
+        if any(names.count(name) != 1 for name in group.names) or not message.points:
             raise Unusable(
                 f'a command for {names} with {len(message.points)} points, expected one for {list(group.names)}'
             )
         positions = np.asarray(message.points[-1].positions, dtype=np.float64)
+        if positions.shape != (len(names),):
+            raise Unusable(f'a trajectory with {positions.size} positions for {len(names)} joints')
         values = positions[[names.index(name) for name in group.names]]
     elif adapter == 'pose':
         values = _decode_pose(message, group)

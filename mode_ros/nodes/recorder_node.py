@@ -20,6 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool, Trigger
 
+from mode_ros.checks.clocks import clock_findings
 from mode_ros.control.contract import Camera, State
 from mode_ros.control.observation import Unusable
 from mode_ros.messages.images import decode_image
@@ -29,7 +30,8 @@ from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.recording.episode import SUCCESS_TOPIC, Episode, absolute_topic
 from mode_ros.recording.folder import RecordingFolder
-from mode_ros.recording.liveness import header_stamp, stream_problem
+from mode_ros.recording.heard import Heard
+from mode_ros.recording.liveness import stream_problem
 from mode_ros.recording.topics import RecordedTopic, recorded_topics
 from mode_ros.recording.writer import MEGABYTE, Channel, EpisodeWriter
 from mode_ros.robots import load_named_contract
@@ -182,10 +184,11 @@ class RecorderNode(Node):
             return False, f'Not started: {partial.folder} cannot be written: {error.strerror or error}.'
         # What was said before the episode and still holds is its first content.
         for topic in self._topics:
-            if topic.spec.latched and topic.last is not None:
-                writer.put(topic.full_name, self._began, topic.last)
+            if topic.spec.latched and topic.heard.last is not None:
+                writer.put(topic.full_name, self._began, topic.heard.last.data)
         self._writer = writer
-        return True, f'Recording {self._name}' + (f', goal "{self._goal}".' if self._goal else ', without a goal.')
+        goal = f', goal "{self._goal}".' if self._goal else ', without a goal.'
+        return True, f'Recording {self._name}' + goal + ''.join(f' Note: {note}.' for note in self._clock_notes())
 
     def _finish(self, timeout: float) -> tuple[bool, str]:
         assert self._writer is not None
@@ -221,25 +224,38 @@ class RecorderNode(Node):
     def _stream_problem(self, stream: Camera | State, now: int) -> str:
         topic = next(topic for topic in self._topics if stream.name in topic.spec.streams)
         published = [kind for info in topic.publishers() for kind in [info.topic_type]]
-        problem = stream_problem(
-            stream.name, topic.full_name, topic.spec.type, topic.stamp, now, stream.max_age, published
-        )
-        if problem or topic.last is None:
-            return problem
+        last = topic.heard.of(stream)
+        if last is None:
+            return stream_problem(stream.name, topic.full_name, topic.spec.type, None, now, stream.max_age, published)
         # One message of each stream is decoded before an episode, none during it.
         try:
-            message = deserialize_message(topic.last, topic.message_class)
+            message = deserialize_message(last.data, topic.message_class)
+        except Exception as error:  # noqa: BLE001 - whatever the middleware says of bytes that are no message
+            return f'{stream.name}: the last message on {topic.full_name} is no {topic.spec.type} ({error})'
+        problem = stream_problem(
+            stream.name, topic.full_name, topic.spec.type, last.stamp(stream), now, stream.max_age, published
+        )
+        if problem:
+            return problem
+        try:
             decode_image(message, stream) if isinstance(stream, Camera) else decode_state(message, stream)
         except Unusable as error:
             return f'{stream.name}: {error}'
         return ''
 
+    def _clock_notes(self) -> list[str]:
+        """What is odd about the stamps, and no reason not to record."""
+        offsets = {}
+        for stream in self._streams():
+            topic = next(topic for topic in self._topics if stream.name in topic.spec.streams)
+            if stream.stamps == 'header' and topic.heard.offset is not None:
+                offsets[stream.name] = topic.heard.offset, stream.max_age
+        return [str(finding) for finding in clock_findings(offsets)]
+
     def _latched_goal(self) -> str:
-        last = self._by_name[self._contract.goal_topic].last
-        if last is None:
-            return ''
-        goal = self._by_name[self._contract.goal_topic]
-        return str(deserialize_message(last, goal.message_class).data).strip()
+        topic = self._by_name[self._contract.goal_topic]
+        message = None if topic.heard.last is None else _decoded(topic.heard.last.data, topic.message_class)
+        return '' if message is None else str(message.data).strip()
 
     # ---- what is stored and shown -----------------------------------------------------------------------------
 
@@ -256,9 +272,10 @@ class RecorderNode(Node):
         )
 
     def _announced_success(self) -> bool | None:
-        """What a simulator or another judge said on the topic `success`."""
+        """What a simulator or another judge said on the topic `success` since the episode began."""
         topic = self._by_name[SUCCESS_TOPIC]
-        return None if topic.last is None else bool(deserialize_message(topic.last, topic.message_class).data)
+        message = None if topic.said is None else _decoded(topic.said, topic.message_class)
+        return None if message is None else bool(message.data)
 
     def _drops(self, writer: EpisodeWriter | None) -> dict[str, int]:
         refused = writer.refused if writer is not None else {}
@@ -297,7 +314,7 @@ class RecorderNode(Node):
             **{f'dropped {topic.full_name}': drops.get(topic.full_name, 0) for topic in streams},
         }
         silent = [problem for stream in self._streams() if (problem := self._age_problem(stream))]
-        told = ([f'{sum(drops.values())} messages dropped'] if drops else []) + silent
+        told = ([f'{sum(drops.values())} messages dropped'] if drops else []) + silent + self._clock_notes()
         if told:
             return DiagnosticStatus.WARN, f'recording; {"; ".join(told)}', values
         return DiagnosticStatus.OK, 'recording', values
@@ -307,8 +324,10 @@ class RecorderNode(Node):
 
     def _age_problem(self, stream: Camera | State) -> str:
         topic = next(topic for topic in self._topics if stream.name in topic.spec.streams)
+        last = topic.heard.of(stream)
+        stamp = None if last is None else last.stamp(stream)
         return stream_problem(
-            stream.name, topic.full_name, topic.spec.type, topic.stamp, self.now(), stream.max_age, [topic.spec.type]
+            stream.name, topic.full_name, topic.spec.type, stamp, self.now(), stream.max_age, [topic.spec.type]
         )
 
 
@@ -319,7 +338,9 @@ class _Topic:
         self.spec = spec
         self.full_name = node.resolve_topic_name(spec.name)
         self.message_class = _message_class(spec.type)
-        self.last: bytes | None = None
+        self.heard = Heard(spec.type == 'sensor_msgs/msg/JointState')
+        # The last message since the episode began; what was latched before is about the one before.
+        self.said: bytes | None = None
         self.lost = 0
         self.rate = 0.0
         self._node = node
@@ -336,14 +357,9 @@ class _Topic:
             # Hears every publisher; match_publishers asks for more where it is offered.
             self._readers = [self._subscribe(self._reliability)]
 
-    @property
-    def stamp(self) -> int | None:
-        """Header stamp of the last message, None before the first."""
-        return None if self.last is None else header_stamp(self.last)
-
     def begin(self) -> None:
-        """A new episode: nothing has been lost."""
-        self.lost = 0
+        """A new episode: nothing has been said or lost."""
+        self.lost, self.said = 0, None
 
     def publishers(self) -> list[Any]:
         return list(self._node.get_publishers_info_by_topic(self.full_name))
@@ -388,7 +404,8 @@ class _Topic:
 
     def _on_unnumbered(self, data: bytes) -> None:
         self._received += 1
-        self.last = data
+        self.heard.add(data, self._node.now())
+        self.said = data
         self._node.take(self, data)
 
     def _on_latched(self, data: bytes) -> None:
@@ -418,6 +435,14 @@ class _Topic:
             self._history.popleft()
         since, count = self._history[0]
         self.rate = (self._received - count) / (now - since) if now > since else 0.0
+
+
+def _decoded(data: bytes, message_class: Any) -> Any:
+    """The message, None for bytes that are none."""
+    try:
+        return deserialize_message(data, message_class)
+    except Exception:  # noqa: BLE001 - whatever the middleware says of them
+        return None
 
 
 def _tells_numbers() -> bool:

@@ -24,12 +24,13 @@ from trajectory_msgs.msg import JointTrajectory
 from mode_ros.control.contract import ActionGroup, Contract, State
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Unusable
+from mode_ros.control.setpoints import Setpoint
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.control.teleop import Jogger, Joystick, Keyboard
 from mode_ros.control.teleop_mapping import TeleopMapping, load_mapping
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
-from mode_ros.messages.commands import decode_command
+from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.parameters import parameter, read_parameters
@@ -64,7 +65,7 @@ class TeleopNode(Node):
         self._keyboard: Keyboard | None = None
         self._joggers: list[tuple[Joystick | Keyboard, Jogger]] = []
         self._driving: Jogger | None = None
-        self._commanded: dict[str, tuple[int, NDArray[np.float64]]] = {}
+        self._commanded: dict[str, tuple[int, Setpoint, NDArray[np.float64] | None]] = {}
         self._measured: dict[str, NDArray[np.float64]] = {}
         self._recorder_status = ''
         self._publisher = self.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
@@ -159,22 +160,35 @@ class TeleopNode(Node):
             self.get_logger().warning(f'{state.topic}: {error}', throttle_duration_sec=5.0)
 
     def _on_command(self, group: ActionGroup, message: Any) -> None:
+        if not names_any(message, group):
+            return  # other joints' on the same topic
         try:
-            values = decode_command(message, group, self._contract.period_seconds)
+            setpoint = decode_setpoint(message, group, self._contract.period_seconds)
         except Unusable as error:
             self.get_logger().warning(f'{group.output.topic}: {error}', throttle_duration_sec=5.0)
             return
-        self._commanded[group.name] = (self._now(), values)
+        # A trajectory sets out from where the one before had come.
+        self._commanded[group.name] = (self._now(), setpoint, self._asked(group))
+
+    def _asked(self, group: ActionGroup) -> NDArray[np.float64] | None:
+        """What the last command of a group asks for now; None before the first."""
+        if group.name not in self._commanded:
+            return None
+        told, setpoint, start = self._commanded[group.name]
+        return setpoint.in_period(self._now() - told, self._contract.period, start)
 
     def _reference(self) -> NDArray[np.float64]:
         """Where absolute dimensions were last commanded, or else are; NaN where neither is known."""
         reference = np.full(len(self._contract.dimensions), np.nan)
         for group in self._contract.action:
             place = self._contract.group_slices[group.name]
-            told, values = self._commanded.get(group.name, (0, np.empty(0)))
-            recent = self._now() - told <= COMMANDED_PERIODS * self._contract.period
+            values, recent = self._asked(group), False
+            if values is not None:
+                told, setpoint, _ = self._commanded[group.name]
+                lasts = int(setpoint.times[-1]) + COMMANDED_PERIODS * self._contract.period
+                recent = self._now() - told <= lasts
             # What has no feedback stays where it was told to be.
-            if len(values) and (recent or group.feedback is None):
+            if values is not None and (recent or group.feedback is None):
                 reference[place] = values
             elif group.feedback is not None and group.feedback in self._measured:
                 state = self._contract.state(group.feedback)

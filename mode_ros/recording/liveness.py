@@ -11,11 +11,13 @@ from mode_ros.control.freshness import StreamAge
 _STAMP = {1: struct.Struct('<iI'), 0: struct.Struct('>iI')}
 
 
-def header_stamp(data: bytes) -> int:
-    """Nanoseconds of the stamp in a serialised message that begins with a std_msgs/Header.
+def header_stamp(data: bytes) -> int | None:
+    """Nanoseconds of the stamp in a serialised message that begins with a std_msgs/Header; None for one too short.
 
     The four bytes before it tell the byte order (second byte: 1 for little endian, 0 for big).
     """
+    if len(data) < 12:
+        return None
     seconds, nanoseconds = _STAMP[data[1] & 1].unpack_from(data, 4)
     return int(seconds) * NANOSECONDS + int(nanoseconds)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from mode_ros.control.contract import Camera
 from mode_ros.errors import UserError
 
 KEY_FRAME_EVERY = 8
@@ -26,6 +27,16 @@ ENCODERS = {'h264': 'libx264', 'av1': 'libsvtav1'}
 DEFAULT_QUALITY = {'h264': 18, 'av1': 28}
 # Images on their way to an encoder, per camera: enough to keep it busy, few enough to count in memory.
 _QUEUE = 2
+
+
+def refuse_sizes(codec: str, cameras: Iterable[Camera]) -> None:
+    """UserError for a camera of a size that the codec has not: SVT-AV1 halves colours, so its sizes are even."""
+    for camera in cameras:
+        if codec == 'av1' and (camera.width % 2 or camera.height % 2):
+            raise UserError(
+                f'--codec av1 takes even sizes, and the camera {camera.name!r} has {camera.width}x{camera.height}; '
+                'use --codec h264 or png, or another size in the contract.'
+            )
 
 
 class VideoWriter:
