@@ -21,6 +21,7 @@ from support.contracts import DELTA_TEXT
 
 from mode_ros.errors import UserError
 from mode_ros.messages.images import encode_image
+from mode_ros.messages.stamps import to_time
 from mode_ros.messages.states import encode_joint_state
 from mode_ros.nodes.qos import LATCHED
 from mode_ros.nodes.recorder_node import RecorderNode
@@ -228,7 +229,7 @@ def test_losses_are_counted_shown_and_stored(bench, robot, contract_file, tmp_pa
 
 def test_a_gap_in_the_publishers_numbers_is_a_loss(bench, robot, recorder):
     topic = next(topic for topic in recorder._topics if topic.spec.name == 'joint_states')
-    wait_for(lambda: topic.last, 'joints')
+    wait_for(lambda: topic.heard.last, 'joints')
     robot.alive = set()
     time.sleep(0.3)
     topic.begin()
@@ -291,3 +292,68 @@ def test_ctrl_c_finishes_the_episode_within_three_seconds(bench, robot, contract
     assert 'Traceback' not in log
     counts, _ = read(tmp_path / 'episode_000000')
     assert counts['/static/image'] >= 15
+
+
+def test_another_drivers_joints_on_the_same_topic_keep_nothing_from_being_recorded(bench, robot, recorder):
+    other = bench.node.create_publisher(JointState, 'joint_states', 20)
+    bench.node.create_timer(
+        0.01, lambda: other.publish(encode_joint_state(['finger'], np.zeros(1), np.zeros(1), bench.now()))
+    )
+    time.sleep(0.3)
+    robot.start()
+    topic = next(topic for topic in recorder._topics if topic.spec.name == 'joint_states')
+    for _ in range(20):
+        time.sleep(0.02)
+        assert recorder._problems() == []
+    assert topic.heard.last is not None
+    robot.alive = {'image'}
+    wait_for(lambda: any('joints: last message' in problem for problem in recorder._problems()), 'the silence')
+
+
+def test_bytes_that_are_no_message_are_named_and_end_nothing(bench, robot, recorder):
+    robot.start()
+    robot.call('discard')
+    robot.alive = {'image'}
+    time.sleep(1.2)  # the last good message is no longer of now
+    whole = serialize_message(encode_joint_state(['a', 'b'], np.zeros(2), np.zeros(2), bench.now()))
+    topic = next(topic for topic in recorder._topics if topic.spec.name == 'joint_states')
+    for data in (b'', b'\x00\x01\x00\x00', whole[:20], b'\xff' * 200, whole[:-9]):
+        topic._on_unnumbered(data)
+        answer = robot.call('start')
+        assert not answer.success
+        assert 'joints' in answer.message
+    goal = recorder._by_name['goal']
+    goal._on_unnumbered(b'\x00\x01\x00\x00\xff\xff\xff\x7f')
+    assert recorder._latched_goal() == ''
+    robot.alive = {'image', 'joints'}
+    robot.start()
+
+
+def test_a_latched_success_of_the_episode_before_does_not_mark_the_next(bench, robot, recorder, tmp_path):
+    bench.publish(Bool(data=True), 'success', LATCHED)
+    time.sleep(0.3)
+    robot.start()
+    time.sleep(0.3)
+    robot.call('stop')
+    assert read(tmp_path / 'episode_000000')[1].success is None
+    robot.start()
+    bench.publish(Bool(data=False), 'success', LATCHED)
+    time.sleep(0.3)
+    robot.call('stop')
+    assert read(tmp_path / 'episode_000001')[1].success is False
+
+
+def test_stamps_that_are_ahead_are_said_when_it_starts(bench, robot, recorder):
+    now = bench.now
+    image = encode_image(np.zeros((32, 32, 3), np.uint8), 0, 'static')
+
+    def speak():
+        image.header.stamp = to_time(now() + 150_000_000)
+        robot.publishers['image'].publish(image)
+
+    robot.alive = {'joints'}
+    bench.node.create_timer(0.05, speak)
+    time.sleep(1.6)
+    message = robot.start().message
+    assert 'the stamps of static are 0.1' in message
+    assert 'ahead of when its messages came' in message
