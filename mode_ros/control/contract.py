@@ -237,6 +237,9 @@ class ActionGroup(_Section):
     dimensions: tuple[Dimension, ...] = Field(min_length=1)
     output: Output
     feedback: Name | None = Field(None, description='State stream that measures an absolute group, name by name.')
+    source: Literal['command', 'state'] = Field(
+        'command', alias='from', description='What counts as the action of a recording: commands, or the next state.'
+    )
     initial: tuple[Finite, ...] | None = Field(
         None, description='Of an absolute group: what is in force in a recording until its first command.'
     )
@@ -273,6 +276,11 @@ class ActionGroup(_Section):
         _refuse_repeats(self.names, f'dimensions of the action group {self.name!r}')
         if self.initial is not None:
             self._check_initial(self.initial)
+        if self.source == 'state' and (self.kind == 'delta' or self.feedback is None):
+            raise ValueError(
+                "'from: state' takes the next measured state as the action of an absolute group: it needs "
+                'kind absolute and feedback'
+            )
         if self.box is not None:
             self.box.check_fits(self.output.adapter, {dimension.unit for dimension in self.dimensions})
         if self.max_tracking_error is not None and self.feedback is None:

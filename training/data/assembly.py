@@ -109,7 +109,7 @@ class Assembly:
             camera = key.removeprefix('videos/').removesuffix('/file_index')
             path = self._tree / files.VIDEO_PATH.format(video_key=camera, **files.place(new))
             path.parent.mkdir(parents=True, exist_ok=True)
-            _link(source / files.VIDEO_PATH.format(video_key=camera, **files.place(number)), path)
+            link(source / files.VIDEO_PATH.format(video_key=camera, **files.place(number)), path)
             row.update({f'videos/{camera}/{key}': value for key, value in files.place(new).items()})
         self._episodes.append(row)
         self._write_part(new, {**part, 'episode': new})

@@ -123,7 +123,7 @@ def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
                 f'clocks: {found["other_clock"]} commands of {group.name} are stamped by another clock than the '
                 'streams, and count by their reception'
             )
-        if not found['messages']:
+        if not found['messages'] and group.source == 'command':
             instead = 'its initial action' if group.initial is not None else 'where it was measured'
             about.notes.append(f'commands: {group.name} was never commanded; {instead} stands for it')
 
@@ -160,7 +160,7 @@ def _handlers(
     found: dict[int, tuple[Connection, list[Handler], list[Handler]]] = {}
     streams: list[Camera | State] = [*contract.observation.cameras, *contract.observation.states]
     # What is in force without a command need not have been commanded.
-    able = {group.output.topic for group in contract.action if group.initial is not None}
+    able = {group.output.topic for group in contract.action if group.initial is not None or group.source == 'state'}
     needed = [*(stream.topic for stream in streams), *(g.output.topic for g in contract.action)]
     needed = [topic for topic in dict.fromkeys(needed) if topic not in able or topic in {s.topic for s in streams}]
     optional = [*sorted(able - set(needed)), contract.goal_topic, INTERVENTION_TOPIC, SUCCESS_TOPIC]
@@ -180,6 +180,8 @@ def _handlers(
     for stream in streams:
         listen(stream.topic, *_stream_handlers(resampler, stream))
     for group in contract.action:
+        if group.source == 'state':
+            continue
         listen(group.output.topic, *_command_handlers(resampler, group))
     listen(contract.goal_topic, lambda message, at: resampler.goal(message.data, at))
     listen(INTERVENTION_TOPIC, lambda message, at: resampler.intervene(bool(message.data), at))

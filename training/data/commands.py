@@ -91,18 +91,30 @@ class CommandTrack:
         self._followed.clear()
         self._standing.clear()
 
-    def at(self, stamp: int, measured: Mapping[str, NDArray[np.float64]] | None = None) -> NDArray[np.float64]:
+    def at(
+        self,
+        stamp: int,
+        measured: Mapping[str, NDArray[np.float64]] | None = None,
+        following: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> NDArray[np.float64]:
         """float64 [d], the action for [stamp, stamp + period) in the contract's order; raises NoAction.
 
-        Every command before stamp + period must have been pushed. measured: where groups with feedback are at `stamp`.
+        Every command before stamp + period must have been pushed. measured: where groups with feedback are at `stamp`;
+        following: where they are a period later, which is the action of those whose actions are states.
         """
         if stamp != self._next:
             self._carried.clear()
         self._next = stamp + self._contract.period
-        begun = [bool(c) and c[0].time < self._next for c in self._commands.values()]
+        begun = [
+            group.source == 'state' or (bool(c) and c[0].time < self._next)
+            for group, c in zip(self._contract.action, self._commands.values(), strict=True)
+        ]
         parts = []
         for group, known in zip(self._contract.action, begun, strict=True):
             place = (measured or {}).get(group.name)
+            if group.source == 'state':
+                parts.append(self._measured_next(group, following or {}))
+                continue
             command = self._choose(group, stamp)
             if not known:
                 if not any(begun):
@@ -120,6 +132,12 @@ class CommandTrack:
         for commands in self._commands.values():
             while len(commands) > 1 and commands[1].time < stamp:
                 commands.popleft()
+
+    def _measured_next(self, group: ActionGroup, following: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        values = following.get(group.name)
+        if values is None or np.isnan(values).any():
+            raise NoAction(f'{group.name}: where it was a period later is not known', fault=False)
+        return values
 
     def _uncommanded(self, group: ActionGroup, place: NDArray[np.float64] | None) -> NDArray[np.float64]:
         if group.kind == 'delta':

@@ -66,6 +66,8 @@ class Resampler:
         self._sizes: dict[str, tuple[int, int]] = {}
         self._pending: deque[Observation | LeftOut] = deque()
         self._out: deque[Frame | LeftOut] = deque()
+        # Whether an action is the state of the next observation.
+        self._looks_ahead = any(group.source == 'state' for group in contract.action)
         self._received = self._now = 0
         self._commanded = False
         self.first_stamp: int | None = None
@@ -297,18 +299,21 @@ class Resampler:
             first = self._pending[0]
             if isinstance(first, LeftOut):
                 self._out.append(first)
-            elif self._now >= first.stamp + period:
-                self._finish_frame(first)
+            elif self._now >= first.stamp + period and (final or len(self._pending) > 1 or not self._looks_ahead):
+                self._finish_frame(first, self._pending[1] if len(self._pending) > 1 else None)
             elif final and len(self._pending) > 1:  # the last observation only tells where the last period ends
                 self._out.append(LeftOut(first.stamp, first.stamp + period, NO_END, fault=False))
             elif not final:
                 break
             self._pending.popleft()
 
-    def _finish_frame(self, observation: Observation) -> None:
+    def _finish_frame(self, observation: Observation, following: Observation | LeftOut | None) -> None:
         stamp, period = observation.stamp, self._contract.period
+        later = {}
+        if self._looks_ahead and isinstance(following, Observation) and following.stamp == stamp + period:
+            later = self._places(following)
         try:
-            action = self._commands.at(stamp, self._places(observation))
+            action = self._commands.at(stamp, self._places(observation), later)
         except NoAction as error:
             self._out.append(LeftOut(stamp, stamp + period, str(error), error.fault))
             return

@@ -21,6 +21,7 @@ from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.layout import Layout
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem, contract_layout
 from mode_ros.training.data.resample import NO_END
+from mode_ros.training.data.suspicions import number_findings
 
 RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'
@@ -184,6 +185,7 @@ class _Segments:
         if not problem and not self._failed and not self._episodes and not any(span.fault for span in self._spans):
             problem = _nothing(self._spans)
         start, health = self._about.start, self._about.health
+        folders = [self._folder / f'{number:06d}' for number in range(len(self._episodes))]
         for episode in self._episodes:
             episode['start'] = round((episode['start'] - start) / NANOSECONDS, 3)
         return {
@@ -193,7 +195,7 @@ class _Segments:
             'success': self._about.success,
             'failed': self._failed,
             'unused': self._unused(),
-            'notes': self._about.notes,
+            'notes': [*self._about.notes, *number_findings(self._contract, folders)],
             'drops': self._about.drops,
             'recovered': self._about.recovered,
             'streams': health,

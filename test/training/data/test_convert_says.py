@@ -209,3 +209,33 @@ def test_a_contract_that_reads_the_messages_otherwise_may_be_given_afterwards(co
     status, printed = convert(tmp_path / 'bag', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
     assert status == 0, printed
     assert (open_dataset(tmp_path / 'data', 4).actions[:, 3] == 0.0).all()
+
+
+@pytest.mark.parametrize('topic', ['/gripper/command', '/joint_states'])
+def test_numbers_beyond_the_contracts_bounds_are_named(convert, tmp_path, topic):
+    contract = DELTA_TEXT.replace('unit: rad, max_age', 'unit: rad, lower: -3.0, upper: 3.0, max_age')
+    items = demonstration(2.0)
+    for item in items:
+        if item.topic == topic == '/gripper/command':
+            item.message = floats([50.0])
+        elif item.topic == topic:
+            item.message.position = item.message.position * 57.3
+    write_bag(tmp_path / 'bag', items)
+    (tmp_path / 'contract.yaml').write_text(contract)
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    assert status == 0
+    name, farthest = ('action grip: 100%', '50') if topic == '/gripper/command' else ('state joints a: ', '-5')
+    assert f'note: bag: bounds: {name}' in printed
+    assert f'the farthest is {farthest}' in printed
+    assert 'bounds:' in (tmp_path / 'data' / 'report.html').read_text()
+
+
+def test_av1_refuses_odd_sizes_before_it_begins(convert, tmp_path):
+    contract = DELTA_TEXT.replace('width: 32, height: 32', 'width: 65, height: 49')
+    (tmp_path / 'contract.yaml').write_text(contract)
+    write_bag(tmp_path / 'bag', demonstration(1.0))
+    status, printed = convert(
+        tmp_path / 'bag', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml', '--codec', 'av1'
+    )
+    assert status == 1
+    assert "--codec av1 takes even sizes, and the camera 'static' has 65x49" in printed

@@ -1,5 +1,7 @@
 """Recordings that used to teach what was never shown: each is right now, or named."""
 
+import itertools
+
 import numpy as np
 import pytest
 from support.bags import (
@@ -437,3 +439,19 @@ def test_depth_is_named(tmp_path, encoding):
 
     _, spans, _ = read(tmp_path, changed(demonstration(1.0), '/static/image', depth), DELTA_TEXT)
     assert any(encoding in span.reason and span.fault for span in spans)
+
+
+# ---- hand-guided: the next state is the action ----------------------------------------------------------------
+
+
+def test_the_next_measured_state_as_the_action(tmp_path):
+    contract = ARM_TEXT.replace('    feedback: joints\n', '    feedback: joints\n    from: state\n')
+    frames, spans, _ = read(tmp_path, arm(commanded=False), contract)
+    assert not [span for span in spans if span.fault]
+    assert len(frames) >= 58
+    for now, then in itertools.pairwise(frames):
+        assert now.action[:2] == pytest.approx(then.observation.states['joints'])
+    gap = without(arm(commanded=False), '/joint_states', 1.0, 1.5)
+    frames, _, _ = read(tmp_path, gap, contract)
+    for frame in frames:
+        assert frame.action[0] - frame.observation.states['joints'][0] == pytest.approx(0.01, abs=0.011)
