@@ -39,7 +39,7 @@ def many(count):
 
 
 def words(error):
-    assert len(str(error)) > 10
+    assert len(str(error)) > 5
 
 
 def image(message, camera: Camera):

@@ -231,7 +231,7 @@ def _nothing(spans: list[LeftOut]) -> str:
 
 def without_numbers(text: str) -> str:
     """What reasons have in common that differ in their numbers alone."""
-    return re.sub(r'\d+', '', text)
+    return re.sub(r'\b\d+', '', text)  # joint1 and joint2 stay two
 
 
 def _seconds(nanoseconds: int) -> float:
