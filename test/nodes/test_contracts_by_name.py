@@ -19,8 +19,10 @@ class StandInGripper:
 
     def __init__(self, group):
         self.group, self.targets, self.well = group, [], True
+        self.positions = middle(group)
 
     def command(self, target, moving):
+        self.positions = np.array([target])
         if moving:
             self.targets.append(target)
 
@@ -71,7 +73,7 @@ def test_the_robot_of_a_contract_moves(robot, bench, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(servo, 'command_type_request', lambda number: (SetBool, SetBool.Request(data=number == 1)))
     drivers = {group.name: mock_driver(contract, group) for group in contract.action}
-    for node in [*(node for node in drivers.values() if node is not None), Broadcaster(contract, drivers)]:
+    for node in [*(node for node in drivers.values() if node is not None), Broadcaster(contract, drivers, grippers)]:
         bench.add(node)
     _, active = bench.configure(tmp_path, text, wait=1.0)
     assert active

@@ -37,17 +37,18 @@ def mock_driver(contract, group):
 class Broadcaster(Node):
     """The robot's state, a message for each stream: joints where their drivers have them, all else standing still."""
 
-    def __init__(self, contract, drivers):
+    def __init__(self, contract, drivers, grippers):
+        """grippers: by group, whatever has `positions`, filled when controller_node is configured."""
         super().__init__('joint_state_broadcaster')
-        self.reports = []
+        self.reports, self.grippers = [], grippers
         posed = {contract.state(group.feedback).topic for group in contract.action if group.output.adapter == 'pose'}
         for state in contract.observation.states:
             if state.topic in posed:
                 continue  # the Cartesian controller reports it itself
             sources = {
-                name: (drivers[group.name].model, index)
+                name: (drivers[group.name].model if drivers[group.name] is not None else group.name, index)
                 for group in contract.action
-                if group.feedback == state.name and drivers[group.name] is not None
+                if group.feedback == state.name
                 for index, name in enumerate(group.names)
             }
             publisher = self.create_publisher(MESSAGE_TYPES[state.type], state.topic, 10)
@@ -60,11 +61,12 @@ class Broadcaster(Node):
             values = np.array([self.position(sources.get(name)) for name in state.names])
             publisher.publish(encode_joint_state(state.names, values, 0 * values, now))
 
-    @staticmethod
-    def position(source):
+    def position(self, source):
         if source is None:
             return 0.0
         model, index = source
+        if isinstance(model, str):
+            return self.grippers[model].positions[index] if model in self.grippers else 0.0
         return (model.joints.positions if hasattr(model, 'joints') else model.positions)[index]
 
     def close(self):
