@@ -43,11 +43,15 @@ class MockDriver(Node):
         if not self.model.now:
             self.model.now = self.clock_seconds()
         self.model.update(self.clock_seconds())
-        if self.states is not None:
-            self.report()
+        self.report()
 
     def report(self):
         """Publishes where the robot is."""
+
+    def tell(self, names, positions):
+        if self.states is not None:
+            now = self.get_clock().now().nanoseconds
+            self.states.publish(encode_joint_state(names, positions, 0 * positions, now))
 
     def close(self):
         """As the nodes of mode_ros have it."""
@@ -60,8 +64,7 @@ class MockJointTrajectoryController(MockDriver):
 
     def report(self):
         positions = self.model.joints.positions
-        now = self.get_clock().now().nanoseconds
-        self.states.publish(encode_joint_state(self.model.parameters['joints'], positions, 0 * positions, now))
+        self.tell(self.model.parameters['joints'], positions)
 
 
 class MockForwardCommandController(MockDriver):
@@ -71,8 +74,7 @@ class MockForwardCommandController(MockDriver):
 
     def report(self):
         positions = self.model.positions
-        now = self.get_clock().now().nanoseconds
-        self.states.publish(encode_joint_state(self.model.parameters['joints'], positions, 0 * positions, now))
+        self.tell(self.model.parameters['joints'], positions)
 
 
 class MockServo(MockDriver):
@@ -95,15 +97,14 @@ class MockServo(MockDriver):
 
     def report(self):
         # The arm's joints are not modelled; the contract only wants to hear that they are alive.
-        now = self.get_clock().now().nanoseconds
-        self.states.publish(encode_joint_state(['a', 'b'], np.zeros(2), np.zeros(2), now))
+        self.tell(['a', 'b'], np.zeros(2))
 
 
 class MockCartesianController(MockDriver):
     """CRISP's: the newest pose is the target, followed with a lag."""
 
     def __init__(self, base_frame='base', name='cartesian_impedance_controller', topic='target_pose', **options):
-        super().__init__(name, _PoseModel(base_frame), PoseStamped, topic, **options)
+        super().__init__(name, _PoseModel(base_frame), PoseStamped, topic, joint_states=None, **options)
         self.poses = self.create_publisher(PoseStamped, 'current_pose', 10)
 
     def report(self):

@@ -41,6 +41,7 @@ class Broadcaster(Node):
         """grippers: by group, whatever has `positions`, filled when controller_node is configured."""
         super().__init__('joint_state_broadcaster')
         self.reports, self.grippers = [], grippers
+        by_topic = {}
         posed = {contract.state(group.feedback).topic for group in contract.action if group.output.adapter == 'pose'}
         for state in contract.observation.states:
             if state.topic in posed:
@@ -51,8 +52,10 @@ class Broadcaster(Node):
                 if group.feedback == state.name
                 for index, name in enumerate(group.names)
             }
-            publisher = self.create_publisher(MESSAGE_TYPES[state.type], state.topic, 10)
-            self.reports.append((publisher, state, sources))
+            own = by_topic.setdefault(state.topic, [])
+            if len(own) < state.publishers:
+                own.append(self.create_publisher(MESSAGE_TYPES[state.type], state.topic, 10))
+            self.reports.append((own[-1], state, sources))
         self.create_timer(0.01, self.report)
 
     def report(self):
