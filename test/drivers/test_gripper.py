@@ -4,11 +4,13 @@ import sys
 import time
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 from support.contracts import GRIPPER_TEXT
 from support.ros2_control import Gripper
 
 from mode_ros.control.contract import parse_contract
+from mode_ros.control.safety import tracking_limits
 from mode_ros.drivers.gripper import (
     RETRY_SECONDS,
     GoalFilter,
@@ -131,6 +133,13 @@ def test_while_a_goal_waits_for_its_answer_none_follows(client, server):
     server.accept()
     client.command(0.035, moving=True)
     assert server.goals == [0.08, 0.035], 'then the newest'
+
+
+def test_a_gripper_that_holds_something_is_no_fault_of_tracking():
+    contract = parse_contract(GRIPPER_TEXT, 'x.yaml')
+    assert np.isinf(tracking_limits(contract)).all()
+    asked = GRIPPER_TEXT.replace('feedback: fingers', 'feedback: fingers\n    max_tracking_error: 0.05')
+    assert tracking_limits(parse_contract(asked, 'x.yaml')).tolist() == [0.05]
 
 
 def test_a_slow_target_is_followed_in_steps_of_the_tolerance():
