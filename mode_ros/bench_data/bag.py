@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,7 @@ def write_bag(path: Path, seconds: float, width: int, height: int) -> int:
 class _Messages:
     def __init__(self, types: Any, width: int, height: int) -> None:
         self._types, self._width, self._height = types, width, height
-        noise = np.random.default_rng(0).normal(0, NOISE, (height, width, 3))
-        self._pictures = [_picture(number, width, height, noise) for number in range(PICTURES)]
+        self._pictures = list(pictures(PICTURES, width, height))
 
     def _make(self, kind: str, **fields: Any) -> Any:
         return self._types.types[kind](**fields)
@@ -116,6 +116,12 @@ class _Messages:
     def command(self) -> Any:
         layout = self._make('std_msgs/msg/MultiArrayLayout', dim=[], data_offset=0)
         return self._write('std_msgs/msg/Float64MultiArray', layout=layout, data=np.array([0.1]))
+
+
+def pictures(count: int, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
+    """`count` RGB pictures [height, width, 3] of a moving pattern, each with the noise of a camera."""
+    noise = np.random.default_rng(0).normal(0, NOISE, (height, width, 3))
+    return (_picture(number, width, height, noise) for number in range(count))
 
 
 def _picture(number: int, width: int, height: int, noise: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -54,6 +54,7 @@ _STATE_TYPES = {
 _SCALARS = ('number', 'temperature', 'pressure', 'range')
 # Types whose messages carry no stamp.
 _UNSTAMPED = ('array', 'number')
+UNSTAMPED_TYPES = tuple(_STATE_TYPES[kind] for kind in _UNSTAMPED)
 _COMMAND_TYPES = {
     'joint_trajectory': 'trajectory_msgs/msg/JointTrajectory',
     'forward_command': 'std_msgs/msg/Float64MultiArray',

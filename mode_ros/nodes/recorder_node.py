@@ -338,7 +338,7 @@ class _Topic:
         self.spec = spec
         self.full_name = node.resolve_topic_name(spec.name)
         self.message_class = _message_class(spec.type)
-        self.heard = Heard(spec.type == 'sensor_msgs/msg/JointState')
+        self.heard = Heard(spec.type)
         # The last message since the episode began; what was latched before is about the one before.
         self.said: bytes | None = None
         self.lost = 0

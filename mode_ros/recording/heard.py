@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from statistics import median_low
 
-from mode_ros.control.contract import Camera, State
+from mode_ros.control.contract import UNSTAMPED_TYPES, Camera, State
 from mode_ros.recording.liveness import header_stamp
 
 # Offsets that are kept to tell how stamps and reception lie to each other.
@@ -33,9 +33,11 @@ class Last:
 class Heard:
     """The last message of a topic, and of each of the publishers that name other joints on it."""
 
-    def __init__(self, joint_states: bool) -> None:
-        """joint_states: whether the topic carries sensor_msgs/JointState, of which several drivers may share one."""
-        self._joint_states = joint_states
+    def __init__(self, message_type: str) -> None:
+        """message_type: such as 'sensor_msgs/msg/JointState', of which several drivers may share one topic."""
+        self._joint_states = message_type == 'sensor_msgs/msg/JointState'
+        # The first bytes of a plain number or array would be read as a time that never was.
+        self._stamped = message_type not in UNSTAMPED_TYPES
         self._by_names: dict[tuple[str, ...], Last] = {}
         self._offsets: deque[int] = deque(maxlen=_KEPT)
         self.last: Last | None = None
@@ -43,7 +45,7 @@ class Heard:
     def add(self, data: bytes, received: int) -> None:
         """A message has come."""
         self.last = Last(data, received)
-        stamp = header_stamp(data)
+        stamp = header_stamp(data) if self._stamped else None
         if stamp:
             self._offsets.append(received - stamp)
         if self._joint_states:

@@ -169,7 +169,7 @@ def test_buffer_and_resampler_of_many(messages):
 @many(NORMAL)
 @given(st.binary(max_size=64))
 def test_bytes_that_are_no_message(data):
-    heard = Heard(joint_states=True)
+    heard = Heard('sensor_msgs/msg/JointState')
     heard.add(data, 5)
     heard.of(JOINTS).stamp(JOINTS)
 
@@ -178,7 +178,7 @@ def test_bytes_that_are_no_message(data):
 @many(SLOW)
 @given(st.binary(max_size=256))
 def test_many_bytes_that_are_no_message(data):
-    heard = Heard(joint_states=True)
+    heard = Heard('sensor_msgs/msg/JointState')
     heard.add(data, 5)
     heard.of(JOINTS).stamp(JOINTS)
 

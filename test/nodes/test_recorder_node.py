@@ -14,10 +14,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CompressedImage, JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import SetBool, Trigger
 from support.bench import wait_for
-from support.contracts import DELTA_TEXT
+from support.contracts import DELTA_TEXT, PATIENT_TEXT
 
 from mode_ros.errors import UserError
 from mode_ros.messages.images import encode_image
@@ -357,3 +357,24 @@ def test_stamps_that_are_ahead_are_said_when_it_starts(bench, robot, recorder):
     message = robot.start().message
     assert 'the stamps of static are 0.1' in message
     assert 'ahead of when its messages came' in message
+
+
+def test_numbers_without_stamps_are_alive_while_they_come(bench, robot, tmp_path):
+    path = tmp_path / 'felt.yaml'
+    path.write_text(
+        PATIENT_TEXT.replace(
+            'action:\n',
+            '    - {name: load, topic: load, type: number, names: [kg], unit: kg, stamps: reception, max_age: 1.0}\n'
+            'action:\n',
+        )
+    )
+    recorder = start(bench, str(path), tmp_path / 'recordings')
+    wait_for(lambda: any('load: nobody publishes' in problem for problem in recorder._problems()), 'the missing sensor')
+    sensor = bench.node.create_publisher(Float64, 'load', 10)
+    timer = bench.node.create_timer(0.05, lambda: sensor.publish(Float64(data=4e9)))
+    assert 'Note' not in robot.start().message
+    robot.call('stop')
+    assert read(tmp_path / 'recordings' / 'episode_000000')[0]['/load'] > 0
+    timer.cancel()
+    wait_for(lambda: any('load: last message' in problem for problem in recorder._problems()), 'the silence')
+    assert 'load: last message' in robot.call('start').message

@@ -111,7 +111,7 @@ def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
     for stream in contract.observation.streams:
         about.health[stream.name] = found = resampler.watches[stream.name].summary(about.start)
         found['topic'] = about.topics.get(stream.topic)
-        if 'offset_ms' in found:
+        if 'offset_ms' in found and stream.stamps == 'header':  # of reception, there is nothing to compare
             offsets[stream.name] = found['offset_ms'][0] / 1e3, stream.max_age
     about.notes += [str(finding) for finding in clock_findings(offsets)]
     for group in contract.action:
