@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.language import TextEncoder, normalize_sentence
 from mode_ros.policy.normalization import (
@@ -25,11 +26,14 @@ from mode_ros.policy.normalization import (
     build_normalizer,
     build_state_normalizer,
 )
+from mode_ros.training.colours import Factors, change_colours, draw_factors
 from mode_ros.training.data.dataset import Dataset, Sample
+from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.mixture import embodiment_statistics
 from mode_ros.training.loss import Draws, log_logistic_sigmas
 from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
+from mode_ros.training.weighting import draw, weigh_frames
 
 Indices = NDArray[np.int64]
 
@@ -46,6 +50,7 @@ class Batch:
     padding: Tensor  # [b, A], bool
     draws: Draws
     moments: tuple[tuple[int, int], ...]  # which data set, and its frame: to name a batch that goes wrong
+    failed: Tensor | None = None  # [b, A], bool: actions of the policy that are not learnt; None: no data has any
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -62,6 +67,7 @@ class Batch:
             actions=move(self.actions),
             padding=move(self.padding),
             draws=Draws(*map(move, self.draws)),
+            failed=None if self.failed is None else move(self.failed),
         )
 
 
@@ -93,12 +99,13 @@ class Source:
         embodiments: Sequence[str] | None = None,
         padded: bool = True,
         limits: StreamStatistics | None = None,
+        kept: Statistics | None = None,
     ) -> None:
         """weights: each data set's share of the samples; seed: decides the held-out episodes and every batch.
 
         embodiments: each data set's, '' for the robot that the policy runs; None where all are of that; padded: whether
         moments are learnt whose chunk reaches past the end; limits: of that robot's actions, to scale them by instead
-        of by what was shown.
+        of by what was shown; kept: statistics of that robot to use instead of the data's.
         """
         self.datasets, self.config, self.seed = list(datasets), config, seed
         self.embodiments = list(embodiments or [''] * len(self.datasets))
@@ -108,8 +115,27 @@ class Source:
         self.goals = _embed_goals(self.datasets, encoder)
         """Every sentence, normalised, and its embedding."""
         self.selection = select_episodes(self.datasets, config.denoiser.chunk_length, settings.keep_failures)
-        used = [_frames(data, mask) for data, mask in zip(datasets, self.selection.usable, strict=True)]
+        self._weights_of = [
+            weigh_frames(
+                data.driven,
+                [episode.length for episode in data.files.episodes],
+                episode_success(data.files),
+                settings.intervention_weight,
+                settings.policy_frames,
+            )
+            for data in datasets
+        ]
+        self._any_failed = any(each.failed.any() for each in self._weights_of)
+        used = [self._weighing(k, _frames(datasets[k], mask)) for k, mask in enumerate(self.selection.usable)]
+        for data, frames in zip(datasets, used, strict=True):
+            if not len(frames):
+                raise UserError(
+                    f'No frame of {data.files.root} is left to learn from: all are of episodes that are left out, or '
+                    'driven by the policy (data.policy_frames).'
+                )
         self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
+        if kept is not None:
+            self._statistics[''] = kept
         self._limits = limits
         own = [self._statistics[name] for name in self.embodiments]
         self._actions = [
@@ -120,12 +146,16 @@ class Source:
             build_state_normalizer(each.state, config.state_streams, config.state_normalization) for each in own
         ]
         self._columns = [_columns(data, config.state_streams) for data in datasets]
+        self._colours = settings.colours
         self._shifts = [settings.shift_in_pixels(camera.name, camera.width) for camera in config.cameras]
         self.held_out = split([_tasks(data) for data in datasets], self.selection, settings.validation_share, seed)
-        self._learnt = [
-            _frames(data, usable & ~held) if padded else _with_whole_chunks(data, _frames(data, usable & ~held))
-            for data, usable, held in zip(datasets, self.selection.usable, self.held_out, strict=True)
-        ]
+        self._learnt = []
+        for number, (data, usable, held) in enumerate(zip(datasets, self.selection.usable, self.held_out, strict=True)):
+            frames = self._weighing(number, _frames(data, usable & ~held))
+            self._learnt.append(frames if padded else _with_whole_chunks(data, frames))
+        of_frames = [each.weight[frames] for each, frames in zip(self._weights_of, self._learnt, strict=True)]
+        # None where all count the same: then they are drawn as they were before there were weights.
+        self._by_weight = [each if len(each) and (each != each[0]).any() else None for each in of_frames]
 
     @property
     def statistics(self) -> Statistics:
@@ -139,6 +169,14 @@ class Source:
         return np.maximum(action.std, action.floor or 0.0)
 
     @property
+    def left_out(self) -> int:
+        """Frames of usable episodes that are not learnt from because of who drove them."""
+        return sum(
+            int((weights.weight[_frames(data, usable)] == 0).sum())
+            for data, weights, usable in zip(self.datasets, self._weights_of, self.selection.usable, strict=True)
+        )
+
+    @property
     def frames(self) -> int:
         """Moments that are learnt from."""
         return sum(map(len, self._learnt))
@@ -147,17 +185,30 @@ class Source:
         """Rows of the batch of a step, with random shifts and dropped goals; size: of the whole batch."""
         generator = np.random.default_rng((self.seed, step))
         which = np.array(self._order)[generator.choice(len(self.datasets), size, p=self._weights)]
-        frames = np.array([self._learnt[data][int(generator.integers(len(self._learnt[data])))] for data in which])
+        frames = np.array([self._learnt[data][self._pick(data, generator)] for data in which])
         offsets = [generator.integers(-shift, shift + 1, (size, 2)) for shift in self._shifts]
         draws = self._draws(size, loss, torch.Generator().manual_seed(int(generator.integers(2**62))))
-        return self._assemble(which[rows], frames[rows], [each[rows] for each in offsets], draws.rows(rows), loss)
+        # Last, so that all else is drawn as without.
+        colours = [draw_factors(generator, size, self._colours)[rows] for _ in self._shifts if any(self._colours)]
+        shifted = [each[rows] for each in offsets]
+        return self._assemble(which[rows], frames[rows], shifted, draws.rows(rows), loss, colours)
+
+    def _pick(self, number: int, generator: np.random.Generator) -> int:
+        weights = self._by_weight[number]
+        if weights is None:
+            return int(generator.integers(len(self._learnt[number])))
+        return int(draw(weights, generator, 1)[0])
+
+    def _weighing(self, number: int, frames: Indices) -> Indices:
+        """Those of a data set's frames that have a weight."""
+        return frames[self._weights_of[number].weight[frames] > 0]
 
     def validation(self, count: int) -> list[tuple[int, int]]:
         """At most `count` held-out moments (data set, frame), evenly from all tasks; always the same."""
         by_task = []
         for number in self._order:
             data = self.datasets[number]
-            frames = _frames(data, self.held_out[number])
+            frames = self._weighing(number, _frames(data, self.held_out[number]))
             by_task += [
                 [(number, int(frame)) for frame in frames[data.task_index[frames] == task]]
                 for task in np.unique(data.task_index[frames])
@@ -217,13 +268,21 @@ class Source:
         )
 
     def _assemble(
-        self, which: Indices, frames: Indices, offsets: Sequence[Indices], draws: Draws, loss: LossSettings
+        self,
+        which: Indices,
+        frames: Indices,
+        offsets: Sequence[Indices],
+        draws: Draws,
+        loss: LossSettings,
+        colours: Sequence[Factors] = (),
     ) -> Batch:
+        """colours: of each camera, none: as they are."""
         images = [np.empty((len(which), c.height, c.width, 3), np.uint8) for c in self.config.cameras]
         network = self.config.denoiser
         state = np.empty((len(which), network.state_dim), np.float32)
         actions = np.empty((len(which), network.chunk_length, network.action_dim), np.float32)
         padding = np.empty(actions.shape[:2], bool)
+        failed = np.zeros(actions.shape[:2], bool)
         goal = torch.empty(len(which), network.goal_dim)
         for number in np.unique(which):
             at = np.flatnonzero(which == number)
@@ -232,8 +291,12 @@ class Source:
                 target[at] = sample.images[camera.name]
             state[at], actions[at] = self._normalize(int(number), sample)
             padding[at] = sample.padding
+            ahead = np.minimum(frames[at][:, None] + np.arange(network.chunk_length), len(self.datasets[number]) - 1)
+            failed[at] = self._weights_of[number].failed[ahead] & ~sample.padding
             goal[torch.from_numpy(at)] = torch.stack([self.goals[normalize_sentence(text)] for text in sample.goal])
         shifted = [shift_images(each, by) if by.any() else each for each, by in zip(images, offsets, strict=True)]
+        if colours:
+            shifted = [change_colours(each, by) for each, by in zip(shifted, colours, strict=True)]
         kept = goal * draws.goal_kept
         return Batch(
             images=tuple(torch.from_numpy(each).permute(0, 3, 1, 2) for each in shifted),
@@ -244,6 +307,7 @@ class Source:
             padding=torch.from_numpy(padding),
             draws=draws,
             moments=tuple((int(data), int(frame)) for data, frame in zip(which, frames, strict=True)),
+            failed=torch.from_numpy(failed) if self._any_failed else None,
         )
 
     def _normalize(self, number: int, sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

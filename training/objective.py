@@ -58,7 +58,9 @@ class Objective(nn.Module):
         errors = (error.detach().mean(-1) * kept).sum(1) / kept.sum(1)
         if self._settings.padding == 'mask':
             kept = kept & ~batch.padding
-        if self._settings.padding == 'mask' or committed is not None:
+        if batch.failed is not None:
+            kept = kept & ~batch.failed
+        if self._settings.padding == 'mask' or committed is not None or batch.failed is not None:
             # By the share that is kept in all processes: the mean of their losses is then that of the whole batch.
             share = self.over_all(kept.float().mean()).clamp_min(1e-9)
             denoising = (error * kept.unsqueeze(-1)).mean() / share

@@ -25,7 +25,7 @@ from mode_ros.training.data.dataset import Dataset, Size, open_dataset
 from mode_ros.training.data.mixture import MixtureItem, load_mixture_config, open_mixture
 from mode_ros.training.data_findings import data_findings
 from mode_ros.training.settings import PolicySettings, TrainSettings
-from mode_ros.training.starting import check_start, start_weights
+from mode_ros.training.starting import check_start, check_statistics, start_weights
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     embodiments = [item.embodiment for _, item in items]
     limits = limit_statistics(contract).action if settings.policy.action_normalization == 'limits' else None
     padded = settings.loss.padding != 'none'
-    source = Source(datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments, padded, limits)
+    kept = read_info(settings.start.checkpoint).statistics if settings.start.statistics == 'checkpoint' else None
+    if kept is not None:
+        check_statistics(settings.start.checkpoint, config)
+    source = Source(
+        datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments, padded, limits, kept
+    )
     return Plan(settings, config, source, contract, text, tuple(data_findings(source, encoder)))
 
 

@@ -27,6 +27,7 @@ from mode_ros.policy.config import (
     check_committed,
 )
 from mode_ros.settings import read_text, read_values, read_yaml
+from mode_ros.training.weighting import PolicyFrames
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -51,6 +52,20 @@ class DataSettings(_Settings):
         'the image, a whole number is in pixels',
     )
     default_shift: float = Field(default=10 / 224, ge=0, description='as shift, for cameras it does not name')
+    brightness: Share = Field(default=0.0, description='largest random change of it, as a share; 0: none')
+    contrast: Share = Field(default=0.0, description='as brightness')
+    saturation: Share = Field(default=0.0, description='as brightness')
+    intervention_weight: float = Field(
+        default=1.0,
+        gt=0,
+        le=1000,
+        description='how often a frame counts that a person drove to correct the policy, relative to any other',
+    )
+    policy_frames: PolicyFrames = Field(
+        default='successful',
+        description='frames that the policy drove where a person corrected it: all, those of spans that did not fail, '
+        'or none',
+    )
 
     @model_validator(mode='after')
     def _fits_together(self) -> DataSettings:
@@ -63,6 +78,11 @@ class DataSettings(_Settings):
                 f'shift must lie between 0 and 0.5 of the image, or be a whole number of pixels, and {wrong} does not'
             )
         return self
+
+    @property
+    def colours(self) -> tuple[float, float, float]:
+        """The largest changes of brightness, contrast and saturation."""
+        return self.brightness, self.contrast, self.saturation
 
     def shift_in_pixels(self, camera: str, width: int) -> int:
         """The largest shift of a camera whose pictures are `width` wide."""
@@ -197,10 +217,16 @@ class StartSettings(_Settings):
     encoders: str = Field(
         default='', description='a checkpoint, also of another robot, that gives its image encoders and nothing else'
     )
+    statistics: Literal['data', 'checkpoint'] = Field(
+        default='data',
+        description="numbers are scaled by the data's statistics, or as before by those of the checkpoint begun from",
+    )
     freeze_routers: bool = Field(default=False, description='keep its routing; experts are still drawn by it')
 
     @model_validator(mode='after')
     def _fits_together(self) -> StartSettings:
+        if self.statistics == 'checkpoint' and not self.checkpoint:
+            raise ValueError('statistics are to be those of a checkpoint, and none is given')
         if self.freeze_routers and not self.checkpoint:
             raise ValueError('freeze_routers keeps the routing of a checkpoint, and none is given')
         if self.encoders and self.checkpoint:
@@ -281,6 +307,7 @@ class TrainSettings(_Settings):
 
 # What trainings did before there was a key for it.
 _BEFORE = {
+    'data': {'policy_frames': 'all'},
     'policy': {'initialisation': 'small'},
     'loss': {'draws': 'sample', 'goal_dropped': 'whole'},
 }

@@ -53,6 +53,18 @@ def check_start(checkpoint: str, config: PolicyConfig) -> None:
         )
 
 
+def check_statistics(checkpoint: str, config: PolicyConfig) -> None:
+    """Raise UserError unless the checkpoint's statistics scale the numbers of `config`, and in the same way."""
+    theirs = read_info(checkpoint).config
+    for name in ('action_normalization', 'state_normalization', 'state_streams'):
+        here, there = getattr(config, name), getattr(theirs, name)
+        if here != there:
+            raise UserError(
+                f'{name} is {here!r} here and {there!r} in the checkpoint {checkpoint}, whose statistics are to be '
+                'kept (start.statistics): set the policy section to its config.json, or start.statistics to data.'
+            )
+
+
 def start_weights(checkpoint: str, fresh: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights for a network whose own, `fresh`, are given: all of the checkpoint's that check_start allows.
 

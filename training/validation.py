@@ -122,7 +122,8 @@ def validate(
             known = Known(batch.actions, clean.unsqueeze(-1).to(batch.actions), clean)
             continued.append(source.action_units(chosen, sample(known=known)))
         recorded.append(source.action_units(chosen, batch.actions))
-        padding.append(batch.padding.cpu().numpy())
+        over = batch.padding if batch.failed is None else batch.padding | batch.failed
+        padding.append(over.cpu().numpy())
     deviations = np.array([source.deviation(number) for number in range(len(source.datasets))])
     deviation = deviations[[data for data, _ in moments]][:, None]
     return Validation(

@@ -82,6 +82,10 @@ def _table(results: Mapping[str, Any]) -> str:
     rows = [_row(found, ', '.join(found.get('goals', [])), '') for found in results['tasks']]
     if 'average_length' not in results:
         rows.append(_row({'task': 'mean over tasks', **results['mean']}, '', ' class="mean"'))
+    for name, found in results.get('groups', {}).items():
+        rows.append(_row({'task': f'{name} ({found["tasks"]} tasks)', **found}, '', ''))
+    if 'mean_over_groups' in results:
+        rows.append(_mean_row('mean over the four groups', results['mean_over_groups']))
     head = (
         '<th>task</th><th class="n">solved</th><th class="n">rate</th><th>0 to 100 %, with interval</th>'
         '<th class="n">95 % interval</th><th class="n">seconds to success</th>'
@@ -97,6 +101,15 @@ def _row(found: Mapping[str, Any], goals: str, mark: str) -> str:
         f'<td class="n">{percent(found["rate"])}</td><td>{rate_bar(found)}</td>'
         f'<td class="n">{percent(found["low"])} to {percent(found["high"])}</td>'
         f'<td class="n">{"" if seconds is None else f"{seconds:.2f}"}</td></tr>'
+    )
+
+
+def _mean_row(name: str, found: Mapping[str, Any]) -> str:
+    """Of a mean that is no count of episodes."""
+    interval = f'{percent(found["low"])} to {percent(found["high"])}'
+    return (
+        f'<tr class="mean"><td>{_text(name)}</td><td></td><td class="n">{percent(found["rate"])}</td>'
+        f'<td>{rate_bar(found)}</td><td class="n">{interval}</td><td></td></tr>'
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation.episodes import Episode, read_json
-from mode_ros.evaluation.statistics import mean_interval, wilson_interval
+from mode_ros.evaluation.statistics import mean_interval, mean_of_rates_interval, wilson_interval
+from mode_ros.sim.suites import METAWORLD_GROUPS
 
 RESULTS = 'results.json'
 FORMAT = 1
@@ -47,6 +48,13 @@ def summarise(suite: str, about: Mapping[str, Any], episodes: Sequence[Episode])
             for e in episodes
         ],
     }
+    groups = {} if chained else _groups(_by_task(episodes))
+    if groups:
+        counts = [(found['successes'], found['rollouts']) for found in groups.values()]
+        low, high = mean_of_rates_interval(counts)
+        mean = sum(found['rate'] for found in groups.values()) / len(groups)
+        results['groups'] = groups
+        results['mean_over_groups'] = {'rate': mean, 'low': low, 'high': high}
     if chained:
         solved = [float(episode.solved) for episode in episodes]
         low, high = mean_interval(solved)
@@ -64,6 +72,12 @@ def table(results: Mapping[str, Any]) -> str:
         rows.append(('average length', '', f'{length["tasks"]:.2f}', interval, ''))
     else:
         rows.append(_row('mean over tasks', results['mean']))
+    for name, found in results.get('groups', {}).items():
+        rows.append(_row(f'{name} ({found["tasks"]} tasks)', found))
+    if 'mean_over_groups' in results:
+        found = results['mean_over_groups']
+        interval = f'{percent(found["low"])} to {percent(found["high"])}'
+        rows.append(('mean over the four groups', '', percent(found['rate']), interval, ''))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -112,6 +126,18 @@ def _by_task(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
 def _task(name: str, episodes: Sequence[Episode]) -> dict[str, Any]:
     goals = list(dict.fromkeys(episode.goal for episode in episodes))
     return {'task': name, 'goals': goals} | _rate(episodes) | _times(episodes)
+
+
+def _groups(by_task: Mapping[str, Sequence[Episode]]) -> dict[str, dict[str, Any]]:
+    """Meta-World's four groups, where all of their tasks were run and nothing else."""
+    grouped = [task for tasks in METAWORLD_GROUPS.values() for task in tasks]
+    if set(by_task) != set(grouped):
+        return {}
+    found = {}
+    for name, tasks in METAWORLD_GROUPS.items():
+        episodes = [episode for task in tasks for episode in by_task[task]]
+        found[name] = {'tasks': len(tasks)} | _rate(episodes) | _times(episodes)
+    return found
 
 
 def _in_a_row(episodes: Sequence[Episode]) -> list[dict[str, Any]]:

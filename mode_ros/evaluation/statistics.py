@@ -74,3 +74,17 @@ def mean_interval(values: Sequence[float]) -> Interval:
     spread = sum((value - mean) ** 2 for value in values) / max(count - 1, 1)
     half = Z * math.sqrt(spread / count)
     return mean - half, mean + half
+
+
+def mean_of_rates_interval(counts: Sequence[tuple[int, int]]) -> Interval:
+    """95 % interval of the mean of independent rates, each (successes, trials), however many trials each has.
+
+    Each rate's score interval, put together by the squares of their halves (Zou and Donner, Statistics in Medicine 27,
+    2008: the method of variance estimates recovery).
+    """
+    rates = [successes / trials for successes, trials in counts]
+    ends = [wilson_interval(*each) for each in counts]
+    mean = sum(rates) / len(rates)
+    below = math.sqrt(sum((rate - low) ** 2 for rate, (low, _) in zip(rates, ends, strict=True))) / len(rates)
+    above = math.sqrt(sum((high - rate) ** 2 for rate, (_, high) in zip(rates, ends, strict=True))) / len(rates)
+    return max(mean - below, 0.0), min(mean + above, 1.0)

@@ -39,6 +39,22 @@ METAWORLD_LISTS: dict[str, tuple[str, ...]] = {
     ),
 }
 METAWORLD_ALL = 'metaworld-50'
+METAWORLD_GROUPS: dict[str, tuple[str, ...]] = {
+    # How hard the 50 tasks are, as Masked World Models (arXiv 2206.14244) sorted them and others report.
+    'easy': (
+        *('button-press', 'button-press-topdown', 'button-press-topdown-wall', 'button-press-wall', 'coffee-button'),
+        *('dial-turn', 'door-close', 'door-lock', 'door-open', 'door-unlock', 'drawer-close', 'drawer-open'),
+        *('faucet-close', 'faucet-open', 'handle-press', 'handle-press-side', 'handle-pull', 'handle-pull-side'),
+        *('lever-pull', 'peg-unplug-side', 'plate-slide', 'plate-slide-back', 'plate-slide-back-side'),
+        *('plate-slide-side', 'reach', 'reach-wall', 'window-close', 'window-open'),
+    ),
+    'medium': (
+        *('basketball', 'bin-picking', 'box-close', 'coffee-pull', 'coffee-push', 'hammer', 'peg-insert-side'),
+        *('push-wall', 'soccer', 'sweep', 'sweep-into'),
+    ),
+    'hard': ('assembly', 'hand-insert', 'pick-out-of-hole', 'pick-place', 'push', 'push-back'),
+    'very hard': ('disassemble', 'pick-place-wall', 'shelf-place', 'stick-pull', 'stick-push'),
+}
 LIBERO_SUITES = {
     'libero-spatial': 'libero_spatial',
     'libero-object': 'libero_object',

@@ -27,8 +27,9 @@ SMALL = {
 }
 
 
-def write_data_set(root, episodes, contract=None, fps=20, streams=None):
-    """A data set of `episodes`: dicts of state [n, s], action [n, d], task and perhaps images, by camera [n, H, W, 3].
+def write_data_set(root, episodes, contract=None, fps=20, streams=None, success=None):
+    """A data set of `episodes`: dicts of state [n, s], action [n, d], task and perhaps images, by camera [n, H, W, 3],
+    and intervention [n].
 
     contract: its text, None for a data set that is not of mode_ros; streams: sizes by name, as mode_ros notes them.
     """
@@ -43,6 +44,8 @@ def write_data_set(root, episodes, contract=None, fps=20, streams=None):
     for name, key in (('state', layout.STATE), ('action', layout.ACTION)):
         if name in first:
             features[key] = {'dtype': 'float32', 'shape': [first[name].shape[1]], 'names': None}
+    if 'intervention' in first:
+        features[layout.INTERVENTION] = {'dtype': 'bool', 'shape': [1], 'names': None}
     for key in ('episode_index', 'task_index'):
         features[key] = {'dtype': 'int64', 'shape': [1], 'names': None}
     rows = []
@@ -51,6 +54,7 @@ def write_data_set(root, episodes, contract=None, fps=20, streams=None):
         columns = {
             'episode_index': np.full(length, number),
             'task_index': np.full(length, tasks.index(episode['task'])),
+            **({layout.INTERVENTION: np.asarray(episode['intervention'], bool)} if 'intervention' in episode else {}),
             **{
                 key: list(np.asarray(episode[name], np.float32))
                 for name, key in (('state', layout.STATE), ('action', layout.ACTION))
@@ -74,7 +78,8 @@ def write_data_set(root, episodes, contract=None, fps=20, streams=None):
     if contract is not None:
         (root / layout.CONTRACT).write_text(contract)
     if streams is not None:
-        (root / layout.EXTRAS).write_text(json.dumps({'format': 1, 'state_streams': streams}))
+        extras = {'format': 1, 'state_streams': streams} | ({} if success is None else {'success': success})
+        (root / layout.EXTRAS).write_text(json.dumps(extras))
     return root
 
 

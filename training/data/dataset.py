@@ -26,7 +26,7 @@ from mode_ros.policy.normalization import Statistics, StreamStatistics
 from mode_ros.training.data.convert import default_jobs
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.frame_cache import FrameCache
-from mode_ros.training.data.layout import ACTION, STATE
+from mode_ros.training.data.layout import ACTION, INTERVENTION, STATE
 
 CACHE_FOLDER = 'cache'
 
@@ -64,6 +64,8 @@ class Dataset:
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self.actions: NDArray[np.float32] = joined[ACTION]
         self.state: NDArray[np.float32] = joined[STATE]
+        self.driven: NDArray[np.bool_] = joined[INTERVENTION].astype(bool)
+        """[frames] whether a person drove; False everywhere in a data set that does not tell."""
         self.notes: list[str] = []
         """What a person should know of how the columns were read."""
         if contract is not None:
@@ -173,7 +175,7 @@ class Dataset:
 
     def _columns(self, number: int) -> dict[str, NDArray[np.generic]]:
         episode = self.files.episodes[number]
-        wanted = [name for name in (ACTION, STATE, 'task_index') if name in self.files.features]
+        wanted = [name for name in (ACTION, STATE, INTERVENTION, 'task_index') if name in self.files.features]
         found = self.files.rows(episode, wanted)
         vectors = {name: found.get(name, np.zeros((episode.length, 0))) for name in (ACTION, STATE)}
         for name, values in vectors.items():
@@ -182,7 +184,8 @@ class Dataset:
                 raise UserError(
                     f'{name} of episode {episode.index} in {self.files.root} has numbers that are not finite.'
                 )
-        return {**vectors, 'task_index': found['task_index'].astype(np.int64)}
+        driven = np.asarray(found.get(INTERVENTION, np.zeros(episode.length)), bool).reshape(-1)
+        return {**vectors, INTERVENTION: driven, 'task_index': found['task_index'].astype(np.int64)}
 
 
 def open_dataset(

@@ -1,0 +1,150 @@
+"""Who drove decides how often a frame is learnt from: what the policy did wrong is no example, a correction is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.contracts import ABSOLUTE_TEXT
+from support.training_sets import TextNumbers, train_settings, write_data_set
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint import save_checkpoint
+from mode_ros.training.objective import Objective
+from mode_ros.training.plan import build_network, make_plan
+from mode_ros.training.settings import as_begun
+from mode_ros.training.weighting import draw, failed_spans, weigh_frames
+
+
+def spans(text):
+    """'ppEE' to who drove: p the policy, E the expert."""
+    return np.array([letter == 'E' for letter in text])
+
+
+@pytest.mark.parametrize(
+    ('text', 'success', 'failed'),
+    [
+        ('ppEEpp', True, '##....'),
+        ('ppEEpp', None, '##....'),
+        ('ppEEpp', False, '##..##'),
+        ('EEppEE', True, '..##..'),
+        ('EEEE', False, '....'),
+        ('pppp', True, '....'),
+        ('pppp', False, '####'),
+    ],
+)
+def test_a_span_has_failed_when_a_person_took_over_or_the_episode_failed(text, success, failed):
+    assert ''.join('#' if each else '.' for each in failed_spans(spans(text), success)) == failed
+
+
+def test_weights():
+    driven = spans('EEEEppEEpp')
+    found = weigh_frames(driven, [4, 6], [True, True], 3.0)
+    assert found.weight.tolist() == [1, 1, 1, 1, 0, 0, 3, 3, 1, 1], 'a demonstration counts 1, a correction 3'
+    assert found.failed.tolist() == [False] * 4 + [True] * 2 + [False] * 4
+    none = weigh_frames(driven, [4, 6], [True, True], 3.0, 'none')
+    assert none.weight.tolist() == [1, 1, 1, 1, 0, 0, 3, 3, 0, 0]
+    assert none.failed.tolist() == found.failed.tolist(), 'a chunk may go on into what ended well'
+    kept = weigh_frames(driven, [4, 6], [True, False], 3.0, 'all')
+    assert kept.weight.tolist() == [1, 1, 1, 1, 1, 1, 3, 3, 1, 1]
+    assert not kept.failed.any()
+
+
+@pytest.mark.parametrize('policy_frames', ['all', 'successful', 'none'])
+def test_where_nobody_ever_took_over_everything_is_a_demonstration(policy_frames):
+    found = weigh_frames(np.zeros(6, bool), [3, 3], [None, False], 5.0, policy_frames)
+    assert (found.weight == 1).all()
+    assert not found.failed.any()
+
+
+def test_frames_are_drawn_by_weight_and_never_without_one():
+    weight = np.array([0.0, 1, 3, 0])
+    found = draw(weight, np.random.default_rng(0), 4000)
+    assert set(found) == {1, 2}
+    assert np.mean(found == 2) == pytest.approx(0.75, abs=0.03)
+
+
+def corrected(root, driven='pppEEEppppEEEEpppp', success=(True, True)):
+    """Two episodes that the policy and a person drove; an action tells its frame."""
+    driven = spans(driven)
+    action = np.stack([np.arange(len(driven)) / 100] * 2, axis=1)
+    made = [{'state': action, 'action': action, 'task': 'reach', 'intervention': driven} for _ in range(2)]
+    return write_data_set(root, made, ABSOLUTE_TEXT, fps=10, streams={'joints': 2}, success=list(success))
+
+
+def source_of(root, **changes):
+    settings = train_settings(root, **{'data.validation_share': 0.0, **changes})
+    return make_plan(settings, TextNumbers()).source, settings
+
+
+def frames(source, settings, count=600):
+    return np.array([frame % 18 for _, frame in source.batch(0, count, slice(0, count), settings.loss).moments])
+
+
+def test_a_training_leaves_failed_spans_out_and_weighs_corrections(tmp_path):
+    source, settings = source_of(corrected(tmp_path / 'data'), **{'data.intervention_weight': 4.0})
+
+    found = frames(source, settings)
+
+    assert set(found) == {3, 4, 5, *range(10, 18)}
+    assert source.left_out == 2 * 7
+    by_person = np.isin(found, [3, 4, 5, 10, 11, 12, 13])
+    assert by_person.mean() == pytest.approx(4 * 7 / (4 * 7 + 4), abs=0.04)
+    again, part = source.batch(0, 8, slice(0, 8), settings.loss), source.batch(0, 8, slice(3, 5), settings.loss)
+    assert part.moments == again.moments[3:5], 'decided by seed and step'
+
+
+def test_only_what_a_person_drove(tmp_path):
+    source, settings = source_of(corrected(tmp_path / 'data'), **{'data.policy_frames': 'none'})
+    assert set(frames(source, settings)) == {3, 4, 5, 10, 11, 12, 13}
+
+
+def test_actions_of_a_failed_span_are_not_learnt_where_a_chunk_reaches_it(tmp_path):
+    source, settings = source_of(corrected(tmp_path / 'data'))
+    batch = source.batch(0, 200, slice(0, 200), settings.loss)
+    for (_, frame), failed in zip(batch.moments, batch.failed.tolist(), strict=True):
+        reached = [frame % 18 + k for k in range(4)]
+        assert failed == [at < 18 and at in (0, 1, 2, 6, 7, 8, 9) for at in reached]
+
+
+def test_the_loss_does_not_look_at_them(tmp_path):
+    plan = make_plan(train_settings(corrected(tmp_path / 'data')), TextNumbers())
+    module = Objective(build_network(plan), plan.settings.loss).eval()
+    batch = plan.source.batch(0, 32, slice(0, 32), plan.settings.loss)
+    with torch.no_grad():
+        # The network sees the whole chunk; the error of what is not learnt is left out.
+        assert float(module(batch).denoising) > 0
+        assert float(module(replace(batch, failed=None)).denoising) != float(module(batch).denoising)
+        assert float(module(replace(batch, failed=torch.ones_like(batch.failed))).denoising) == 0
+
+
+def test_a_data_set_of_which_nothing_is_left_is_refused(tmp_path):
+    action = np.zeros((6, 2))
+    made = [
+        {'state': action, 'action': action, 'task': 'reach', 'intervention': spans(text)}
+        for text in ('pppppp', 'EEEEEE')
+    ]
+    data = write_data_set(tmp_path / 'data', made, ABSOLUTE_TEXT, fps=10, streams={'joints': 2}, success=[True, False])
+    with pytest.raises(UserError, match=r'No frame of .*data\.policy_frames'):
+        source_of(data, **{'data.policy_frames': 'none'})
+    assert source_of(data)[0].frames == 6
+
+
+def test_a_training_that_was_begun_before_goes_on_with_all_frames():
+    assert as_begun({'data': {'path': 'x'}})['data']['policy_frames'] == 'all'
+
+
+def test_the_statistics_of_the_checkpoint_may_be_kept(tmp_path):
+    first = make_plan(train_settings(corrected(tmp_path / 'first')), TextNumbers())
+    save_checkpoint(tmp_path / 'policy', first.info(1), build_network(first))
+    other = corrected(tmp_path / 'other', driven='E' * 30)
+    start = {'start.checkpoint': str(tmp_path / 'policy')}
+
+    kept = source_of(other, **start, **{'start.statistics': 'checkpoint'})[0]
+    fresh = source_of(other, **start)[0]
+
+    assert kept.statistics == first.source.statistics != fresh.statistics
+    with pytest.raises(UserError, match=r"action_normalization is 'mean_std' here and 'min_max' in the checkpoint"):
+        source_of(other, **start, **{'start.statistics': 'checkpoint', 'policy.action_normalization': 'mean_std'})
+    with pytest.raises(ValueError, match='none is given'):
+        source_of(other, **{'start.statistics': 'checkpoint'})
