@@ -8,7 +8,7 @@ no clock and knows no middleware; a node feeds it and sends what it returns.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -32,13 +32,16 @@ from mode_ros.control.safety import (
     describe_far,
     tracking_limits,
 )
-from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused, check_command, is_fresh
+from mode_ros.control.takeover import TeleopCommand, TeleopRefused, check_command, has_let_go, is_fresh
 from mode_ros.control.workspace import Workspace
 
 # A state may be stamped ahead of the clock by so many periods, as when a simulation's clock arrives after it, and by
 # this in any case (nanoseconds): more is another clock.
 AHEAD_PERIODS = 2
 AHEAD = 20_000_000
+
+# A control period may be late by so many commands before the clock counts as standing, however slow the contract is.
+MISSED_COMMANDS = 3
 
 
 class Phase(Enum):
@@ -55,7 +58,7 @@ class Tick:
 
     commands: group name to float64 [dimensions], without the groups that have nothing safe to send; velocities: the
     same per second; reason: why the robot is not executing, else ''; request: the chunk that is wanted, told anew until
-    it comes; limited: the dimensions that a limit changed.
+    it comes; limited: the dimensions that a limit changed; problems: the names of the checks that fail now.
     """
 
     commands: Mapping[str, NDArray[np.float64]]
@@ -64,6 +67,7 @@ class Tick:
     request: ChunkRequest | None = None
     limited: tuple[str, ...] = ()
     velocities: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 class Controller:
@@ -100,9 +104,13 @@ class Controller:
         self.breach: Breach | None = None
         self.activate(0)
 
-    def activate(self, now: int, wall: int | None = None) -> None:
-        """Starts from a standing robot, without a chunk, a memory of commands or a breach; measured states are kept."""
-        self.breach = None
+    def activate(self, now: int, wall: int | None = None, keep_breach: bool = False) -> None:
+        """Starts from a standing robot, without a chunk or a memory of commands; measured states are kept.
+
+        keep_breach: what has latched stays so until `release`; else there is none.
+        """
+        self.breach = self.breach if keep_breach else None
+        self.execution.unkept = False  # the policy may be another one now
         self.chunks_before = self.execution.chunks
         self.underruns = self.periods = self.held = 0
         self._driver: TeleopCommand | None = None
@@ -132,7 +140,9 @@ class Controller:
         self._frozen.clear()
 
     def measure(self, stream: str, stamp: int, values: NDArray[np.float64]) -> None:
-        """Takes a state [n] of the contract's stream, stamped in nanoseconds."""
+        """Takes a state [n] of the contract's stream, stamped in nanoseconds; one that is not finite is none."""
+        if not np.isfinite(values).all():
+            return
         self._measured[stream] = (stamp, values)
         self._frozen.measured(stream, stamp, values)
 
@@ -164,8 +174,13 @@ class Controller:
 
     def release(self, now: int, wall: int | None = None) -> str:
         """Lets the policy move the robot again after a breach; '' or why not."""
+        wall = now if wall is None else wall
         passing = ('paused', 'deadman', 'goal')  # the goal's time begins anew
-        lasting = [p for p in self._problems(now, now if wall is None else wall) if p.name not in passing]
+        lasting = [p for p in self._problems(now, wall) if p.name not in passing]
+        if standing := self._stands(wall):
+            return standing
+        if unsettled := self._clock.unsettled(wall):
+            return unsettled
         if lasting:
             return lasting[0].reason
         if self._motion.moving:
@@ -182,7 +197,7 @@ class Controller:
         driving on: the robot must not move by the release of the stop.
         """
         check_command(command, self._contract, now)
-        silent = self._last_driven is None or command.stamp - self._last_driven > FRESH_PERIODS * self._contract.period
+        silent = self._last_driven is None or has_let_go(command.stamp - self._last_driven, self._contract)
         self._last_driven = command.stamp
         if command.action is None:
             self._driver, self._let_go_first = None, False
@@ -234,17 +249,19 @@ class Controller:
         if back:
             # Times from before mean nothing.
             self._measured.clear()
-            self._driver = self._last_driven = None
+            self._let_go()
+            self._last_driven = now
             self._begin_anew(now)
         self._now = max(now, self._now)
         problems = ([Problem('clock', back)] if back else []) + self._problems(now, wall)
-        self._latch(problems, now)
         driven = self._driver is not None and is_fresh(self._driver, self._contract, now)
         mine = [p for p in problems if not driven or p.name not in ('paused', 'deadman', 'goal')]
+        self._latch(mine, now)
         if mine or (self.breach is not None and not driven):
             return self._held_by(mine, now)
         if not self._started:
-            self._motion.start_from(self._positions())
+            if not self._motion.moving:  # else it goes on from what it was told: no jump
+                self._motion.start_from(self._positions())
             self._started = True
         first = self._sub == 0
         self._sub = (self._sub + 1) % self._contract.commands_per_action
@@ -261,19 +278,33 @@ class Controller:
 
         An emergency stop does not wait for the robot's clock either.
         """
-        silent = (wall - self._wall) / NANOSECONDS
-        limit = 2 * self._contract.period_seconds if self._estop else self._settings.clock_seconds
-        if silent <= limit or not (self._moved or self._motion.moving or self._estop):
+        standing = self._stands(wall)
+        if self._estop:
+            stopped = (wall - self._wall) / NANOSECONDS > 2 * self._contract.period_seconds
+        else:
+            stopped = bool(standing) and (self._moved or self._motion.moving)
+        if not stopped:
             return None
-        problem = Problem('clock', f'no control period for {silent:.2f} s: the clock stands still')
-        found = self._problems(now, wall) if self._estop else [problem]
+        found = self._problems(now, wall) if self._estop else [Problem('clock', standing)]
         self._latch(found, now)
-        return self._held_by(found or [problem], now)
+        return self._held_by(found, now)
+
+    def _stands(self, wall: int) -> str:
+        """'' while control periods come, else for how long they did not."""
+        silent = (wall - self._wall) / NANOSECONDS
+        if silent <= max(self._settings.clock_seconds, MISSED_COMMANDS * self._contract.command_seconds):
+            return ''
+        return f'no control period for {silent:.2f} s: the clock stands still'
 
     def stop(self, now: int, reason: str) -> Tick:
         """One period of a safe stop; `stopping` tells when it is done."""
         self.execution.clear()
         return self._rest(Phase.STOPPED, reason)
+
+    def halt(self, now: int, reason: str) -> Tick:
+        """The last command where a stop may not take longer: no displacement, for a velocity that is left goes on."""
+        self._motion.start_from(self._motion.rest)
+        return self.stop(now, reason)
 
     @property
     def stopping(self) -> bool:
@@ -324,12 +355,14 @@ class Controller:
         # Nothing old may resume when the input comes back.
         self.execution.clear()
         self._sub = 0
+        self._waiting_since = None
         reasons = [problem.reason for problem in problems]
         if self.breach is not None and self.breach.problem.name not in {problem.name for problem in problems}:
             reasons.insert(0, self.breach.problem.reason)
         stopped = self.breach is not None or any(problem.name == 'estop' for problem in problems)
         tick = self._rest(Phase.STOPPED if stopped else Phase.HOLDING, '; '.join(reasons))
-        if stopped and not self._motion.moving:
+        tick = replace(tick, problems=tuple(problem.name for problem in problems))
+        if (stopped or any(problem.latches for problem in problems)) and not self._motion.moving:
             # Targets are no longer sent: the arm may be moved by hand, and is started from where it then is.
             self._motion.start_from(np.nan)
             self._started = False

@@ -32,6 +32,7 @@ FROZEN_STEPS = 10.0
 # A clock may lag by rounding; what it goes ahead of real time within this is scheduling (seconds).
 CLOCK_SLACK = 0.5
 CLOCK_BACK = NANOSECONDS // 1000
+CLOCK_SETTLED = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,17 @@ class ClockWatch:
     def __init__(self, max_speed: float) -> None:
         self._max_speed = max_speed
         self._seen: deque[tuple[int, int]] = deque()
+        self._fast: int | None = None  # when it last was, on the wall
 
     def clear(self) -> None:
         self._seen.clear()
+
+    def unsettled(self, wall: int) -> str:
+        """'' or why the clock cannot be trusted yet: one that runs too fast is found out only now and then."""
+        if self._fast is None or wall - self._fast >= CLOCK_SETTLED * NANOSECONDS:
+            return ''
+        since = (wall - self._fast) / NANOSECONDS
+        return f'the clock ran ahead {since:.2f} s ago, and must keep time for {CLOCK_SETTLED:g} s'
 
     def problem(self, now: int, wall: int) -> str:
         """'' or what is wrong with the clock at this period."""
@@ -122,6 +131,7 @@ class ClockWatch:
         went, took = (now - begin[0]) / NANOSECONDS, (wall - begin[1]) / NANOSECONDS
         if self._max_speed and went > self._max_speed * took + CLOCK_SLACK:
             self._seen.clear()
+            self._fast = wall
             return f'the clock went {went:.3g} s ahead within {took:.3g} s'
         return ''
 
@@ -130,15 +140,21 @@ class FrozenWatch:
     """Whether what is measured changes while motion is commanded."""
 
     def __init__(self, contract: Contract) -> None:
-        positions = [state.name for state in contract.observation.states if getattr(state, 'field', '') == 'position']
-        positions += [state.name for state in contract.observation.states if state.type == 'pose']
-        # An absolute group moves what measures it; a displacement moves at least one of the positions.
+        # An absolute group moves what measures it, but for a gripper that holds something; a displacement moves at
+        # least one of the positions, of those that no other group moves.
+        others = {
+            group.feedback: set(group.names) for group in contract.action if group.kind == 'absolute' and group.feedback
+        }
+        positions = tuple(
+            state.name
+            for state in contract.observation.states
+            if (state.type == 'pose' or (state.type == 'joint_state' and state.field == 'position'))
+            and not set(state.names) <= others.get(state.name, set())
+        )
         self._watched: list[tuple[slice, tuple[str, ...]]] = []
         for group in contract.action:
-            seen: tuple[str, ...] = (group.feedback,) if group.feedback is not None else ()
-            if group.kind == 'delta':
-                seen = tuple(dict.fromkeys(positions))
-            if seen:
+            seen = positions if group.kind == 'delta' else (group.feedback,) if group.feedback is not None else ()
+            if seen and group.output.adapter != 'gripper_command':
                 self._watched.append((contract.group_slices[group.name], seen))
         steps = [d.max_step or 0.05 * (d.upper - d.lower) for d in contract.dimensions]
         delta = [min(d.max_step or np.inf, max(-d.lower, d.upper)) for d in contract.dimensions]

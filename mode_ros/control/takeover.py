@@ -13,6 +13,10 @@ from mode_ros.control.contract import NANOSECONDS, Contract
 # after one that does not come the robot is stopped.
 FRESH_PERIODS = 1.5
 
+# After a stop, a silence of so many seconds and periods counts as letting go; a command that is only late does not.
+LET_GO_SECONDS = 0.5
+LET_GO_PERIODS = 3
+
 
 @dataclass(frozen=True)
 class TeleopCommand:
@@ -59,3 +63,8 @@ def check_command(command: TeleopCommand, contract: Contract, now: int) -> None:
 def is_fresh(command: TeleopCommand, contract: Contract, now: int) -> bool:
     """Whether the command counts at `now`; one from the future does not either."""
     return abs(now - command.stamp) <= FRESH_PERIODS * contract.period
+
+
+def has_let_go(silence: int, contract: Contract) -> bool:
+    """Whether a silence of so many nanoseconds between two commands means that the person had let go."""
+    return silence >= max(LET_GO_SECONDS * NANOSECONDS, LET_GO_PERIODS * contract.period)

@@ -48,7 +48,7 @@ from mode_ros.nodes.statistics import Percentiles
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 
-# A safe stop may take this long, then the last command stands (seconds).
+# A safe stop may take this long, then displacements end at once and the last target stands (seconds).
 STOP_SECONDS = 1.0
 
 # And its last command may wait so long for the driver's acknowledgement.
@@ -179,7 +179,7 @@ class ControllerNode(ManagedNode):
         self._drivers.prepare(self.parameters.driver_wait)
         for refusal in in_time(self.parameters.realtime_priority, self.parameters.cpu):
             self.get_logger().warning(refusal)
-        self._controller.activate(self._now(), time.monotonic_ns())
+        self._controller.activate(self._now(), time.monotonic_ns(), keep_breach=True)
         self._safety.count()
         self._tell_intervention(Phase.STOPPED)
         self._wall_period.clear()
@@ -200,9 +200,13 @@ class ControllerNode(ManagedNode):
             self._last = self._controller.stop(self._now(), reason)
             self._send(self._last)
             self._tell_intervention(self._last.phase)
-            if not self._controller.stopping or time.monotonic() > deadline:
+            if not self._controller.stopping:
                 break
             time.sleep(self._contract.command_seconds)
+            if time.monotonic() > deadline:
+                self._last = self._controller.halt(self._now(), reason)
+                self._send(self._last)
+                break
         # Whatever ends now, the last command is the one that the driver must have.
         for publisher in self._outputs.values():
             publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_SECONDS))

@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 from mode_ros.control.contract import Contract
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.publishers import too_many, voices
-from mode_ros.control.safety import as_data
+from mode_ros.control.safety import Breach, as_data
 from mode_ros.nodes.publishers import publishing_nodes
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 
@@ -55,6 +55,7 @@ class SafetyInputs:
         self._estop: bool | None = None
         self._goal = ''
         self._told = ''
+        self._breach: Breach | None = None
         self._publisher = node.create_publisher(String, SAFETY_TOPIC, LATCHED)
         self._subscriptions = list(subscribe_latched(node, Bool, 'estop', self._on_estop))
         self._subscriptions += subscribe_latched(node, String, contract.goal_topic, self._on_goal)
@@ -88,15 +89,20 @@ class SafetyInputs:
     def tell(self, tick: Tick) -> None:
         """Publishes `safety_state` when it has changed, and says so in one line of the log."""
         holding = tick.reason if tick.phase in (Phase.HOLDING, Phase.STOPPED) else ''
-        state = as_data(self._controller.breach, holding)
-        key = f'{state["check"]}{state["stopped"]}{state["since"]}'
+        breach = self._controller.breach
+        state = as_data(breach, holding if breach is None or tick.problems else '')
+        key = f'{state["check"]}{state["stopped"]}{state["since"]}{tick.problems}'
         if key == self._told:
             return
         was, self._told = self._told, key
+        new, self._breach = breach is not self._breach, breach
         self._publisher.publish(String(data=json.dumps(state)))
         logger = self._node.get_logger()
-        if state['latched']:
-            logger.error(f'stopped ({state["check"]}): {state["reason"]}; it moves again after the service ~/release')
+        if breach is not None:
+            if new:  # what else fails meanwhile is on the topic
+                logger.error(
+                    f'stopped ({state["check"]}): {state["reason"]}; it moves again after the service ~/release'
+                )
         elif was:
             logger.info('it may move' if not holding else f'holding: {holding}')
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.contracts import ABSOLUTE_TEXT, absolute_contract, delta_contract, parse_contract
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract, delta_contract, parse_contract
 
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.controller import Controller, Phase
@@ -108,7 +108,7 @@ def test_a_clock_that_jumps_stops_it(jump, words):
     assert robot.check == 'clock'
     assert words in robot.controller.breach.problem.reason
     assert np.abs(tick.commands['arm'] - before).max() <= 0.01 + 1e-9, 'a ramp, no jump'
-    robot.tick(5)
+    robot.tick(10)
     assert robot.last.phase is Phase.STOPPED
     assert robot.release() == ''
 
@@ -232,3 +232,126 @@ def test_a_policy_that_is_silent_is_told_as_none():
     robot = Robot(policy_seconds=0.5)
     assert robot.tick(4, policy=False).reason == 'no chunk'
     assert robot.tick(4, policy=False).reason.startswith('no policy: no chunk for 0.')
+
+
+def test_what_has_latched_outlasts_a_deactivation():
+    robot = Robot()
+    robot.tick(4)
+    robot.controller.set_estop(True)
+    robot.tick(6)
+    robot.controller.set_estop(False)
+    robot.controller.activate(robot.now, robot.wall, keep_breach=True)
+    robot.tick(5)
+    assert (robot.check, robot.last.phase) == ('estop', Phase.STOPPED)
+    assert robot.release() == ''
+    robot.tick(5)
+    assert robot.last.phase is Phase.EXECUTING
+
+
+def test_nothing_is_released_while_the_clock_stands():
+    robot = Robot()
+    robot.tick(4)
+    for _ in range(30):
+        robot.wall += robot.contract.period
+        robot.controller.stall(robot.now, robot.wall)
+    assert robot.check == 'clock'
+    assert robot.release().startswith('no control period for 3.')
+    robot.tick()
+    assert robot.release() == ''
+
+
+def test_nothing_is_released_while_the_clock_runs_fast():
+    robot = Robot()
+    robot.tick(4)
+    refused = []
+    for _ in range(200):
+        robot.wall -= robot.contract.period * 4 // 5
+        robot.tick()
+        refused += [robot.release()] if robot.check else []
+    assert len(refused) > 100
+    assert all(refused), 'not even between two findings'
+    assert 'must keep time for 1 s' in refused[-1]
+    robot.tick(12)
+    assert robot.release() == ''
+
+
+def test_a_slow_contract_is_no_clock_that_stands():
+    text = DELTA_TEXT.replace('rate: 20.0', 'rate: 0.5').replace('max_age: 0.2', 'max_age: 5.0')
+    robot = Robot(parse_contract(text, 'slow.yaml'))
+    robot.tick(3)
+    assert robot.controller.stall(robot.now, robot.wall) is None
+    assert robot.controller.stall(robot.now, robot.wall + 3 * robot.contract.period).phase is Phase.STOPPED
+
+
+def test_after_a_gap_before_anything_has_moved_it_starts_from_where_the_arm_is_then():
+    robot = Robot()
+    robot.follows = False
+    robot.tick(3, policy=False)
+    assert robot.last.commands['arm'].tolist() == [0.0, 0.0]
+    robot.tick(5, policy=False, measures=False)
+    assert robot.last.phase is Phase.HOLDING
+    assert 'arm' not in robot.last.commands
+    robot.joints = np.array([0.3, 0.2])  # brought there by hand; b, a
+    robot.tick(policy=False)
+    assert robot.last.commands['arm'].tolist() == [0.2, 0.3]
+
+
+def test_what_is_not_a_number_is_not_measured():
+    robot = Robot()
+    robot.joints = np.array([0.0, np.nan])
+    robot.tick(3)
+    assert robot.last.reason == 'joints: no message yet'
+    assert robot.last.commands == {}
+
+
+def test_a_pause_is_no_time_without_a_policy():
+    robot = Robot()
+    robot.tick(2, policy=False)
+    robot.controller.paused = True
+    robot.tick(100, policy=False)
+    robot.controller.paused = False
+    robot.tick(policy=False)
+    assert robot.last.reason == 'no chunk'
+
+
+TEMPERATURE = '    - {name: heat, topic: heat, type: temperature, names: [t], unit: K, max_age: 9.0}\naction:'
+FINGERS = "unit: '1', lower: -1.0, upper: 1.0}\n    feedback: fingers"
+FINGER_STATE = (
+    '    - {name: fingers, topic: fingers, type: joint_state, names: [grip], unit: rad, max_age: 9.0}\naction:'
+)
+
+
+@pytest.mark.parametrize(
+    ('text', 'frozen'),
+    [
+        (DELTA_TEXT, True),
+        (DELTA_TEXT.replace('action:', TEMPERATURE), True),
+        (DELTA_TEXT.replace('type: joint_state, names: [a, b]', 'type: temperature, names: [t]'), False),
+        (DELTA_TEXT.replace("unit: '1', lower: -1.0, upper: 1.0}", FINGERS).replace('action:', FINGER_STATE), True),
+    ],
+    ids=['joints', 'joints beside a temperature', 'a temperature alone', 'joints beside moving fingers'],
+)
+def test_only_positions_that_the_displacements_move_tell_that_they_are_frozen(text, frozen):
+    contract = parse_contract(text, 'frozen.yaml')
+    watch = FrozenWatch(contract)
+    other = np.zeros(1)
+    for number in range(40):
+        now = START + number * contract.period
+        for state in contract.observation.states:
+            watch.measured(state.name, now, other + number if state.name != 'joints' else np.zeros(len(state.names)))
+        watch.commanded(np.array([0.02, 0.0, 0.0, 0.0]))
+    assert bool(watch.problem(now)) == frozen
+
+
+def test_a_stop_that_may_take_no_longer_ends_with_no_displacement():
+    contract = parse_contract(DELTA_TEXT.replace('max_step_change: 0.01', 'max_step_change: 0.001'), 'heavy.yaml')
+    robot = Robot(contract)
+    row = np.array([0.0, 0.03, 0.0, 0.0])
+    request = robot.tick(policy=False).request
+    robot.controller.accept(make_chunk(contract, robot.now, np.tile(row, (60, 1)), request.identity), robot.now)
+    for number in range(40):
+        robot.joints = np.full(2, 1e-6 * number)
+        robot.tick(policy=False)
+    assert robot.controller.stop(robot.now, 'over').commands['arm'][1] == pytest.approx(0.029)
+    assert robot.controller.halt(robot.now, 'over').commands['arm'].tolist() == [0.0, 0.0, 0.0]
+    assert not robot.controller.stopping

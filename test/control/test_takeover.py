@@ -6,7 +6,8 @@ from support.contracts import absolute_contract, delta_contract
 from support.controller_bench import SECOND, ControllerBench
 
 from mode_ros.control.chunk import ChunkRejected
-from mode_ros.control.controller import Phase
+from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.safety import SafetySettings
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused
 
 
@@ -156,7 +157,7 @@ def test_a_dead_state_stops_a_person_too():
     assert tick.phase is Phase.STOPPED
     assert tick.commands['arm'][0] == 0.0
     bench.alive = True
-    bench.tick(2)
+    bench.tick(10)
     assert bench.driven(X).phase is Phase.TELEOP, 'who has let go may drive it on'
     bench.drive(None)
     assert bench.tick().phase is Phase.STOPPED, 'the policy may not, until it is released'
@@ -183,9 +184,22 @@ def test_after_an_emergency_stop_a_silence_is_letting_go_too():
     bench.tick()
     bench.driven(X)
     bench.controller.set_estop(True)
-    bench.tick(5)
+    bench.tick(10)
     bench.controller.set_estop(False)
     assert bench.driven(X).phase is Phase.TELEOP
+
+
+def test_a_command_that_is_late_after_an_emergency_stop_is_not_letting_go():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.controller.set_estop(True)
+    bench.tick()
+    bench.controller.set_estop(False)
+    for late in (1, 3, 8):  # periods without a command, as on a busy machine
+        bench.tick(late)
+        with pytest.raises(TeleopRefused, match='let go of it first'):
+            bench.drive(X)
 
 
 @pytest.mark.parametrize(
@@ -208,11 +222,49 @@ def test_a_command_is_refused_whole_and_says_which_check(change, check, words):
     assert bench.tick().phase is Phase.WAITING
 
 
-def test_a_clock_set_back_is_letting_go():
+@pytest.mark.parametrize('jump', [-50 * SECOND, 100 * SECOND])
+def test_after_a_jump_of_the_clock_the_person_must_let_go_and_nothing_jumps(jump):
+    bench = Bench(absolute_contract())
+    bench.tick()
+    commands = [bench.driven([2.0, 0.0]).commands['arm'][0] for _ in range(5)]
+    bench.joints = np.array([0.0, commands[-1]])
+    wall = bench.now
+    bench.now += jump
+    for _ in range(12):
+        bench.controller.measure('joints', bench.now, bench.joints + 1e-9 * len(commands))
+        tick = bench.controller.tick(bench.now, wall)
+        with pytest.raises(TeleopRefused, match='let go of it first'):
+            bench.drive([2.0, 0.0])
+        assert tick.phase is Phase.STOPPED
+        commands += [tick.commands['arm'][0]] if 'arm' in tick.commands else []
+        bench.now, wall = bench.now + bench.contract.period, wall + bench.contract.period
+    assert np.abs(np.diff(np.diff(commands))).max() <= 0.03 + 1e-9, 'a ramp'
+    bench.drive(None)
+    bench.drive([commands[-1], 0.0])
+
+
+def test_pressed_again_while_the_arm_still_ramps_after_a_jump_of_the_clock_it_goes_on_from_there():
+    bench = Bench(absolute_contract())
+    bench.tick()
+    commands = [bench.driven([2.0, 0.0]).commands['arm'][0] for _ in range(5)]
+    bench.joints = np.array([0.0, commands[-1] - 0.2])  # an arm that lags
+    bench.now -= 50 * SECOND
+    commands.append(bench.tick().commands['arm'][0])
+    bench.drive(None)
+    commands += [bench.driven([2.0, 0.0]).commands['arm'][0] for _ in range(3)]
+    assert np.abs(np.diff(np.diff(commands))).max() <= 0.03 + 1e-9
+
+
+def test_the_time_of_a_goal_is_the_policys():
+    """It may run out while a person drives, who is not stopped by it; the policy is, afterwards."""
     bench = Bench(delta_contract())
+    bench.controller = Controller(bench.contract, 1.0, safety=SafetySettings(goal_seconds=1.0))
+    bench.controller.activate(bench.now)
     bench.tick()
-    bench.driven(X)
-    bench.now = SECOND
-    assert bench.tick().phase is not Phase.TELEOP
-    bench.tick()
-    assert bench.driven(X).phase is Phase.TELEOP
+    for number in range(30):
+        bench.joints = np.full(2, 1e-6 * number)
+        assert bench.driven(X).phase is Phase.TELEOP
+    bench.drive(None)
+    bench.joints = np.ones(2)
+    assert bench.tick().phase is Phase.STOPPED
+    assert bench.controller.breach.problem.name == 'goal'

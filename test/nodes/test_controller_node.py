@@ -90,7 +90,9 @@ def test_dead_state_stops_and_says_so(bench, controller):
     wait_for(lambda: len(bench.asked) > asked, 'a request')
     send_chunk(bench, [0.02] * 3)
     wait_for(lambda: 0.02 in velocities(twists), 'motion again')
-    assert [state['stopped'] for state in safety] == [False, True, False]
+    assert [state['stopped'] for state in safety] == [False, True, True, False]
+    assert safety[1]['now'].startswith('joints: last message')
+    assert safety[2]['now'] == '', 'nothing keeps it any more, but that nobody has released it'
 
 
 def test_emergency_stop(bench, controller):

@@ -43,7 +43,7 @@ class Thinking:
             except ChunkRejected as error:
                 self.refused.append(error.check)
         rest = self.commands[-1] if self.commands else 0.0
-        place = 0.0 if self.contract.delta_mask[0] else rest
+        place = 0.0 if self.contract.delta_mask[0] or np.isnan(rest) else rest
         # Encoders do not repeat themselves exactly.
         self.controller.measure('joints', self.now, np.full(2, place) + 1e-12 * (self.tick_number % 5))
         tick = self.controller.tick(self.now)
