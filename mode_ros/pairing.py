@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mode_ros.control.contract import Contract, differences, parse_contract
+from mode_ros.control.contract import Contract
 from mode_ros.control.images import fit
 from mode_ros.control.observation import Observation
-from mode_ros.errors import UserError
+from mode_ros.made_for import require_made_for
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.continuation import Continuation, PlanLike
 from mode_ros.policy.normalization import Statistics, StreamStatistics
@@ -61,22 +61,10 @@ def load_paired(
 
     device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, continuation: as for Policy.load.
     """
-    if not folder:
-        raise UserError(
-            'No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an untrained one).'
-        )
-    policy = Policy.load(
+    require_made_for(folder, contract)
+    return Policy.load(
         folder, device=device, number_format=number_format, steps=steps, solver=solver, continuation=continuation
     )
-    theirs = parse_contract(policy.contract_text, f'{folder}/contract.yaml')
-    found = differences(contract, theirs)
-    if found:
-        listed = '\n'.join(f'  {line}' for line in found)
-        raise UserError(
-            f'The checkpoint {folder} was made for another robot contract. Here, and in the checkpoint:\n'
-            f'{listed}\nUse the contract it was trained with, or train for this one.'
-        )
-    return policy
 
 
 def predict(

@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from mode_ros.errors import UserError
-    from mode_ros.policy.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
+    from mode_ros.policy.checkpoint import load_checkpoint, save_checkpoint
+    from mode_ros.policy.folder import WEIGHTS
 
     source, output = Path(arguments.checkpoint), arguments.output
     if output.resolve() == source.resolve():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mode_ros.control.contract import ROTATION_6D_NAMES, TWIST_NAMES
+from mode_ros.drivers.findings import SIMULATOR
 from mode_ros.drivers.offer import Command, Survey
 from mode_ros.errors import UserError
 
@@ -40,10 +41,7 @@ def draft_contract(survey: Survey, ask: Ask, size: int = 224) -> Draft:
             'ROS_DOMAIN_ID with `ros2 topic list`.'
         )
     if not survey.commands:
-        raise UserError(
-            'No driver that mode_ros knows listens to commands: start the controllers first (`ros2 control '
-            'list_controllers`), or copy a contract from config/robots.'
-        )
+        raise UserError(_no_driver(survey))
     notes: list[str] = []
     robot = _name(ask('Name of the robot (letters, digits, underscores)', 'my_robot', ()))
     rate = _positive(ask('Actions per second (Hz)', '20', ()), 'the rate')
@@ -51,6 +49,12 @@ def draft_contract(survey: Survey, ask: Ask, size: int = 224) -> Draft:
     action: list[dict[str, Any]] = []
     for command in _choose(survey.commands, ask):
         action.append(_group(command, survey, states, rate, ask, notes, {group['name'] for group in action}))
+    for topic, publishers in survey.publishers.items():
+        if any(state['topic'] == relative(topic) for state in states.values()):
+            notes.append(
+                f'{publishers} nodes publish on {topic} (`ros2 topic info -v {topic}` names them): each must have '
+                'joints of its own.'
+            )
     observation: dict[str, Any] = {'states': list(states.values())}
     cameras = _cameras(survey, ask, size)
     if cameras:
@@ -58,6 +62,21 @@ def draft_contract(survey: Survey, ask: Ask, size: int = 224) -> Draft:
     else:
         notes.append('Nobody publishes pictures: add the cameras, or the policy sees nothing.')
     return Draft({'robot': robot, 'rate': rate, 'observation': observation, 'action': action}, notes)
+
+
+def _no_driver(survey: Survey) -> str:
+    strangers = sorted({node for nodes in survey.unknown.values() for node in nodes})
+    if any(node.rsplit('/', 1)[1] == SIMULATOR for node in strangers):
+        return (
+            "What runs is mode_ros's simulator, which has its contract (`ros2 param get /sim_node contract`): use that "
+            'one, or end it and start the robot.'
+        )
+    listening = ', '.join(f'{node} to {topic}' for topic, nodes in survey.unknown.items() for node in nodes)
+    return (
+        'No driver that mode_ros knows listens to commands'
+        + (f'; {listening} listens and is none of them' if listening else '')
+        + ': start the controllers first (`ros2 control list_controllers`), or copy a contract from config/robots.'
+    )
 
 
 def relative(topic: str) -> str:
@@ -111,7 +130,8 @@ def _states(survey: Survey) -> dict[str, dict[str, Any]]:
         while unique in used:
             unique, number = f'{name}_{number}', number + 1
         used.add(unique)
-        states[unique] = {'name': unique, **state, 'topic': relative(state['topic']), 'max_age': 0.2}
+        several = {'publishers': publishers} if (publishers := survey.publishers.get(state['topic'], 1)) > 1 else {}
+        states[unique] = {'name': unique, **state, 'topic': relative(state['topic']), **several, 'max_age': 0.2}
 
     for topic, names in survey.joints.items():
         others = [other for key, other in survey.joints.items() if key != topic]

@@ -9,11 +9,9 @@ import numpy as np
 
 from mode_ros.control.contract import ActionGroup, Contract
 from mode_ros.drivers import forward_command, joint_trajectory, pose, servo
-from mode_ros.drivers.findings import Degree, Finding, refuse, tell, warn
+from mode_ros.drivers.findings import SIMULATOR, Degree, Finding, refuse, tell, warn
 from mode_ros.drivers.graph import Graph
 from mode_ros.messages.commands import encode_command
-
-SIMULATOR = 'sim_node'
 
 
 def examine_group(graph: Graph, group: ActionGroup, contract: Contract) -> Iterator[Finding]:
@@ -30,7 +28,7 @@ def examine_group(graph: Graph, group: ActionGroup, contract: Contract) -> Itera
         )
     for node in listeners:
         if node.rsplit('/', 1)[1] == SIMULATOR:
-            continue  # reads the same contract, and stops by itself
+            continue
         parameters = graph.parameters(node)
         if parameters is None:
             yield warn(f'{node} listens to {topic} and does not tell its parameters, so it could not be checked.')
@@ -48,7 +46,7 @@ def _examine_node(
         if not any(finding.degree is Degree.REFUSE for finding in findings):
             yield from servo.prepare(node, group, graph)
     elif adapter == 'pose' and pose.recognises(parameters):
-        yield from pose.examine(node, parameters, group)
+        yield from pose.examine(node, parameters, group, graph.publishers(graph.resolve(group.output.topic)))
     elif adapter == 'joint_trajectory' and joint_trajectory.recognises(parameters):
         yield from joint_trajectory.examine(node, parameters, group, ends_moving(group, contract.command_seconds))
     elif adapter == 'forward_command' and forward_command.recognises(parameters):

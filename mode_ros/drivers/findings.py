@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+# The node that plays a robot: it reads the same contract, and stops by itself.
+SIMULATOR = 'sim_node'
+
 
 class Degree(Enum):
     """REFUSE: the robot would not move, or not as the contract says. WARN: it works, and worse than it could."""

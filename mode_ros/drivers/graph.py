@@ -15,6 +15,9 @@ class Graph(Protocol):
     def listeners(self, topic: str) -> list[str]:
         """Full names of the nodes that subscribe to the full name `topic`."""
 
+    def publishers(self, topic: str) -> int:
+        """How many publishers the full name `topic` has, those of the node that asks among them."""
+
     def parameters(self, node: str) -> Mapping[str, Any] | None:
         """All parameters of a node by name; None if it does not answer."""
 

@@ -17,8 +17,26 @@ from rclpy.qos import qos_profile_sensor_data
 # A driver that runs answers in milliseconds; one that does not answer within this is taken as silent (seconds).
 ANSWER_SECONDS = 1.0
 
-# Nodes of mode_ros that listen to commands and are no drivers.
-OWN_NODES = ('controller_node', 'policy_node', 'recorder_node', 'teleop_node')
+# Discovery finds a subscriber before the name of its node, which comes within this (seconds).
+NAME_SECONDS = 1.0
+UNNAMED = '_NODE_NAME_UNKNOWN_'
+
+# Who listens to commands and is no driver: nodes of mode_ros, recorders, displays, and `ros2 topic` (_ros2cli...).
+_ONLOOKERS = {
+    'controller_node',
+    'policy_node',
+    'recorder_node',
+    'teleop_node',
+    'rosbag2_recorder',
+    'rosbridge_websocket',
+}
+_ONLOOKERS_BEGIN = ('_', 'foxglove_bridge', 'plotjuggler', 'rqt', 'rviz')
+
+
+def is_onlooker(node: str) -> bool:
+    """Whether the node of this full name only listens, so that it says nothing about the driver of a topic."""
+    name = node.rsplit('/', 1)[1]
+    return name in _ONLOOKERS or name.startswith(_ONLOOKERS_BEGIN)
 
 
 class LiveGraph:
@@ -53,11 +71,16 @@ class LiveGraph:
         return self._asker.resolve_topic_name(name)
 
     def listeners(self, topic: str) -> list[str]:
-        found = [
-            f'{info.node_namespace.rstrip("/")}/{info.node_name}'
-            for info in self._node.get_subscriptions_info_by_topic(topic)
-        ]
-        return sorted({name for name in found if name.rsplit('/', 1)[1] not in OWN_NODES})
+        def found() -> list[str]:
+            return [
+                f'{info.node_namespace.rstrip("/")}/{info.node_name}'
+                for info in self._node.get_subscriptions_info_by_topic(topic)
+            ]
+
+        if any(name.endswith(UNNAMED) for name in found()):
+            self.wait_until(lambda: not any(name.endswith(UNNAMED) for name in found()), NAME_SECONDS)
+        # Whoever has no name by now is going or hidden, and could not be asked anyhow.
+        return sorted({name for name in found() if not is_onlooker(name)})
 
     def publishers(self, topic: str) -> int:
         """How many publishers a topic has."""

@@ -31,35 +31,58 @@ def examine(
     if group.output.adapter == 'twist' and parameters.get(f'{PREFIX}command_in_type') == 'unitless':
         yield refuse(
             f'{who} takes twists as shares of its full speed (command_in_type: unitless), and the contract commands '
-            f'm/s: write `command_in_type: speed_units` into its YAML file and start it anew, or type '
-            f'`ros2 param set {node} {PREFIX}command_in_type speed_units`.'
+            f'm/s: write `command_in_type: speed_units` into its YAML file and start it anew'
+            + (
+                f', or type `ros2 param set {node} {PREFIX}command_in_type speed_units`.'
+                if _listens(parameters)
+                else '.'
+            )
         )
-    timeout = silence_seconds(SERVO, parameters)
-    if timeout is not None and timeout <= 1.05 * period:
+    timeout = silence_seconds(SERVO, parameters) or 0.0
+    longer = f'write `incoming_command_timeout: {2.5 * period:g}` into its YAML file and start it anew'
+    if timeout <= 1.05 * period:
         yield refuse(
             f'{who} halts when a command is older than {timeout:g} s (incoming_command_timeout), and commands come '
-            f'every {period:g} s, so the arm would stop and go: type '
-            f'`ros2 param set {node} {PREFIX}incoming_command_timeout {2.5 * period:g}`, or raise the rate.'
+            f'every {period:g} s, so the arm would stop and go: {longer} (it reads that parameter only when it '
+            'starts), or raise the rate.'
         )
-    elif timeout is not None and timeout < 2 * period:
+    elif timeout <= 2 * period:
         yield warn(
-            f'{who} halts when a command is older than {timeout:g} s (incoming_command_timeout), less than two periods '
-            f'of {period:g} s, so a single late command stops the arm: type '
-            f'`ros2 param set {node} {PREFIX}incoming_command_timeout {2.5 * period:g}`.'
+            f'{who} halts when a command is older than {timeout:g} s (incoming_command_timeout), no more than two '
+            f'periods of {period:g} s, so a single lost command stops the arm: {longer} (it reads that '
+            'parameter only when it starts).'
         )
-    elif timeout is not None:
+    else:
         yield tell(f'{who}: on silence it halts after {timeout:g} s.')
     if bool(parameters.get('use_sim_time', False)) != sim_time:
         yield refuse(
             f'{who} and the controller live by different clocks (use_sim_time), so every command would be stale: set '
             'use_sim_time on both or on neither.'
         )
+    about_frame = parameters.get(f'{PREFIX}apply_twist_commands_about_ee_frame') is False
+    if group.output.adapter == 'twist' and about_frame and any(d.unit == 'rad' for d in group.dimensions):
+        yield refuse(
+            f'{who} turns the hand about the origin of the frame of the twists '
+            '(apply_twist_commands_about_ee_frame: false), so that a rotation carries the hand away, and the contract '
+            f'turns it in place: type `ros2 param set {node} {PREFIX}apply_twist_commands_about_ee_frame true`, and '
+            'write it into its YAML file.'
+        )
     yield from _speeds(who, node, parameters, group, period)
+
+
+def _listens(parameters: Mapping[str, Any]) -> bool:
+    """Whether this is a Servo, since Jazzy, that follows the parameters that a command reads while it runs.
+
+    Humble's reads all of them when it starts; no Servo follows incoming_command_timeout.
+    """
+    return f'{PREFIX}pose_command_in_topic' in parameters
 
 
 def _speeds(who: str, node: str, parameters: Mapping[str, Any], group: ActionGroup, period: float) -> Iterator[Finding]:
     if group.output.adapter != 'twist' or parameters.get(f'{PREFIX}command_in_type') != 'speed_units':
         return
+    if not _listens(parameters):
+        return  # Humble's scales are factors of unitless commands alone
     for part, unit in (('linear', 'm'), ('rotational', 'rad')):
         largest = parameters.get(f'{PREFIX}scale.{part}')
         asked = max(

@@ -42,6 +42,7 @@ def survey(node: Node, seconds: float, description_topic: str = 'robot_descripti
                     graph.listen(JointState, topic, _collector(heard, topic))
             graph.wait_until(lambda: False, min(0.2, seconds))
         topics = graph.topics()
+        commands, unknown = _commands(graph, topics)
         found = Survey(
             cameras={
                 topic: _IMAGES[types[0]]
@@ -54,8 +55,10 @@ def survey(node: Node, seconds: float, description_topic: str = 'robot_descripti
                 for topic, types in topics.items()
                 if 'geometry_msgs/msg/PoseStamped' in types and graph.publishers(topic)
             ),
-            commands=(*_commands(graph, topics), *_grippers(graph)),
+            commands=(*commands, *_grippers(graph)),
             limits=joint_limits(descriptions[-1]) if descriptions else {},
+            publishers={topic: count for topic in heard if (count := graph.publishers(topic)) > 1},
+            unknown=unknown,
         )
     return found
 
@@ -68,21 +71,25 @@ def _collector(heard: dict[str, list[str]], topic: str) -> Any:
     return collect
 
 
-def _commands(graph: LiveGraph, topics: Mapping[str, tuple[str, ...]]) -> list[Command]:
+def _commands(graph: LiveGraph, topics: Mapping[str, tuple[str, ...]]) -> tuple[list[Command], dict[str, list[str]]]:
+    """The drivers that were recognised, and by topic the nodes that were not."""
     kinds = {
         'trajectory_msgs/msg/JointTrajectory': 'joint_trajectory',
         'std_msgs/msg/Float64MultiArray': 'forward_command',
         'geometry_msgs/msg/TwistStamped': 'twist',
         'geometry_msgs/msg/PoseStamped': 'pose',
     }
-    found = []
+    found: list[Command] = []
+    unknown: dict[str, list[str]] = {}
     for topic, types in topics.items():
         adapter = kinds.get(types[0])
         for listener in graph.listeners(topic) if adapter is not None else ():
             command = _recognised(adapter, topic, listener, graph.parameters(listener) or {})
             if command is not None:
                 found.append(command)
-    return found
+            else:
+                unknown.setdefault(topic, []).append(listener)
+    return found, unknown
 
 
 def _recognised(adapter: str | None, topic: str, node: str, parameters: Mapping[str, Any]) -> Command | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation.settings import differing
-from mode_ros.policy.checkpoint import FILES
+from mode_ros.policy.folder import FILES
 
 EPISODES, SETTINGS, FAILURES = 'episodes.jsonl', 'settings.json', 'failures'
 

@@ -33,7 +33,7 @@ from mode_ros.evaluation.evaluator import Work, checkpoint_contract, open_simula
 from mode_ros.evaluation.films import EVERY, film_path, write_film
 from mode_ros.evaluation.protocol import CALVIN, goal_of
 from mode_ros.paths import share_folder
-from mode_ros.policy.checkpoint import CONTRACT
+from mode_ros.policy.folder import CONTRACT
 
 # LIBERO needs up to half a minute to its first image on two cores, and as much for a reset.
 START_SECONDS = 180.0

@@ -27,6 +27,7 @@ from mode_ros.control.contract import NANOSECONDS, Camera, Contract, State
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable
 from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.errors import UserError
+from mode_ros.made_for import require_made_for
 from mode_ros.messages import states
 from mode_ros.messages.chunks import decode_request, encode_chunk
 from mode_ros.messages.ingest import ingest
@@ -64,7 +65,8 @@ class PolicyNode(ManagedNode):
 
     def configure(self) -> None:
         contract = load_named_contract(self.parameters.contract)[0]
-        # Only now: torch takes seconds to import, and a wrong contract is told before.
+        require_made_for(self.parameters.checkpoint, contract)
+        # Only now: torch takes seconds to import, and a wrong contract or checkpoint is told before.
         import torch
 
         from mode_ros.goal_watch import GoalWatch

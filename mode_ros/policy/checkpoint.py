@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig, parse_policy_config
+from mode_ros.policy.folder import CONFIG, CONTRACT, FILES, STATISTICS, WEIGHTS, read_text, require_files
 from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics
@@ -32,8 +33,6 @@ from mode_ros.policy.products import LayerProducts, MakeProducts, UsedExperts, p
 from mode_ros.policy.weights import load_products, load_weights, meta_device
 
 FORMAT_VERSION = 1
-WEIGHTS, CONFIG, STATISTICS, CONTRACT = 'weights.safetensors', 'config.json', 'statistics.json', 'contract.yaml'
-FILES = (WEIGHTS, CONFIG, STATISTICS, CONTRACT)
 GOALS = 'goals.json'
 
 _CONFIG_KEYS = {'format_version', 'trained_steps', 'policy'}
@@ -101,11 +100,7 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
 def read_info(folder: Path | str) -> CheckpointInfo:
     """Settings, statistics and contract, without the weights. Raises UserError that names the file and the key."""
     folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f'There is no checkpoint folder {folder}.')
-    absent = [name for name in FILES if not (folder / name).is_file()]
-    if absent:
-        raise UserError(f'The checkpoint {folder} has no {absent[0]}; it needs {", ".join(FILES)}.')
+    require_files(folder)
     where = folder / CONFIG
     settings = _read_json(where)
     if not isinstance(settings, dict):
@@ -121,7 +116,7 @@ def read_info(folder: Path | str) -> CheckpointInfo:
         raise UserError(f'{where}: trained_steps is {steps!r}, and must be a whole number.')
     config = parse_policy_config(settings['policy'], str(where))
     statistics = Statistics.from_values(_read_json(folder / STATISTICS), str(folder / STATISTICS))
-    contract_text = _read_text(folder / CONTRACT)
+    contract_text = read_text(folder / CONTRACT)
     try:
         return CheckpointInfo(config, statistics, contract_text, steps, _read_goals(folder / GOALS))
     except UserError as error:
@@ -177,16 +172,9 @@ def _read_goals(path: Path) -> tuple[str, ...]:
     return tuple(goals)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path} cannot be read as text ({error}).') from error
-
-
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_read_text(path))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise UserError(f'{path} is not valid JSON ({error}): it may have been cut short.') from error
 

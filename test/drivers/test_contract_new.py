@@ -13,6 +13,7 @@ from mode_ros.cli.main import build_parser
 from mode_ros.control.contract import load_contract, parse_contract
 from mode_ros.drivers.contract_text import contract_text, write_contract
 from mode_ros.drivers.draft import draft_contract
+from mode_ros.drivers.live import LiveGraph
 from mode_ros.drivers.offer import Command, Survey
 from mode_ros.drivers.survey import survey
 from mode_ros.drivers.urdf import joint_limits
@@ -136,6 +137,8 @@ def test_a_topic_whose_joints_all_come_on_another_is_left_out():
     [
         ({'joints': {}}, 'start the robot first'),
         ({'commands': ()}, 'start the controllers first'),
+        ({'commands': (), 'unknown': {'/arm/cmd': ['/odd']}}, '/odd to /arm/cmd listens and is none of them'),
+        ({'commands': (), 'unknown': {'/arm/cmd': ['/left/sim_node']}}, 'has its contract'),
         ({'commands': (VELOCITY,)}, 'No way to command the robot was chosen'),
     ],
 )
@@ -178,6 +181,32 @@ def test_a_file_that_is_there_is_kept(tmp_path):
         write_contract(draft_contract(seen(), asker('a', '20', True, None)), target / 'below' / 'a.yaml')
 
 
+def test_a_topic_with_two_publishers_says_so():
+    contract, draft = drafted(seen(publishers={'/joint_states': 2}))
+    assert [state.publishers for state in contract.observation.states] == [2, 2]
+    assert any('2 nodes publish on /joint_states' in note for note in draft.notes)
+    contract, draft = drafted(seen())
+    assert [state.publishers for state in contract.observation.states] == [1, 1]
+    assert not any('publish on' in note for note in draft.notes)
+
+
+def test_who_only_looks_on_is_no_driver():
+    """The recorder beside the controller in record.launch.py, `ros2 topic echo` and displays listen to commands too."""
+    rclpy.init()
+    nodes = [rclpy.create_node(name) for name in ('recorder_node', '_ros2cli_7', 'rosbag2_recorder', 'my_driver')]
+    try:
+        for node in nodes:
+            node.create_subscription(String, 'command', print, 1)
+        with LiveGraph(nodes[0]) as graph:
+            graph.wait_until(lambda: bool(graph.listeners('/command')), 5.0)
+            assert graph.listeners('/command') == ['/my_driver']
+            assert graph.publishers('/command') == 0
+    finally:
+        for node in nodes:
+            node.destroy_node()
+        rclpy.shutdown()
+
+
 def test_from_a_graph_that_runs(tmp_path):
     """Mocks of two controllers, a camera and a description; the contract is read, and its robot activated."""
     rclpy.init()
@@ -195,9 +224,12 @@ def test_from_a_graph_that_runs(tmp_path):
         asking.destroy_node()
         assert camera.topic_name in found.cameras
         assert set(found.joints['/joint_states']) == {'a', 'b', 'finger'}
+        assert found.publishers == {'/joint_states': 2}
+        assert found.unknown == {}
         target = tmp_path / 'found.yaml'
         write_contract(draft_contract(found, asker('found', '20', True, None)), target)
         contract = load_contract(target)
+        assert {state.publishers for state in contract.observation.states} == {2}, 'else the first look would stop it'
         assert [(group.name, group.output.topic) for group in contract.action] == [
             ('arm', 'joint_trajectory_controller/joint_trajectory'),
             ('gripper', 'gripper_controller/commands'),

@@ -165,7 +165,7 @@ def test_servo_is_told_what_comes_and_set_going(with_moveit):
 
 
 def test_servo_of_humble_is_started():
-    graph = FakeGraph().add('/servo_node', '/arm/twist', servo_parameters())
+    graph = FakeGraph().add('/servo_node', '/arm/twist', servo_parameters(incoming_command_timeout=0.2))
     for name in ('start_servo', 'pause_servo', 'unpause_servo'):
         graph.services[f'/servo_node/{name}'] = lambda request: YES
     assert said(examine_servo(graph), Degree.REFUSE) == ''
@@ -176,7 +176,8 @@ def test_servo_of_humble_is_started():
     ('parameters', 'rate', 'words'),
     [
         ({'command_in_type': 'unitless'}, 20.0, 'ros2 param set /servo_node moveit_servo.command_in_type speed_units'),
-        ({}, 10.0, 'ros2 param set /servo_node moveit_servo.incoming_command_timeout 0.25'),
+        ({}, 10.0, 'write `incoming_command_timeout: 0.25` into its YAML file and start it anew'),
+        ({'incoming_command_timeout': 0.0}, 20.0, 'halts when a command is older than 0 s'),
         ({'use_sim_time': True}, 20.0, 'use_sim_time'),
     ],
 )
@@ -189,9 +190,33 @@ def test_a_servo_that_would_not_obey_is_refused_before_it_is_set_going(with_move
 
 
 def test_a_servo_with_little_patience_is_warned_of(with_moveit):
-    assert 'a single late command stops the arm' in said(
-        examine_servo(servo_graph(servo_parameters(incoming_command_timeout=0.07))), Degree.WARN
-    )
+    for seconds in (0.07, 0.1):
+        parameters = servo_parameters(incoming_command_timeout=seconds)
+        warning = said(examine_servo(servo_graph(parameters)), Degree.WARN)
+        assert 'a single lost command stops the arm' in warning
+        assert 'ros2 param set' not in warning, 'a Servo that runs does not read it again'
+    patient = servo_parameters(incoming_command_timeout=0.125)
+    assert said(examine_servo(servo_graph(patient)), Degree.WARN) == ''
+
+
+def test_humbles_servo_follows_no_parameter_while_it_runs():
+    humble = {'moveit_servo.command_in_type': 'unitless', 'moveit_servo.scale.linear': 0.4}
+    refusal = said(examine_servo(servo_graph(humble)), Degree.REFUSE)
+    assert 'start it anew' in refusal
+    assert 'ros2 param set' not in refusal
+    graph = servo_graph(humble | {'moveit_servo.command_in_type': 'speed_units'})
+    assert 'no faster than' not in said(examine_servo(graph), Degree.WARN), 'its scale is of unitless commands alone'
+
+
+def test_a_servo_that_turns_the_hand_about_another_point_is_refused(with_moveit):
+    text = DELTA_TEXT
+    parameters = servo_parameters(apply_twist_commands_about_ee_frame=False)
+    assert said(examine_servo(servo_graph(parameters)), Degree.REFUSE) == '', 'nothing is turned'
+    rotation = '      - {name: rotation_%s, unit: rad, lower: -0.1, upper: 0.1}\n'
+    last = next(line for line in text.splitlines(True) if 'name: z' in line)
+    contract = parse_contract(text.replace(last, last + ''.join(rotation % axis for axis in 'xyz')), 'x.yaml')
+    findings = [*examine_group(servo_graph(parameters), contract.action[0], contract)]
+    assert 'apply_twist_commands_about_ee_frame true' in said(findings, Degree.REFUSE)
 
 
 def test_a_servo_that_is_slower_than_the_contract_is_warned_of(with_moveit):
@@ -249,6 +274,14 @@ def test_poses_without_a_largest_speed_are_warned_of():
 def test_a_second_publisher_silences_crisp():
     group = parse_contract(AXES_TEXT, 'x.yaml').action[0]
     assert 'more than one node' in said(pose.examine('/crisp', CRISP, group, publishers=2), Degree.REFUSE)
+
+
+def test_a_second_publisher_of_poses_is_counted_on_the_graph():
+    contract = parse_contract(AXES_TEXT, 'x.yaml')
+    graph = FakeGraph().add('/crisp', '/target_pose', CRISP)
+    assert 'more than one node' not in said(examine_group(graph, contract.action[0], contract), Degree.REFUSE)
+    graph.publishing['/target_pose'] = 3
+    assert '3 do: end the others' in said(examine_group(graph, contract.action[0], contract), Degree.REFUSE)
 
 
 def test_the_type_of_a_gripper_action_is_compared():

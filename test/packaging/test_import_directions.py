@@ -23,6 +23,7 @@ CORE = {
     'errors',
     'paths',
     'robots',
+    'made_for',
     'pairing',
     'settings',
     'simulated',
@@ -43,7 +44,8 @@ MAY_IMPORT = {
     'goal_watch': {'checks', 'errors', 'policy'},
     'recording': {'control', 'errors'},
     'robots': {'control', 'errors', 'paths'},
-    'pairing': {'control', 'policy', 'errors'},
+    'made_for': {'control', 'policy', 'errors'},
+    'pairing': {'control', 'made_for', 'policy'},
     'simulated': {'control', 'sim', 'errors'},
     'drivers': {'control', 'messages', 'errors'},
     'bench': {'policy', 'errors'},
@@ -82,6 +84,7 @@ MAY_NOT_IMPORT = {
     'recording': ROS | {'torch'},
     'record_sim': {'rclpy', 'torch'},
     'robots': ROS | {'torch'},
+    'made_for': ROS | {'torch'},
     'pairing': ROS,
     'bench': ROS,
 }
@@ -252,6 +255,7 @@ def test_a_circle_is_found(tmp_path):
         (('control',), ('rclpy', 'cv_bridge', 'sensor_msgs', 'torch', 'transformers')),
         (('policy',), ('rclpy', 'cv_bridge', 'sensor_msgs')),
         (('sim',), ('rclpy', 'cv_bridge', 'sensor_msgs')),
+        (('made_for',), ('rclpy', 'torch', 'transformers')),
     ],
 )
 def test_the_core_imports_where_ros_is_missing(parts, absent):

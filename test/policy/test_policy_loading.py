@@ -9,9 +9,10 @@ from policy_samples import CONTRACT, FakeTextEncoder, random_denoiser, state_pol
 from safetensors.torch import load_file, save_file
 
 from mode_ros.errors import UserError
-from mode_ros.policy.checkpoint import WEIGHTS, CheckpointInfo, save_checkpoint
+from mode_ros.policy.checkpoint import CheckpointInfo, save_checkpoint
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.continuation import Known
+from mode_ros.policy.folder import WEIGHTS
 from mode_ros.policy.graph import LoopGraph
 from mode_ros.policy.inference import ChunkSampler
 from mode_ros.policy.network import PolicyNetwork

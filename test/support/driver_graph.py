@@ -7,6 +7,7 @@ class FakeGraph:
         self.nodes = {}  # name: (topics, parameters)
         self.services = {}
         self.servers = {}
+        self.publishing = {}  # topic: publishers, where they are not the one that asks
         self.calls = []
 
     def add(self, node, topic, parameters):
@@ -18,6 +19,9 @@ class FakeGraph:
 
     def listeners(self, topic):
         return [node for node, (own, _) in self.nodes.items() if own == topic]
+
+    def publishers(self, topic):
+        return self.publishing.get(topic, 1)
 
     def parameters(self, node):
         return self.nodes[node][1]

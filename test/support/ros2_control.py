@@ -132,6 +132,8 @@ class Servo:
     DEFAULTS: ClassVar = {
         'moveit_servo.command_in_type': 'unitless',
         'moveit_servo.incoming_command_timeout': 0.1,
+        'moveit_servo.pose_command_in_topic': '~/pose_target_cmds',
+        'moveit_servo.apply_twist_commands_about_ee_frame': True,
         'moveit_servo.publish_period': 0.01,
         'moveit_servo.scale.linear': 0.4,
         'moveit_servo.scale.rotational': 0.8,

@@ -21,7 +21,7 @@ from support.training_sets import (
 from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, predict
-from mode_ros.policy.checkpoint import WEIGHTS
+from mode_ros.policy.folder import WEIGHTS
 from mode_ros.policy.policy import Policy
 from mode_ros.training.plan import build_network, make_plan
 from mode_ros.training.settings import load_train_settings
