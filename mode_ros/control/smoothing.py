@@ -74,8 +74,8 @@ class PositionAxis:
         """It stands at `value`."""
         self.value, self.velocity, self._acceleration = value, 0.0, 0.0
         self._path: Trajectory | None = None
-        self._stop: Trajectory | None = None
-        self._time = 0.0
+        self._stop: Trajectory | None = None  # from the present state, which lies at _stop_time on it
+        self._time = self._stop_time = 0.0
         self._stopping = False
 
     def aim(self, action: float, following: float, period: float, pull_in: bool) -> float:
@@ -105,7 +105,7 @@ class PositionAxis:
     def stop(self) -> None:
         """From now on the way to rest, as fast as the limits allow."""
         if not self._stopping:
-            self._path, self._time, self._stopping = self._stop, 0.0, True
+            self._path, self._time, self._stopping = self._stop, self._stop_time, True
 
     def advance(self, seconds: float) -> None:
         """The next command, `seconds` after the last one."""
@@ -119,10 +119,12 @@ class PositionAxis:
                 self.stop()
                 if self._path is None:
                     return
-                there = self._at(self._path, seconds)
+                there = self._at(self._path, self._time + seconds)
             else:
-                self._stop = stop
+                self._stop, self._stop_time = stop, 0.0
         self._time += seconds
+        if self._stopping:
+            self._stop_time = self._time
         self.value, self.velocity, self._acceleration = there
         if self._stopping and self._path is not None and self._time >= self._path.duration:
             self.start_from(self.value)
@@ -207,8 +209,12 @@ class SpeedAxis:
         return way if self._path is None else way + float(self._path.at_time(self._path.duration)[0][0])
 
     def stop(self) -> None:
-        if self._target != 0.0 or self._path is None:
+        if (self._target != 0.0 or self._path is None) and not self._follow(0.0):
+            # It must stop, and a ramp that knows no jerk always exists.
+            jerk, self._input.max_jerk = self._input.max_jerk, [math.inf]
+            self._acceleration = 0.0
             self._follow(0.0)
+            self._input.max_jerk = jerk
 
     def advance(self, seconds: float) -> None:
         if self._path is None:
@@ -220,12 +226,14 @@ class SpeedAxis:
             self.velocity, self._acceleration = self._target, 0.0
         self.value = self.velocity
 
-    def _follow(self, speed: float) -> None:
+    def _follow(self, speed: float) -> bool:
+        """Sets off for `speed`; False where ruckig finds no way, and it goes on as before."""
         self._input.current_velocity, self._input.current_acceleration = [self.velocity], [self._acceleration]
         self._input.target_velocity = [speed]
         path = _path(self._otg, self._input)
         if path is not None:
             self._path, self._target, self._time = path, speed, 0.0
+        return path is not None
 
 
 class PlainAxis:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract
 
+from mode_ros.control import smoothing
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.motion import DirectMotion, SmoothMotion, make_motion
 
@@ -166,3 +167,42 @@ def test_what_nobody_knows_is_not_commanded():
     assert np.isnan(motion.advance().values[3])
     motion.aim(np.array([0.0, 0.0, 0.0, 0.7]))
     assert motion.advance().values[3] == 0.7
+
+
+def test_a_stop_taken_up_again_goes_on_from_where_it_is_where_ruckig_finds_nothing(monkeypatch):
+    contract = smooth_contract(ABSOLUTE_TEXT)
+    motion = SmoothMotion(contract)
+    motion.start_from(np.zeros(2))
+    samples = [motion.advance(), *drive_on(motion, [np.array([0.1 * k, 0.0]) for k in range(1, 9)])]
+    motion.hold()
+    samples += [motion.advance() for _ in range(4)]
+    motion.aim(np.array([0.7, 0.0]))
+    monkeypatch.setattr(smoothing, '_path', lambda otg, given: None)
+    samples += [motion.advance() for _ in range(40)]
+    assert not motion.moving
+    assert excess(contract, samples) <= ROUNDING
+
+
+def test_displacements_stop_where_ruckig_finds_nothing_with_limited_jerk(monkeypatch):
+    contract = smooth_contract(DELTA_TEXT)
+    motion = SmoothMotion(contract)
+    motion.start_from(np.zeros(4))
+    drive_on(motion, [np.array([0.0, 0.02, 0.0, 0.0])] * 10)
+    assert motion.moving
+    found = smoothing._path
+    monkeypatch.setattr(
+        smoothing, '_path', lambda otg, given: None if np.isfinite(given.max_jerk).all() else found(otg, given)
+    )
+    motion.hold()
+    speeds = [motion.advance().velocities[1] for _ in range(20)]
+    assert speeds[-1] == 0.0
+    largest = contract.dimensions[1].max_step_change * contract.rate**2
+    assert np.abs(np.diff(speeds)).max() <= largest * contract.command_seconds * (1 + ROUNDING)
+
+
+def drive_on(motion, actions):
+    samples = []
+    for action, following in pairwise([*actions, actions[-1]]):
+        motion.aim(action, following)
+        samples += [motion.advance() for _ in range(5)]
+    return samples

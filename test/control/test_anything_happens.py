@@ -1,0 +1,59 @@
+"""Whatever happens, in whatever order: no limit is exceeded, what has latched stays, no displacement is done twice."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.happenings import GROUPS, HAPPENINGS, Happening, World, contract_of
+
+CONTRACTS = {
+    f'{groups}, {commands} commands{", jerk" if jerk else ""}': contract_of(groups, commands, jerk)
+    for groups in GROUPS
+    for commands, jerk in ((1, False), (1, True), (5, False), (5, True))
+}
+ALL = pytest.mark.parametrize('contract', CONTRACTS.values(), ids=CONTRACTS)
+
+
+def scripts(periods, most):
+    happening = st.builds(Happening, st.sampled_from(HAPPENINGS), st.integers(0, periods), st.integers(1, 40))
+    return st.lists(happening, max_size=most)
+
+
+def live(contract, script, seed, mode, periods):
+    world = World(contract, script, seed, mode).run(periods)
+    if contract.commands_per_action == 1 and 'x' in contract.action_names and contract.dimensions[0].name == 'x':
+        assert world.in_order, world.executed
+    return world
+
+
+MODES = st.sampled_from(['realtime', 'realtime', 'synchronous', 'receding'])
+# They switch without continuing, so what they leave out is their nature.
+LOOSE = st.sampled_from(['naive', 'ensemble'])
+
+
+@ALL
+@given(script=scripts(150, 6), seed=st.integers(0, 2**32), mode=MODES)
+@settings(max_examples=8, deadline=None)
+def test_in_any_order(contract, script, seed, mode):
+    live(contract, script, seed, mode, 150)
+
+
+@pytest.mark.slow
+@ALL
+@given(script=scripts(500, 25), seed=st.integers(0, 2**32), mode=MODES)
+@settings(max_examples=200, deadline=None)
+def test_in_any_order_for_long(contract, script, seed, mode):
+    live(contract, script, seed, mode, 500)
+
+
+@pytest.mark.slow
+@ALL
+@given(script=scripts(500, 25), seed=st.integers(0, 2**32), mode=LOOSE)
+@settings(max_examples=50, deadline=None)
+def test_ways_that_do_not_continue_keep_the_limits_too(contract, script, seed, mode):
+    World(contract, script, seed, mode).run(500)
+
+
+@ALL
+def test_without_a_fault_the_policy_moves_it(contract):
+    world = live(contract, [], 1, 'realtime', 200)
+    assert sum(phase.name == 'EXECUTING' for phase in world.phases) > 0.7 * len(world.phases), world.checks
