@@ -16,6 +16,7 @@ from mode_ros.errors import UserError
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
 from mode_ros.recording.topics import recorded_topics
 from mode_ros.training.data.bags import Bag, BagProblem, content_key, open_bag, storage_files
+from mode_ros.training.data.clocks import in_words
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 from mode_ros.training.data.resample import Resampler
@@ -119,9 +120,11 @@ def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
         found['topic'] = about.topics.get(group.output.topic)
         about.health[f'{group.name} (commands)' if group.name in about.health else group.name] = found
         if found.get('other_clock'):
+            count, by = found['other_clock']
+            way = 'ahead of when' if by > 0 else 'before'
             about.notes.append(
-                f'clocks: {found["other_clock"]} commands of {group.name} are stamped by another clock than the '
-                'streams, and count by their reception'
+                f'clocks: {count} commands of {group.name} are stamped by another clock than the streams '
+                f'({in_words(abs(round(by * NANOSECONDS)))} {way} they came), and count by their reception'
             )
         if not found['messages'] and group.source == 'command':
             instead = 'its initial action' if group.initial is not None else 'where it was measured'

@@ -82,7 +82,7 @@ class Clocks:
         if self._measured[0] != slot or len(self._measured[1]) < len(self._limits):
             self._measured = (
                 slot,
-                {name: _around(heard, received) for name, heard in self._heard.items() if heard},
+                {name: around(heard, received) for name, heard in self._heard.items() if heard},
             )
         return self._measured[1]
 
@@ -100,7 +100,8 @@ class Clocks:
         return min(possible)
 
 
-def _around(heard: deque[tuple[int, int]], received: int) -> int:
+def around(heard: deque[tuple[int, int]], received: int) -> int:
+    """The median offset of (reception, offset) around a time of reception; of the nearest one where none is near."""
     near = [offset for at, offset in heard if abs(at - received) <= WINDOW]
     if near:
         return median_low(near)

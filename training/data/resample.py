@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
-from mode_ros.control.setpoints import Setpoint
 from mode_ros.messages.ingest import ingest, is_of, stamp_of
 from mode_ros.messages.picture_header import message_size
 from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.training.data.clocks import WINDOW, Clocks
+from mode_ros.training.data.command_clock import CommandClock
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
 from mode_ros.training.data.frames import Frame, LeftOut, Steps
 from mode_ros.training.data.streams import StreamWatch
@@ -41,9 +41,6 @@ from mode_ros.training.data.streams import StreamWatch
 # Stamps that run backwards by more than this (nanoseconds) are of a clock that was set back, not of messages that
 # overtook each other.
 SET_BACK = NANOSECONDS // 4
-# A command stamped this much before or after it came is of another clock, and counts by its reception. A trajectory may
-# be planned for later.
-COMMAND_OFF, PLANNED_AHEAD = NANOSECONDS // 4, 10 * NANOSECONDS
 NO_END = 'the end of its control period was not recorded'
 
 
@@ -63,6 +60,7 @@ class Resampler:
         self._fixed_goal = fixed_goal
         # (what, name of the group, content, time of reception), until the clock around them is known.
         self._waiting: deque[tuple[str, str, Any, int]] = deque()
+        self._command_clocks = {group.name: CommandClock(contract.period) for group in contract.action}
         self._sizes: dict[str, tuple[int, int]] = {}
         self._pending: deque[Observation | LeftOut] = deque()
         self._out: deque[Frame | LeftOut] = deque()
@@ -116,6 +114,8 @@ class Resampler:
             command = Command(stamp, None, str(error))
             self.command_watches[group.name].unusable += 1
         self._commanded = True
+        if stamp:
+            self._command_clocks[group.name].hear(stamp, received)
         # A sender may leave the stamp at zero ("from now on"); its message then counts by its reception.
         self._later('command', group.name, command, received)
 
@@ -198,15 +198,18 @@ class Resampler:
             else:
                 self._take_command(name, content, time, received)
         if self._clocks.known:
-            self._now = max(self._now, self._clocks.at(self._received if final else self._received - WINDOW))
+            # A window for the clock around a command, and one for a command that comes late.
+            self._now = max(self._now, self._clocks.at(self._received if final else self._received - 2 * WINDOW))
 
     def _take_command(self, group: str, command: Command, time: int, received: int) -> None:
-        off = command.time - time
-        planned = isinstance(command.asked, Setpoint)
-        if command.time and not -COMMAND_OFF <= off <= (PLANNED_AHEAD if planned else COMMAND_OFF):
-            self.command_watches[group].other_clock += 1
-        elif command.time:
-            time = command.time
+        if command.time:
+            off = command.time - time
+            if self._command_clocks[group].is_another(command, off, received):
+                watch = self.command_watches[group]
+                watch.other_clock += 1
+                watch.other_by = watch.other_by or off
+            else:
+                time = command.time
         self.command_watches[group].add(time, received)
         self._commands.push(group, replace(command, time=time))
 

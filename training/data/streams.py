@@ -26,6 +26,8 @@ class StreamWatch:
         self.unusable = 0
         # Commands stamped by another clock, which count by their reception.
         self.other_clock = 0
+        # By how much the first of them was ahead (nanoseconds).
+        self.other_by = 0
 
     def add(self, stamp: int, received: int) -> None:
         """One message. stamp: its header's, or its reception where it has none; both nanoseconds."""
@@ -49,7 +51,7 @@ class StreamWatch:
             'unusable': self.unusable,
         }
         if self.other_clock:
-            found['other_clock'] = self.other_clock
+            found['other_clock'] = [self.other_clock, self.other_by / NANOSECONDS]
         ordered = np.sort(stamps)
         steps = np.diff(ordered) / NANOSECONDS
         if len(steps) and ordered[-1] > ordered[0]:

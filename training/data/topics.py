@@ -20,14 +20,17 @@ def match_topics(
     recorded: topics of the bag; told: what a bag of this project says of its topics (contract's name to the bag's),
     None for another's. Raises BagProblem naming every needed topic that is missing, and the near one.
     """
+    # What one stream names in full is no other's, even where a namespace would make it so.
+    claimed = {name for name in needed if name.startswith('/')}
     if told is not None:
         matched = {name: told.get(name, _absolute(name)) for name in (*needed, *optional)}
     else:
-        namespace = _namespace([name for name in needed if not name.startswith('/')], recorded)
+        namespace = _namespace([name for name in needed if not name.startswith('/')], set(recorded) - claimed)
         matched = {name: _in(namespace, name) for name in (*needed, *optional)}
-    missing = [name for name in needed if matched[name] not in recorded]
+    taken = [name for name in needed if matched[name] in claimed and matched[name] not in (name, _absolute(name))]
+    missing = [name for name in needed if matched[name] not in recorded or name in taken]
     if missing:
-        free = sorted(set(recorded) - {matched[name] for name in needed})
+        free = sorted(set(recorded) - {matched[name] for name in needed} - claimed)
         raise BagProblem('; '.join(_missing(name, matched[name], free, recorded) for name in missing))
     found: dict[str, str | None] = {}
     for name in (*needed, *optional):

@@ -217,6 +217,21 @@ def test_a_missing_camera_is_not_replaced_by_another_whose_topic_ends_alike(tmp_
         read(tmp_path, items, TWO_CAMERAS)
 
 
+@pytest.mark.parametrize('namespace', ['', '/wrist'])
+def test_what_another_stream_names_in_full_is_not_taken_through_a_namespace(tmp_path, namespace):
+    contract = TWO_CAMERAS.replace('topic: wrist/static', 'topic: /wrist/static')
+    items = renamed(demonstration(1.0), static_image='static/image')
+    for item in items:
+        item.topic = '/wrist/static/image' if item.topic == 'static/image' else namespace + item.topic
+    with pytest.raises(RecordingProblem, match="the topic 'static/image' is missing"):
+        read(tmp_path, items, contract)
+    if not namespace:  # all else in full, so that one relative name is left
+        for topic in ('joint_states', 'arm/twist', 'gripper/command'):
+            contract = contract.replace(f'topic: {topic}', f'topic: /{topic}')
+        with pytest.raises(RecordingProblem, match="the topic 'static/image' is missing"):
+            read(tmp_path, items, contract)
+
+
 @pytest.mark.parametrize('kind', ['stranger', 'absolute', 'state'])
 def test_names_that_only_end_alike_are_others(tmp_path, kind):
     contract = DELTA_TEXT
@@ -407,11 +422,46 @@ def test_stamps_of_reception_where_the_contract_says_so(tmp_path):
     assert (frames[10].observation.images['static'] == picture(10)).all()
 
 
-def test_a_stamped_command_of_another_clock_counts_by_its_reception(tmp_path):
-    frames, _, about = read(tmp_path, shifted(demonstration(3.0), '/arm/twist', -7.0), DELTA_TEXT)
+@pytest.mark.parametrize(
+    ('seconds', 'words'),
+    [
+        (-7.0, '7.00 s before they came'),
+        (-0.15, '0.15 s before they came'),
+        (0.15, '0.15 s ahead of'),
+        (1.0, '1.00 s ahead'),
+    ],
+)
+def test_a_stamped_command_of_another_clock_counts_by_its_reception(tmp_path, seconds, words):
+    frames, _, about = read(tmp_path, shifted(demonstration(3.0), '/arm/twist', seconds), DELTA_TEXT)
+    assert len(frames) >= 57
     for k, frame in enumerate(frames):
         assert frame.action[0] == pytest.approx(0.001 * (k % 20))
-    assert any('commands of arm are stamped by another clock' in note for note in about.notes)
+    (note,) = [note for note in about.notes if 'commands of arm are stamped by another clock' in note]
+    assert words in note
+
+
+def test_plans_that_are_replaced_before_their_start_are_of_another_clock(tmp_path):
+    """One that is not is for later: its robot waits."""
+    items = arm(4.0, commanded=False)
+    for k in range(80):
+        sent = START + k * SECOND // 20 + 8_000_000
+        points = [([k / 100, 0], [], 0.05), ([k / 100 + 0.03, 0], [], 0.2)]
+        items.append(Item('/arm/trajectory', trajectory('ab', points, stamp=sent + SECOND), sent))
+    frames, _, about = read(tmp_path, sorted(items, key=lambda item: item.received), ARM_TEXT)
+    assert len(frames) >= 77
+    for k, frame in enumerate(frames[2:], 2):
+        assert frame.action[0] == pytest.approx(k / 100, abs=1e-6)
+    assert any('stamped by another clock than the streams (1.00 s ahead of when they came)' in n for n in about.notes)
+
+
+def test_a_command_that_came_late_alone_keeps_its_stamp(tmp_path):
+    items = shifted(demonstration(3.0), '/arm/twist', 0.0)
+    late = [item for item in items if item.topic == '/arm/twist'][30]
+    late.received += 180_000_000
+    frames, _, about = read(tmp_path, sorted(items, key=lambda item: item.received), DELTA_TEXT)
+    for k, frame in enumerate(frames):
+        assert frame.action[0] == pytest.approx(0.001 * (k % 20))
+    assert not about.notes
 
 
 # ---- one sign, one encoding ------------------------------------------------------------------------------------
