@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.finding import Finding, unique
-from mode_ros.checks.goals import coinciding, unknown_words
+from mode_ros.checks.goals import are_plain, coinciding, unknown_words
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
 from mode_ros.errors import UserError
 from mode_ros.policy.language import MiniLmTextEncoder, TextEncoder, lost_words, normalize_sentence
 from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import Dataset
-
-# Characters that fit into any encoder.
-_SHORT = 200
 
 
 def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
@@ -36,9 +33,8 @@ def goal_findings(goals: Sequence[str], encoder: TextEncoder) -> list[Finding]:
 def spoken_findings(goals: Sequence[str]) -> list[Finding]:
     """The same of sentences as they were said, for the encoder that small trainings take; [] where it is missing."""
     sentences = sorted({normalize_sentence(goal) for goal in goals if goal.strip()})
-    # The encoder takes seconds to load, and a plain sentence alone cannot be mistaken.
-    if not sentences or (len(sentences) == 1 and sentences[0].isascii() and len(sentences[0]) < _SHORT):
-        return []
+    if are_plain(sentences):
+        return []  # the encoder takes seconds to load
     try:
         return goal_findings(sentences, MiniLmTextEncoder())
     except UserError:

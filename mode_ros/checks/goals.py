@@ -12,6 +12,14 @@ from mode_ros.checks.finding import Finding, listed
 # Distance of two embeddings relative to their length, below which a network that was trained on both cannot do
 # different things. Paraphrases are at 0.3 and more; another full stop is at 0.1.
 SAME = 1e-3
+# Characters that fit into any encoder.
+_FITS = 200
+
+
+def are_plain(goals: Sequence[str]) -> bool:
+    """Whether nothing can be wrong with them, so that no encoder need be asked: none, or one of plain words."""
+    spoken = {' '.join(goal.split()).lower() for goal in goals} - {''}
+    return not spoken or (len(spoken) == 1 and all(goal.isascii() and len(goal) < _FITS for goal in spoken))
 
 
 def coinciding(

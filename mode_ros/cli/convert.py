@@ -2,7 +2,7 @@
 
 Makes a LeRobotDataset v3.0 and, in it, report.html. Run it again after an interruption, or with more bags: what is
 converted stays and is not converted twice. Exit status: 0 when everything was converted, 3 when something was left out
-or looks wrong (it is named, and the rest converted), 1 after an error, 130 on Ctrl-C.
+(it is named, and the rest converted), 1 after an error, 130 on Ctrl-C. What is odd and was converted is noted.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings, passed_over
     from mode_ros.training.data.staging import Settings
+    from mode_ros.training.data.suspicions import goal_sentences
     from mode_ros.training.data.video import refuse_sizes
 
     for option, value, least in (('--chunk-length', arguments.chunk_length, 1), ('--jobs', arguments.jobs, 1)):
@@ -85,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'{outcome.frames} of {outcome.frames + lost} frames are used' + (f'. Not used: {reasons}' * bool(lost)))
     for reason in outcome.left_out:
         print(f'left out: {reason}', file=sys.stderr)
-    for note in (*outcome.notes, *passed_over([Path(item) for item in arguments.recordings])):
+    goals = goal_sentences(target) if outcome.new or outcome.corrected else []
+    for note in (*outcome.notes, *goals, *passed_over([Path(item) for item in arguments.recordings])):
         print(f'note: {note}', file=sys.stderr)
     return LEFT_OUT if outcome.left_out else 0

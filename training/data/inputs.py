@@ -15,6 +15,9 @@ from mode_ros.training.data.calvin import calvin_recordings, is_calvin
 from mode_ros.training.data.libero import is_libero, libero_recordings
 from mode_ros.training.data.recordings import KINDS, Recording
 
+# Of a storage file: MCAP's and SQLite's.
+_BEGINNINGS = (b'\x89MCAP0\r\n', b'SQLite format 3\x00')
+
 
 def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
     """The recordings at or below `paths`, in that order and by name. kind: of KINDS, or 'auto'.
@@ -45,9 +48,25 @@ def passed_over(paths: Sequence[Path]) -> list[str]:
                 told.append(f'{item} is not finished; its recorder runs, or recovers it at its next start')
             elif item.suffix == '.bag' and item.is_file():
                 told.append(f'{item} is a bag of ROS 1; convert it to ROS 2 first, for example with rosbags-convert')
-            elif item.is_file() and is_bag(item) and item.name not in _named_by(item.parent):
-                told.append(f'{item} is not among the files that the metadata.yaml beside it names')
+            elif item.is_file() and is_bag(item):
+                within = item.relative_to(path).parts
+                if any(part.endswith('.partial') for part in within):
+                    continue
+                if any(part.startswith('.') for part in within):
+                    told.append(f'{item} is hidden, and not looked at; rename it (no leading dot) if it is a recording')
+                elif item.name not in _named_by(item.parent):
+                    told.append(f'{item} is not among the files that the metadata.yaml beside it names')
+            elif item.is_file() and _begins_like_a_bag(item):
+                told.append(f'{item} holds what a bag holds, and is not called so; let its name end in .mcap or .db3')
     return told
+
+
+def _begins_like_a_bag(path: Path) -> bool:
+    try:
+        with open(path, 'rb') as file:
+            return file.read(max(map(len, _BEGINNINGS))).startswith(_BEGINNINGS)
+    except OSError:
+        return False
 
 
 def _below(path: Path, kinds: Sequence[str]) -> Iterator[Recording]:

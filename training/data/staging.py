@@ -27,6 +27,8 @@ RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'
 # Raise it when the same recording would give other episodes.
 _STAGING_VERSION = 2
+# Spans of one reason that are told one by one.
+_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -216,8 +218,17 @@ class _Segments:
 
 
 def faults(result: Mapping[str, Any]) -> list[str]:
-    """What was left out of a recording although it should not have been, in words."""
-    found = [f'{first:.2f} to {last:.2f} s: {reason}' for first, last, reason, fault in result['left_out'] if fault]
+    """What was left out of a recording although it should not have been, in words; repetitions once."""
+    alike: dict[str, list[tuple[float, float, str]]] = {}
+    for first, last, reason, fault in result['left_out']:
+        if fault:
+            alike.setdefault(without_numbers(reason), []).append((first, last, reason))
+    found = []
+    for spans in alike.values():
+        told = [f'{first:.2f} to {last:.2f} s: {reason}' for first, last, reason in spans]
+        if len(told) > _TOLD:
+            told = [f'{told[0]} (and {len(told) - 1} times more until {spans[-1][1]:.2f} s)']
+        found += told
     return ([result['problem']] if result['problem'] else []) + found
 
 

@@ -149,10 +149,46 @@ def test_what_is_passed_over_is_said(convert, tmp_path):
     folder = three(tmp_path)
     (folder / '.episode_000004.partial').mkdir()
     (folder / 'old.bag').write_bytes(b'#ROSBAG V2.0')
+    shutil.copy(folder / '0' / '0.mcap', folder / '.episode_000004.partial' / 'x.mcap')
     shutil.copy(folder / '0' / '0.mcap', folder / '0' / 'second.mcap')
+    shutil.copy(folder / '0' / '0.mcap', folder / 'third.MCAP')
+    shutil.copytree(folder / '0', folder / '.kept')
     printed = convert(folder, tmp_path / 'data')[1]
-    for words in ('.episode_000004.partial is not finished', 'old.bag is a bag of ROS 1', 'second.mcap is not among'):
+    for words in (
+        '.episode_000004.partial is not finished',
+        'old.bag is a bag of ROS 1',
+        'second.mcap is not among',
+        'third.MCAP holds what a bag holds',
+        '.kept/0.mcap is hidden',
+    ):
         assert words in printed
+    assert printed.count('note: ') == 6
+
+
+def test_goals_that_the_encoder_cannot_tell_apart_are_noted(convert, tmp_path):
+    for k, goal in enumerate(('hebe 🔴 auf', 'hebe 🔵 auf')):
+        items = demonstration(1.0, goal=goal, start=START + k * 100 * SECOND)
+        write_bag(tmp_path / 'bags' / f'{k}', items, custom=episode(goal=goal))
+    status, printed = convert(tmp_path / 'bags', tmp_path / 'data')
+    assert status == 0
+    assert "note: goals: 'hebe 🔴 auf' and 'hebe 🔵 auf' are one sentence to the text encoder" in printed
+    assert "does not see '🔴'" in printed
+    assert 'goals:' not in convert(tmp_path / 'bags', tmp_path / 'data')[1]  # said once
+
+
+def test_what_happens_again_and_again_is_said_once(convert, tmp_path):
+    """Two drivers, each with half of the joints: another reason in every period."""
+    items = []
+    for item in demonstration(2.0):
+        if item.topic == '/joint_states':
+            k = len(items) % 2
+            item.message.name, item.message.position = item.message.name[k : k + 1], item.message.position[k : k + 1]
+        items.append(item)
+    write_bag(tmp_path / 'bag', items, custom=episode())
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data')
+    assert status == 1
+    assert 'times more until' in printed
+    assert printed.count('are missing') <= 4
 
 
 def test_left_out_recordings_of_one_name_are_told_apart(convert, tmp_path):
