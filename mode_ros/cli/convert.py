@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings, passed_over
     from mode_ros.training.data.staging import Settings
-    from mode_ros.training.data.suspicions import goal_sentences
     from mode_ros.training.data.video import refuse_sizes
+    from mode_ros.training.goal_sentences import goal_sentences
 
     for option, value, least in (('--chunk-length', arguments.chunk_length, 1), ('--jobs', arguments.jobs, 1)):
         if value is not None and value < least:

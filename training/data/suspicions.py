@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
-from mode_ros.checks.goals import are_plain
 from mode_ros.control.contract import Contract
 from mode_ros.training.data.assembly import column_values
 from mode_ros.training.data.episode_writer import ROWS
-from mode_ros.training.data.layout import ACTION, STATE, TASKS
+from mode_ros.training.data.layout import ACTION, STATE
 
 
 def number_findings(contract: Contract, episodes: Sequence[Path]) -> list[str]:
@@ -34,14 +33,3 @@ def number_findings(contract: Contract, episodes: Sequence[Path]) -> list[str]:
         found += states_beyond_bounds(contract, state.name, values, 'the recording')
         start += len(state.names)
     return [str(finding) for finding in found]
-
-
-def goal_sentences(data_set: Path) -> list[str]:
-    """Sentences about goals of a data set that the usual text encoder cannot tell apart or does not see whole."""
-    goals = pq.read_table(data_set / TASKS, columns=['task'])['task'].to_pylist()
-    if are_plain(goals):
-        return []
-    # With it comes torch, which converting needs for nothing else.
-    from mode_ros.training.data_findings import spoken_findings
-
-    return [str(finding) for finding in spoken_findings(goals)]
