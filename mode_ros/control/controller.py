@@ -135,6 +135,7 @@ class Controller:
         self._waiting_since: int | None = None
         self._sub = 0
         self._started = self._moved = False
+        self._implausible = ''
         self._last_chunk_stamp = -1
         self.execution.clear()
         self._frozen.clear()
@@ -234,11 +235,17 @@ class Controller:
             raise ChunkRejected('teleop', 'a person drives the robot')
         if self._taken_over and chunk.stamp < self._still_since:
             raise ChunkRejected('teleop', 'it was planned before the robot came to rest after a person had driven it')
-        if not self.execution.playing and (
-            far := describe_far(self._contract.action_names, self._tracking, chunk.actions[0], self._positions())
-        ):
-            raise ChunkRejected('far', f'it begins too far away: {far}')
-        self.execution.accept(chunk)
+        playing = self.execution.playing
+        try:
+            far = '' if playing else self._far(chunk.actions[0])
+            if far:
+                raise ChunkRejected('far', f'it begins too far away: {far}')
+            self.execution.accept(chunk)
+        except ChunkRejected as error:
+            if playing and error.check == 'jump':
+                self._implausible = str(error)
+            raise
+        self._implausible = ''
         self._last_chunk_stamp = chunk.stamp
         self._taken_over = False
 
@@ -321,8 +328,7 @@ class Controller:
         if stale := describe_stale(self.ages(now)):
             found.append(Problem('stale', stale))
         elif self._started:
-            far = describe_far(self._contract.action_names, self._tracking, self._motion.rest, self._positions())
-            if far:
+            if far := self._far(self._motion.rest):
                 found.append(Problem('tracking', far))
             if frozen := self._frozen.problem(now):
                 found.append(Problem('frozen', frozen))
@@ -354,6 +360,7 @@ class Controller:
     def _held_by(self, problems: list[Problem], now: int) -> Tick:
         # Nothing old may resume when the input comes back.
         self.execution.clear()
+        self._implausible = ''
         self._sub = 0
         self._waiting_since = None
         reasons = [problem.reason for problem in problems]
@@ -374,6 +381,7 @@ class Controller:
         assert driver.action is not None
         # The policy begins anew afterwards, from an observation of where the person has left the robot.
         self.execution.clear()
+        self._implausible = ''
         self._taken_over = True
         action = np.where(np.isnan(driver.action), self._motion.rest, driver.action)
         # An arm beyond a bound must not set off by itself when a person puts a hand on the stick.
@@ -397,6 +405,11 @@ class Controller:
             self.execution.commanded(now, reached)
             tick = self._moving(Phase.EXECUTING, reached, reduced)
             return self._with_request(tick, now, None)
+        if self._implausible and self._moved:
+            # What it was doing is over, and how the policy would go on is not believed.
+            problems = [Problem('jump', f"the policy's chunk was refused: {self._implausible}")]
+            self._latch(problems, now)
+            return self._held_by(problems, now)
         self._motion.hold()
         self.underruns += self.chunks > 0
         self.held += self.chunks > 0
@@ -452,6 +465,10 @@ class Controller:
             )
             for state in self._contract.observation.states
         ]
+
+    def _far(self, wished: NDArray[np.float64]) -> str:
+        """'' or which dimension of `wished` [d] is too far from where it is measured."""
+        return describe_far(self._contract.action_names, self._tracking, wished, self._positions())
 
     def _positions(self) -> NDArray[np.float64]:
         """Where the robot is, [d]; NaN where the contract names no feedback, or nothing was measured."""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.delays import Delays
+from mode_ros.control.plausible import Plausibility
 from mode_ros.control.request import ChunkRequest, Plan, prefix_of
 from mode_ros.control.seams import Seam, seam
 
@@ -93,6 +94,7 @@ class Execution:
         self._latency = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
         ages = [stream.max_age for stream in contract.observation.streams]
         self._remembered = int(np.ceil(max(ages) * contract.rate)) + 2
+        self._plausible = Plausibility(contract)
         self._asked = 0
         self.delays = Delays()
         self.seams: deque[Seam] = deque(maxlen=200)
@@ -138,6 +140,7 @@ class Execution:
             if chunk.stamp < since:
                 raise ChunkRejected('moved', 'the robot has moved since its observation')
             self._lag = 0
+            self._check_jump(chunk.actions[0], chunk.actions, 0)
             self._play(_Track(self._tick, self._tick, self._cut(chunk.actions)), 0)
             return
         if delay > waiting.known.reserved:
@@ -159,6 +162,10 @@ class Execution:
             )
         due = waiting.tick + waiting.known.reserved
         start = due if self.mode == 'realtime' else self._tick
+        own = start - (due - plan.committed)
+        last = self._past[-1][1] if self._past else np.full(len(self._delta), np.nan)
+        continued = self.mode == 'realtime' and plan.committed > 0
+        self._check_jump(plan.actions[plan.committed - 1] if continued else last, chunk.actions, own)
         self._play(_Track(due - plan.committed, start, chunk.actions), plan.committed)
 
     def next(self) -> Vector | None:
@@ -288,6 +295,10 @@ class Execution:
     def _continues(self, actions: Vector, plan: Plan) -> bool:
         away = np.abs(actions[: plan.committed] - plan.actions[: plan.committed])
         return bool((away <= KEPT * self._range).all())
+
+    def _check_jump(self, start: Vector, actions: Vector, first: int) -> None:
+        if jump := self._plausible.jump(start, actions[first:], first):
+            raise ChunkRejected('jump', jump)
 
     def _note_seam(self, track: _Track) -> None:
         if len(self._past) < 2:

@@ -100,10 +100,11 @@ class WrongRobot(_Spoilt):
 
 
 class FarAway(_Spoilt):
-    """A chunk that begins far from where the arm is."""
+    """Chunks that continue what is decided, and then jump by 1.5 rad."""
 
     name = 'chunk begins far away'
-    words = 'far|' + NO_POLICY
+    words = 'jumps|far'
+    release = (SERVICE,)
 
     def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         for point in good.points[decided:]:
