@@ -25,7 +25,7 @@ class _Policy(Fault):
 
     limit: float | None = PLANNED
     words = NO_POLICY
-    release = (BY_ITSELF, SERVICE)
+    release: tuple[str, ...] = (BY_ITSELF, SERVICE)
     parameters = MappingProxyType({'policy_seconds': 1.0})
     told = 2.0
 
