@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -21,7 +21,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
-from mode_ros.control.chunk import ChunkRejected
+from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import NANOSECONDS, Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
 from mode_ros.control.execution import MODES, ExecutionSettings, Mode
@@ -33,7 +33,7 @@ from mode_ros.control.takeover import TeleopRefused
 from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
-from mode_ros.messages.chunks import decode_chunk, encode_request
+from mode_ros.messages.chunks import decode_serialized_chunk, encode_request
 from mode_ros.messages.commands import encode_command
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
@@ -144,7 +144,9 @@ class ControllerNode(ManagedNode):
             for group in self._contract.action
         }
         self._requests = self.create_publisher(JointTrajectory, 'chunk_request', COMMAND)
-        self._entities = [self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND)]
+        # Serialised: a chunk may be too long to be decoded within a control period.
+        chunks = self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND, raw=True)
+        self._entities = [chunks]
         self._entities.append(self.create_subscription(JointTrajectory, 'teleop_command', self._on_teleop, COMMAND))
         sources = Sources(given.deadman_topic, given.deadman_button, given.count_publishers)
         self._safety = SafetyInputs(self, self._contract, self._controller, sources, self._reset)
@@ -255,11 +257,15 @@ class ControllerNode(ManagedNode):
         except UserError as error:
             self.get_logger().error(f'{error} Until then the robot is held.')
 
-    def _on_chunk(self, message: JointTrajectory) -> None:
+    def _on_chunk(self, data: bytes) -> None:
+        longest, names = self._contract.max_chunk_length, self._contract.action_names
+        self._take(lambda: decode_serialized_chunk(data, longest, len(names)))
+
+    def _take(self, decode: Callable[[], Chunk]) -> None:
         if not self.active:
             return
         try:
-            self._controller.accept(decode_chunk(message), self._now())
+            self._controller.accept(decode(), self._now())
         except ChunkRejected as error:
             self._rejected += 1
             self.get_logger().warning(f'chunk refused ({error.check}): {error}')

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from support import garbage
 from support.contracts import ABSOLUTE_TEXT
 
+from mode_ros.messages.chunks import decode_chunk
 from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.policy_node import PolicyNode
 from mode_ros.nodes.recorder_node import RecorderNode
@@ -55,7 +56,8 @@ def test_controller_node(bench, contract_file, count):
         count,
         [
             (lambda m: node._on_state(states, m), garbage.joint_states()),
-            (node._on_chunk, garbage.trajectories()),
+            (lambda m: node._take(lambda: decode_chunk(m)), garbage.trajectories()),
+            (node._on_chunk, st.binary(max_size=200)),
             (node._on_teleop, garbage.trajectories()),
         ],
     )
