@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mode_ros.bench_safety.clock import Clock
 from mode_ros.bench_safety.measure import Commands
 from mode_ros.control.contract import Contract
 from mode_ros.messages import commands, states
+from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.messages.states import encode_joint_state, encode_pose
 
 STATE_RATE = 100.0  # Hz
@@ -33,6 +35,9 @@ class FakeArm:
         self._period, self._clock = contract.period_seconds, clock
         self._random = np.random.default_rng(seed)
         self._lock = threading.Lock()
+        # When the controller sent each of its last commands (nanoseconds): by their stamps, and where they have none,
+        # which tells a trajectory controller to begin at once, when they came.
+        self.sent: deque[int] = deque(maxlen=10_000)
         self._heard: list[tuple[float, NDArray[np.float64], NDArray[np.float64]]] = []
         size = len(self._group.dimensions)
         # Where the arm is: joints, or the position of its hand.
@@ -103,6 +108,7 @@ class FakeArm:
     def _obey(self, message: Any) -> None:
         values = commands.decode_command(message, self._group, self._period)
         now = time.monotonic()
+        self.sent.append(to_nanoseconds(message.header.stamp) or time.time_ns())
         with self._lock:
             self._heard.append((now, values, self.position))
             if now - self._heard[0][0] > KEPT_SECONDS:

@@ -6,6 +6,7 @@ from mode_ros.control.contract import Contract, parse_contract
 
 JOINTS = 'joints'
 TWIST = 'twist'
+FAST = 'fast'
 
 # max_step 0.05 rad per period is 1 rad/s at 20 Hz; max_step_change 0.02 is 8 rad/s².
 TEXTS = {
@@ -44,6 +45,10 @@ action:
 }
 
 
+# Velocities at 50 Hz, whose messages are stamped: for how regular the control is.
+TEXTS[FAST] = TEXTS[TWIST].replace('bench_twist', 'bench_fast').replace('rate: 20.0', 'rate: 50.0')
+
+
 def bench_contract(robot: str) -> Contract:
-    """The contract of JOINTS or TWIST."""
+    """The contract of JOINTS, TWIST or FAST."""
     return parse_contract(TEXTS[robot], robot)

@@ -21,12 +21,15 @@ from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.qos import COMMAND, LATCHED
 
 SERVICE_SECONDS = 5.0
-# An emergency stop's heartbeat (seconds between two messages).
+DEADMAN_TOPIC = 'bench_safety/deadman'
+# The emergency stop's heartbeat, and the deadman's (seconds between two messages).
 BEAT_SECONDS = 0.1
 
 
 class Operator:
-    """Its acts: `estop`, `heartbeat` (repeat the emergency stop's state), `driving` (hold the stick)."""
+    """Its acts: `estop`, `heartbeat` (repeat the emergency stop's state), `holding` (the deadman: held, released, or
+    None for silence), `driving` (hold the stick).
+    """
 
     def __init__(self, node: Any, contract: Contract, now: Callable[[], int]) -> None:
         """now: nanoseconds."""
@@ -35,7 +38,10 @@ class Operator:
         self._teleop = node.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
         self._release = node.create_client(Trigger, 'controller_node/release')
         self._change = node.create_client(ChangeState, 'controller_node/change_state')
-        self.engaged = self.heartbeat = self.driving = False
+        self._deadman = node.create_publisher(Bool, DEADMAN_TOPIC, COMMAND)
+        self.engaged = self.driving = False
+        self.heartbeat = True
+        self.holding: bool | None = True
         self._target: Any = None
         self._next_beat = self._next_command = 0.0
 
@@ -43,6 +49,11 @@ class Operator:
         """Presses or releases it."""
         self.engaged = engaged
         self._estop.publish(Bool(data=engaged))
+
+    def let_go_of_deadman(self) -> None:
+        """The button says so at once."""
+        self.holding = False
+        self._deadman.publish(Bool(data=False))
 
     def drive(self, start: Any) -> None:
         """Holds the stick. start: where absolute targets begin [d]."""
@@ -54,17 +65,21 @@ class Operator:
         self._teleop.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, None)))
 
     def reset_faults(self) -> None:
-        """Nothing pressed, nobody drives."""
+        """Nothing pressed, nobody drives, the deadman held."""
         self.driving = False
+        self.heartbeat = self.holding = True
         if self.engaged:
             self.set_estop(False)
 
     def step(self) -> None:
         """To be called often."""
         now = time.monotonic()
-        if self.heartbeat and now >= self._next_beat:
+        if now >= self._next_beat:
             self._next_beat = now + BEAT_SECONDS
-            self._estop.publish(Bool(data=self.engaged))
+            if self.heartbeat:
+                self._estop.publish(Bool(data=self.engaged))
+            if self.holding is not None:
+                self._deadman.publish(Bool(data=self.holding))
         if self.driving and now >= self._next_command:
             self._next_command = max(self._next_command + self._contract.period_seconds, now)
             self._teleop.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, self._wish())))

@@ -47,7 +47,7 @@ class FakePolicy:
         self._asked: _Asked | None = None
         self._answered = ''
         self.silent = False
-        self.thinking = THINKING
+        self.thinking, self.length = THINKING, LENGTH
         self.spoil: Spoil | None = None
         self.publisher: Any = None
         self.appear()
@@ -97,7 +97,7 @@ class FakePolicy:
         publisher = self.publisher
         if self.silent or publisher is None:
             return
-        good = self.chunk(asked.request, asked.seen)
+        good = self.chunk(asked.request, asked.seen, self.length)
         decided = prefix_of(asked.request, asked.seen).committed
         for message in [good] if self.spoil is None else self.spoil(good, decided):
             publisher.publish(message)

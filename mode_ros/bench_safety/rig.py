@@ -49,6 +49,8 @@ class Rig:
         self.policy = FakePolicy(self._nodes['bench_policy'], self.contract, self.clock.now, self._where)
         self.operator = Operator(self._nodes['bench_operator'], self.contract, self.clock.now)
         self._said: list[tuple[float, str]] = []
+        # What the controller last said of itself.
+        self.diagnostics: dict[str, str] = {}
         self.node = self._nodes['bench_operator']
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._hear_diagnostics, 50)
         self.node.create_subscription(String, 'safety_state', self._hear_state, LATCHED)
@@ -114,6 +116,8 @@ class Rig:
     def _hear_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             level = status.level[0] if isinstance(status.level, bytes) else status.level
+            if status.name.endswith('controller_node'):
+                self.diagnostics = {item.key: item.value for item in status.values}
             if level and 'controller' in status.name:
                 self._said.append((time.monotonic(), status.message))
 

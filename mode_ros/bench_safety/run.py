@@ -34,13 +34,13 @@ BY_ITSELF_SECONDS = 0.6
 def run(faults: Sequence[Fault], tries: int, folder: Path, tell: Callable[[str], None] = print) -> list[Row]:
     """Makes what is missing of `tries` tries per fault, keeps each in `folder`, and returns the rows of the table."""
     journal = Journal(folder, {'contracts': dict(TEXTS)})
-    domain = _own_domain()
+    domain = own_domain()
     for (robot, simulated, parameters, alone), group in _sessions(faults):
         missing = [(fault, n) for fault in group for n in range(tries) if (fault.name, n) not in journal.tries]
         # What was killed is remembered by DDS for a while, so what comes after goes to another domain.
         shares = [[one] for one in missing] if alone else [missing] if missing else []
         for share in shares:
-            domain = _next(domain)
+            domain = next_domain(domain)
             environment = {**os.environ, **domain}
             with Session(
                 robot, simulated, dict(parameters), folder / 'run' / domain['ROS_DOMAIN_ID'], environment
@@ -144,12 +144,12 @@ def _sessions(faults: Sequence[Fault]) -> Iterator[tuple[_Kind, list[Fault]]]:
         yield key, list(group)
 
 
-def _own_domain() -> dict[str, str]:
+def own_domain() -> dict[str, str]:
     """Never the domain of the terminal: a robot may listen there."""
     return dict(isolated({key: value for key, value in os.environ.items() if key != 'ROS_DOMAIN_ID'}))
 
 
-def _next(domain: Mapping[str, str]) -> dict[str, str]:
+def next_domain(domain: Mapping[str, str]) -> dict[str, str]:
     """Another domain, nor that of the terminal."""
     taken = os.environ.get('ROS_DOMAIN_ID')
     number = 1 + int(domain['ROS_DOMAIN_ID']) % 100

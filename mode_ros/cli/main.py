@@ -34,6 +34,7 @@ VERBS = {
     'ablate': 'ablate',
     'bench-data': 'bench_data',
     'bench-safety': 'bench_safety',
+    'bench-control': 'bench_control',
     'import-checkpoint': 'import_checkpoint',
     'bench': 'bench',
 }

@@ -34,6 +34,10 @@ CLOCK_SLACK = 0.5
 CLOCK_BACK = NANOSECONDS // 1000
 CLOCK_SETTLED = 1.0
 
+# Without clock_seconds a simulated clock may stand for so long; and any, for so many control periods.
+SIMULATED_CLOCK_SECONDS = 1.0
+CLOCK_PERIODS = 4
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -67,6 +71,18 @@ class SafetySettings:
     deadman_seconds: float = 0.0
     heartbeat_seconds: float = 0.0
     policy_seconds: float = 3.0
+
+
+def clock_limit(contract: Contract, simulated: bool) -> float:
+    """Seconds of the wall without a control period that count as a clock that stands, where nobody sets them.
+
+    On a robot a period that does not come is as bad as a state that does not: the states' shortest max_age counts. A
+    simulation may be slower than time, or think for a while.
+    """
+    if simulated:
+        return SIMULATED_CLOCK_SECONDS
+    ages = [state.max_age for state in contract.observation.states]
+    return max(min(ages, default=SIMULATED_CLOCK_SECONDS), CLOCK_PERIODS * contract.period_seconds)
 
 
 def tracking_limits(contract: Contract) -> Vector:

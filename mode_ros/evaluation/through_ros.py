@@ -95,12 +95,13 @@ def _nodes(work: Work, task: str, seed: int) -> list[NodeSpec]:
         'steps': settings.steps,
         'solver': settings.solver,
         'threads': settings.threads,
+        'continuation': settings.continuation,
     }
-    given = {name: value for name, value in policy.items() if value is not None}
-    return [
-        NodeSpec(spec.executable, {**spec.parameters, **given}) if spec.executable == 'policy_node' else spec
-        for spec in specs
-    ]
+    more = {
+        'policy_node': {name: value for name, value in policy.items() if value is not None},
+        'controller_node': {'execution': settings.execution, 'actions': settings.actions},
+    }
+    return [NodeSpec(spec.executable, {**spec.parameters, **more.get(spec.executable, {})}) for spec in specs]
 
 
 class _Session:
@@ -164,6 +165,7 @@ class _Session:
             refused=after['chunks refused'] - before['chunks refused'],
             limited=after['periods limited'] - before['periods limited'],
             solved=int(success),
+            late=after['chunks late'] - before['chunks late'],
         )
         film = film_path(work.settings.output, episode)
         if not success and seen.frames and self._wants_film(film.parent, task, work.settings.videos):
@@ -179,7 +181,9 @@ class _Session:
         self._monitor.seen.diagnostics.pop('controller_node', None)
         self._until(lambda: 'controller_node' in self._monitor.seen.diagnostics, ANSWER_SECONDS, 'a report')
         found = self._monitor.seen.diagnostics['controller_node']
-        return {key: int(found[key]) for key in ('chunks', 'chunks refused', 'underruns', 'periods limited')}
+        return {
+            key: int(found[key]) for key in ('chunks', 'chunks late', 'chunks refused', 'underruns', 'periods limited')
+        }
 
     def _wants_film(self, folder: Path, task: str, videos: int) -> bool:
         return len(list(folder.glob(f'{task.replace("/", "-")}-[0-9]*.mp4'))) < videos

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rclpy.serialization import deserialize_message
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.request import ChunkRequest, check_request
 from mode_ros.errors import UserError
 from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
-from mode_ros.messages.trajectory_header import count_points
-
-# Bytes of a serialised chunk beside its numbers, and of each of its points beside four numbers per dimension.
-HEAD_BYTES = 16_384
-POINT_BYTES = 64
 
 
 def encode_chunk(chunk: Chunk) -> JointTrajectory:
@@ -45,28 +39,6 @@ def decode_chunk(message: Any) -> Chunk:
         actions=np.array(rows, dtype=np.float64).reshape(len(rows), -1) if rows else np.zeros((0, 0)),
         identity=str(message.header.frame_id),
     )
-
-
-def decode_serialized_chunk(data: bytes, longest: int, dimensions: int) -> Chunk:
-    """The chunk in a serialised message; one of more than `longest` actions is refused before it is decoded, which
-    would take longer than a control period.
-
-    Raises ChunkRejected as `decode_chunk` does, and for bytes that are no such message.
-    """
-    most = HEAD_BYTES + longest * (POINT_BYTES + 4 * 8 * dimensions)
-    try:
-        count = count_points(data)
-        if count > longest or len(data) > most:
-            raise ChunkRejected(
-                'length',
-                f"it has {count} actions in {len(data)} bytes, more than the contract's max_chunk_length {longest}",
-            )
-        message = deserialize_message(data, JointTrajectory)
-    except ChunkRejected:
-        raise
-    except Exception as error:  # whatever the middleware's decoder raises
-        raise ChunkRejected('bytes', f'it cannot be decoded: {error}') from error
-    return decode_chunk(message)
 
 
 def encode_request(request: ChunkRequest, names: tuple[str, ...]) -> JointTrajectory:

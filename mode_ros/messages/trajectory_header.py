@@ -29,10 +29,15 @@ def count_points(data: bytes) -> int:
         place += 4
         return int(value)
 
-    place += number()  # frame_id
+    def text() -> None:
+        nonlocal place
+        length = number()  # which moves `place` itself
+        place += length
+
+    text()  # frame_id
     names = number()
     if names > MAX_NAMES:
         raise ValueError(f'it names {names} joints')
     for _ in range(names):
-        place += number()
+        text()
     return number()

@@ -28,12 +28,12 @@ from mode_ros.control.execution import MODES, ExecutionSettings, Mode
 from mode_ros.control.freshness import StreamAge
 from mode_ros.control.observation import Unusable
 from mode_ros.control.report import describe_motion
-from mode_ros.control.safety import SafetySettings
+from mode_ros.control.safety import SafetySettings, clock_limit
 from mode_ros.control.takeover import TeleopRefused
 from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
-from mode_ros.messages.chunks import decode_serialized_chunk, encode_request
+from mode_ros.messages.chunks import encode_request
 from mode_ros.messages.commands import encode_command
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
@@ -44,6 +44,7 @@ from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
+from mode_ros.nodes.serialized import decode_serialized_chunk
 from mode_ros.nodes.statistics import Percentiles
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
@@ -93,7 +94,11 @@ class ControllerParameters:
         0.0, 'Longest silence of `estop`, then the robot is stopped; 0.0: any.', unit='s', minimum=0.0, maximum=60.0
     )
     clock_seconds: float = parameter(
-        1.0, 'Longest time of the wall between two control periods.', unit='s', minimum=0.05, maximum=60.0
+        0.0,
+        "Longest time of the wall between two control periods; 0.0: the states' shortest max_age, 1.0 under /clock.",
+        unit='s',
+        minimum=0.0,
+        maximum=60.0,
     )
     max_clock_speed: float = parameter(
         2.0, 'Fastest that the clock may run against the wall; 0.0: any.', minimum=0.0, maximum=1000.0
@@ -130,7 +135,8 @@ class ControllerNode(ManagedNode):
             ExecutionSettings(cast('Mode', given.execution), given.actions, given.ensemble_weight),
             SafetySettings(
                 max_clock_speed=given.max_clock_speed,
-                clock_seconds=given.clock_seconds,
+                clock_seconds=given.clock_seconds
+                or clock_limit(self._contract, bool(self.get_parameter('use_sim_time').value)),
                 goal_seconds=given.goal_seconds,
                 deadman_seconds=given.deadman_seconds if given.deadman_topic or given.deadman_button >= 0 else 0.0,
                 heartbeat_seconds=given.heartbeat_seconds,

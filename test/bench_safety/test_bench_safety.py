@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mode_ros.bench_safety import report
+from mode_ros.bench_safety import motion, report
+from mode_ros.bench_safety.contracts import FAST
 from mode_ros.bench_safety.faults import FAULTS, find
 from mode_ros.bench_safety.faults.fault import SERVICE
 from mode_ros.bench_safety.journal import TRIES, Journal, Try
@@ -95,6 +96,49 @@ def test_an_unknown_fault_is_refused_with_the_nearest(capsys):
         main(['bench-safety', '--faults', 'emergency stopp'])
     assert ended.value.code == 1
     assert "did you mean 'emergency stop'?" in capsys.readouterr().err
+
+
+def described(told=None, sent=None, busy=0, **more):
+    cell = motion.Cell(FAST if busy else 'joints', 'realtime', 0.15, 20, 12.0, busy)
+    told = {'held share (%)': '1.9', 'delay p50 (periods)': '3', 'chunks': '9', 'chunks late': '1', **(told or {})}
+    sent = np.arange(200) * 20_000_000 if sent is None else sent
+    return motion.describe(cell, told, sent, more.get('excess', {}), more.get('complaints', []))
+
+
+def test_motion_is_reached_when_the_arm_hardly_waits_and_nothing_stops_it():
+    assert described().reached
+    assert (described().late, described().period) == (1, (20.0, 20.0, 20.0))
+    assert not described({'held share (%)': '2.0'}).reached
+    assert not described({'held share (%)': ''}).reached, 'no chunk was ever played'
+    assert not described({'stopped by': 'stale: joints'}).reached
+    assert not described(complaints=['stopped: joints: last message 0.3 s ago']).reached
+    assert not described(excess={'step': 0.1}).reached
+
+
+def test_periods_are_judged_where_inference_fills_the_cores():
+    assert described({'held share (%)': '50'}, busy=2).reached, 'what is asked there is how regular it is'
+    one_late = np.arange(200) * 20_000_000
+    one_late[100:] += 11_000_000
+    assert not described(sent=one_late, busy=2).reached
+    assert not described(sent=np.arange(200) * 24_000_000, busy=2).reached
+
+
+def test_the_motion_table_names_every_cell(tmp_path):
+    cells = motion.grid('naive', [0.084, 0.3], [10, 20], 2.0)
+    assert [(cell.thinking, cell.length) for cell in cells] == [(0.084, 10), (0.084, 20), (0.3, 10), (0.3, 20)]
+    text = motion.write(tmp_path, [described(), described({'stopped by': 'jump: x'})], {'cores': 2})
+    rows = [line for line in text.splitlines() if line.startswith('| realtime | 150 | 20 |')]
+    assert [row.endswith('| yes |') for row in rows] == [True, False]
+    assert 'no, stopped: jump: x' in rows[1]
+    assert [cell['reached'] for cell in json.loads((tmp_path / 'table.json').read_text())['cells']] == [True, False]
+
+
+def test_a_number_of_the_motion_bench_that_cannot_be_is_refused(capsys):
+    for words in (['--thinking', '-1'], ['--lengths', '1'], ['--seconds', '1']):
+        with pytest.raises(SystemExit) as ended:
+            main(['bench-control', *words])
+        assert ended.value.code == 1
+        assert 'is out of range' in capsys.readouterr().err
 
 
 def test_the_fake_policy_never_changes_its_speed():

@@ -6,7 +6,15 @@ from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract, delt
 
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.controller import Controller, Phase
-from mode_ros.control.safety import NANOSECONDS, ClockWatch, FrozenWatch, SafetySettings, as_data, tracking_limits
+from mode_ros.control.safety import (
+    NANOSECONDS,
+    ClockWatch,
+    FrozenWatch,
+    SafetySettings,
+    as_data,
+    clock_limit,
+    tracking_limits,
+)
 
 START = 100 * NANOSECONDS
 MS = 1_000_000
@@ -355,3 +363,11 @@ def test_a_stop_that_may_take_no_longer_ends_with_no_displacement():
     assert robot.controller.stop(robot.now, 'over').commands['arm'][1] == pytest.approx(0.029)
     assert robot.controller.halt(robot.now, 'over').commands['arm'].tolist() == [0.0, 0.0, 0.0]
     assert not robot.controller.stopping
+
+
+def test_a_clock_may_stand_for_as_long_as_a_state_may_be_silent_and_longer_in_a_simulation():
+    contract = absolute_contract()  # 10 Hz, max_age 0.2
+    assert clock_limit(contract, simulated=False) == pytest.approx(0.4), 'four periods'
+    fast = parse_contract(ABSOLUTE_TEXT.replace('rate: 10.0', 'rate: 50.0'), 'c')
+    assert clock_limit(fast, simulated=False) == pytest.approx(0.2)
+    assert clock_limit(fast, simulated=True) == 1.0

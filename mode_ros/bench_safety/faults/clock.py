@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import MappingProxyType
 
 from rosgraph_msgs.msg import Clock as ClockMessage
 
@@ -12,6 +13,9 @@ from mode_ros.bench_safety.faults.fault import COUNTED, Fault
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 from mode_ros.messages.stamps import to_time
+
+# As on a robot, where the states' max_age counts; under /clock the default is longer (seconds).
+CLOCK_LIMIT = 0.2
 
 
 class _Clock(Fault):
@@ -29,7 +33,8 @@ class Stops(_Clock):
     """The simulator hangs."""
 
     name = '/clock stops'
-    limit = 1.0
+    limit = CLOCK_LIMIT
+    parameters = MappingProxyType({'clock_seconds': CLOCK_LIMIT})
 
     def inject(self, session: Session) -> None:
         self.clock(session).set_speed(0.0)

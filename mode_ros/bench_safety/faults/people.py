@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 
 from mode_ros.bench_safety.contracts import TWIST
 from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
+from mode_ros.bench_safety.operator import DEADMAN_TOPIC
 from mode_ros.bench_safety.session import Session
+
+# How long a word of the emergency stop's publisher and of the deadman counts here (seconds).
+HEARTBEAT = 0.3
+DEADMAN = 0.25
 
 
 class Estop(Fault):
@@ -71,4 +77,47 @@ class TeleopReleased(_Driving):
         session.rig.operator.let_go()
 
 
-FAULTS: tuple[Fault, ...] = (Estop(), EstopTwist(), EstopBriefly(), TeleopSilent(), TeleopReleased())
+class HeartbeatMissing(Fault):
+    """The emergency stop's publisher ends, so that pressing it would do nothing."""
+
+    name = "emergency stop's heartbeat missing"
+    limit = HEARTBEAT
+    parameters = MappingProxyType({'heartbeat_seconds': HEARTBEAT})
+    words = 'estop: its publisher is silent'
+
+    def inject(self, session: Session) -> None:
+        session.rig.operator.heartbeat = False
+
+
+class DeadmanReleased(Fault):
+    """The person who watches lets go of the deadman; held again, the policy goes on."""
+
+    name = 'deadman released'
+    parameters = MappingProxyType({'deadman_topic': DEADMAN_TOPIC, 'deadman_seconds': DEADMAN})
+    words = 'deadman'
+    release = (BY_ITSELF, SERVICE)
+
+    def inject(self, session: Session) -> None:
+        session.rig.operator.let_go_of_deadman()
+
+
+class DeadmanSilent(DeadmanReleased):
+    """The deadman's cable is pulled while it is held."""
+
+    name = 'deadman silent'
+    limit = DEADMAN
+
+    def inject(self, session: Session) -> None:
+        session.rig.operator.holding = None
+
+
+FAULTS: tuple[Fault, ...] = (
+    Estop(),
+    EstopTwist(),
+    EstopBriefly(),
+    HeartbeatMissing(),
+    DeadmanReleased(),
+    DeadmanSilent(),
+    TeleopSilent(),
+    TeleopReleased(),
+)

@@ -10,9 +10,10 @@ from rclpy.serialization import serialize_message
 from support.contracts import delta_contract
 
 from mode_ros.control.chunk import ChunkRejected, make_chunk
-from mode_ros.messages import chunks
-from mode_ros.messages.chunks import decode_serialized_chunk, encode_chunk
+from mode_ros.messages.chunks import encode_chunk
 from mode_ros.messages.trajectory_header import count_points
+from mode_ros.nodes import serialized
+from mode_ros.nodes.serialized import decode_serialized_chunk
 
 
 def data(length, identity='a-1', change=lambda message: None):
@@ -38,7 +39,7 @@ def test_what_is_too_long_is_never_decoded(monkeypatch):
     def decode(*arguments):
         raise AssertionError('decoded')
 
-    monkeypatch.setattr(chunks, 'deserialize_message', decode)
+    monkeypatch.setattr(serialized, 'deserialize_message', decode)
     for long in (data(4), data(3, 'a' * 100_000), data(3, change=lambda m: m.points[0].effort.extend([0.0] * 9000))):
         with pytest.raises(ChunkRejected, match="more than the contract's max_chunk_length 3") as refused:
             decode_serialized_chunk(long, 3, 4)
