@@ -22,7 +22,7 @@ LENGTH = 20  # actions in a chunk
 THINKING = 0.08  # s
 
 # A good chunk and how many of its actions were decided before, to what is sent instead.
-Spoil = Callable[[JointTrajectory, int], Sequence[JointTrajectory]]
+Spoil = Callable[[JointTrajectory, int], Sequence[JointTrajectory | bytes]]
 
 
 @dataclass
@@ -99,7 +99,8 @@ class FakePolicy:
             return
         good = self.chunk(asked.request, asked.seen, self.length)
         decided = prefix_of(asked.request, asked.seen).committed
-        for message in [good] if self.spoil is None else self.spoil(good, decided):
+        messages: Sequence[JointTrajectory | bytes] = [good] if self.spoil is None else self.spoil(good, decided)
+        for message in messages:
             publisher.publish(message)
 
     def _ask(self, message: JointTrajectory) -> None:

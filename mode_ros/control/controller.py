@@ -135,7 +135,7 @@ class Controller:
         self._waiting_since: int | None = None
         self._sub = 0
         self._started = self._moved = False
-        self._implausible = ''
+        self._implausible = self.refusal = ''
         self._last_chunk_stamp = -1
         self.execution.clear()
         self._frozen.clear()
@@ -245,7 +245,7 @@ class Controller:
             if playing and error.check == 'jump':
                 self._implausible = str(error)
             raise
-        self._implausible = ''
+        self._implausible = self.refusal = ''
         self._last_chunk_stamp = chunk.stamp
         self._taken_over = False
 
@@ -416,6 +416,8 @@ class Controller:
         self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = (now - self._waiting_since) / NANOSECONDS
         reason = f'no policy: no chunk for {waited:.1f} s' if waited > self._settings.policy_seconds else 'no chunk'
+        if self.refusal:
+            reason += f'; the last one was refused ({self.refusal})'
         self._phase, self._reason, self._limited = Phase.WAITING, reason, ()
         tick = self._sample(Phase.WAITING, reason)
         self.execution.commanded(now, self._motion.rest)

@@ -274,6 +274,7 @@ class ControllerNode(ManagedNode):
             self._controller.accept(decode(), self._now())
         except ChunkRejected as error:
             self._rejected += 1
+            self._controller.refusal = f'{error.check}: {error}'
             self.get_logger().warning(f'chunk refused ({error.check}): {error}')
 
     def _on_teleop(self, message: JointTrajectory) -> None:

@@ -4,15 +4,20 @@ import json
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message
+from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.bench_safety import motion, report
-from mode_ros.bench_safety.contracts import FAST
+from mode_ros.bench_safety.contracts import FAST, bench_contract
 from mode_ros.bench_safety.faults import FAULTS, find
 from mode_ros.bench_safety.faults.fault import SERVICE
+from mode_ros.bench_safety.faults.policy import lengthened
 from mode_ros.bench_safety.journal import TRIES, Journal, Try
 from mode_ros.bench_safety.path import JOINT_STEP, RADIUS, TWIST_STEP, circle, turning
 from mode_ros.cli.main import main
+from mode_ros.control.chunk import make_chunk
 from mode_ros.errors import UserError
+from mode_ros.messages.chunks import decode_chunk, encode_chunk
 
 
 def made(number=0, **changes):
@@ -139,6 +144,16 @@ def test_a_number_of_the_motion_bench_that_cannot_be_is_refused(capsys):
             main(['bench-control', *words])
         assert ended.value.code == 1
         assert 'is out of range' in capsys.readouterr().err
+
+
+def test_a_chunk_is_lengthened_without_encoding_its_points():
+    contract = bench_contract('joints')
+    actions = np.arange(60.0).reshape(20, 3)
+    data = lengthened(encode_chunk(make_chunk(contract, 7, actions, 'a-1')), 20_000)
+    chunk = decode_chunk(deserialize_message(data, JointTrajectory))
+    assert (chunk.identity, chunk.names) == ('a-1', contract.action_names)
+    assert np.array_equal(chunk.actions[:20], actions)
+    assert np.array_equal(chunk.actions[20:], np.tile(actions[-1], (19_980, 1)))
 
 
 def test_the_fake_policy_never_changes_its_speed():

@@ -283,3 +283,12 @@ def test_the_same_chunk_twice_is_refused():
     bench.controller.accept(chunk, bench.now)
     bench.tick()
     assert refused(bench, chunk).check == 'identity', 'its request is answered'
+
+
+def test_while_it_waits_it_tells_why_the_last_chunk_was_refused():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.controller.refusal = 'names: its names are others'
+    assert bench.tick().reason == 'no chunk; the last one was refused (names: its names are others)'
+    bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
+    assert bench.tick(2).reason == 'no chunk'

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 import threading
 import time
 from collections.abc import Sequence
 from types import MappingProxyType
 
+from rclpy.serialization import serialize_message
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.bench_safety.faults.fault import BY_ITSELF, COUNTED, SERVICE, Fault
@@ -63,7 +65,7 @@ class _Spoilt(_Policy):
     def inject(self, session: Session) -> None:
         session.rig.policy.spoil = self.spoil
 
-    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory | bytes]:
         """What is sent instead of `good`."""
         raise NotImplementedError
 
@@ -72,7 +74,7 @@ class NotANumber(_Spoilt):
     """A network that has diverged."""
 
     name = 'chunk with NaN'
-    words = 'finite|nan|' + NO_POLICY
+    words = 'refused .finite'
 
     def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         good.points[3].positions[0] = math.nan
@@ -83,16 +85,32 @@ class TooLong(_Spoilt):
     """Twenty thousand actions."""
 
     name = 'chunk too long'
+    words = 'max_chunk_length'
 
-    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
-        good.points = list(good.points) * 1000
-        return [good]
+    def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory | bytes]:
+        return [lengthened(good, 1000 * len(good.points))]
+
+
+def lengthened(chunk: JointTrajectory, count: int) -> bytes:
+    """The chunk in CDR with its last point repeated until it has `count`.
+
+    Made of bytes: encoding so many points takes Python a third of a second, in which the fake arm, which lives in the
+    same process, would be silent.
+    """
+    data = bytes(serialize_message(chunk))
+    chunk.points = [*chunk.points, chunk.points[-1]]
+    longer = bytes(serialize_message(chunk))
+    more = len(longer) - len(data)  # each point but the first is as long
+    there = next(i for i, (one, other) in enumerate(zip(data, longer, strict=False)) if one != other)
+    head = data[:there] + struct.pack('<I', count) + data[there + 4 :]
+    return head + longer[-more:] * (count - len(chunk.points) + 1)
 
 
 class WrongRobot(_Spoilt):
     """The checkpoint of another robot."""
 
     name = "another robot's chunk"
+    words = 'refused .names'
 
     def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         good.joint_names = [f'other_{name}' for name in good.joint_names]
