@@ -131,6 +131,36 @@ def test_deactivation_ends_with_a_safe_command_and_then_silence(bench, controlle
     assert set(velocities(twists[heard:])) == {0.0}
 
 
+class Noting:
+    """A publisher that notes what is asked of it."""
+
+    def __init__(self, publisher, notes):
+        self._publisher, self._notes = publisher, notes
+
+    def publish(self, message):
+        self._notes.append('sent')
+        self._publisher.publish(message)
+
+    def wait_for_all_acked(self, *arguments):
+        self._notes.append('acknowledged')
+        return self._publisher.wait_for_all_acked(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self._publisher, name)
+
+
+def test_the_last_command_is_waited_for_until_the_driver_has_it(bench, controller):
+    notes = {name: [] for name in controller._outputs}
+    real = dict(controller._outputs)
+    controller._outputs.update({name: Noting(real[name], notes[name]) for name in real})
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: notes['arm'], 'a command')
+    assert bench.transition(controller, 'deactivate')
+    assert all(found[-1] == 'acknowledged' for found in notes.values()), notes
+    assert 'sent' in notes['arm']
+    controller._outputs.update(real)
+
+
 def test_a_bad_chunk_is_refused_whole(bench, controller, capfd):
     diagnostics = bench.listen(DiagnosticArray, '/diagnostics')
     twists = bench.listen(TwistStamped, 'arm/twist')
