@@ -15,6 +15,11 @@ MAX_NAMES = 4096
 
 def count_points(data: bytes) -> int:
     """Points of the message in CDR; raises ValueError for bytes that are none."""
+    return find_points(data)[1]
+
+
+def find_points(data: bytes) -> tuple[int, int]:
+    """Where the count of the points stands, and the count."""
     if len(data) < ENCAPSULATION or data[0] != 0 or data[1] not in (0, 1):
         raise ValueError('it is not in plain CDR')
     order = '<' if data[1] == 1 else '>'
@@ -40,4 +45,5 @@ def count_points(data: bytes) -> int:
         raise ValueError(f'it names {names} joints')
     for _ in range(names):
         text()
-    return number()
+    count = number()
+    return place - 4, count

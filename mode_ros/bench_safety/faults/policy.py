@@ -16,6 +16,7 @@ from mode_ros.bench_safety.faults.fault import BY_ITSELF, COUNTED, SERVICE, Faul
 from mode_ros.bench_safety.policy import LENGTH
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.request import ChunkRequest
+from mode_ros.messages.trajectory_header import find_points
 
 # What was planned before the policy failed is played to its end: seconds of one chunk at 20 Hz.
 PLANNED = LENGTH / 20.0
@@ -98,12 +99,17 @@ def lengthened(chunk: JointTrajectory, count: int) -> bytes:
     same process, would be silent.
     """
     data = bytes(serialize_message(chunk))
-    chunk.points = [*chunk.points, chunk.points[-1]]
-    longer = bytes(serialize_message(chunk))
-    more = len(longer) - len(data)  # each point but the first is as long
-    there = next(i for i, (one, other) in enumerate(zip(data, longer, strict=False)) if one != other)
-    head = data[:there] + struct.pack('<I', count) + data[there + 4 :]
-    return head + longer[-more:] * (count - len(chunk.points) + 1)
+    there = find_points(data)[0]
+    found = bytearray(data[:there] + struct.pack('<I', count))
+    last = b''
+    for point in chunk.points:
+        # Doubles are aligned to 8 bytes, counted from behind the encapsulation.
+        gap = bytes(-len(found) % 8)
+        time = struct.pack('<iI', point.time_from_start.sec, point.time_from_start.nanosec)
+        size = len(point.positions)
+        last = struct.pack('<I', size) + gap + struct.pack(f'<{size}d', *point.positions) + bytes(12) + time
+        found += last
+    return bytes(found) + last * (count - len(chunk.points))
 
 
 class WrongRobot(_Spoilt):
