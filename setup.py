@@ -103,6 +103,7 @@ setup(
             'sim_node = mode_ros.start:sim_node',
             'teleop_node = mode_ros.start:teleop_node',
             'recorder_node = mode_ros.start:recorder_node',
+            'goals_node = mode_ros.start:goals_node',
         ],
     },
 )

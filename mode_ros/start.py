@@ -36,6 +36,10 @@ def recorder_node() -> None:
     _start('mode_ros.nodes.recorder_node')
 
 
+def goals_node() -> None:
+    _start('mode_ros.nodes.goals_node')
+
+
 def _start(module: str) -> None:
     try:
         importlib.import_module(module).main()

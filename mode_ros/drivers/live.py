@@ -26,6 +26,7 @@ _ONLOOKERS = {
     'controller_node',
     'policy_node',
     'recorder_node',
+    'goals_node',
     'teleop_node',
     'rosbag2_recorder',
     'rosbridge_websocket',
