@@ -162,7 +162,7 @@ class Execution:
             )
         due = waiting.tick + waiting.known.reserved
         start = due if self.mode == 'realtime' else self._tick
-        own = start - (due - plan.committed)
+        own = max(start - (due - plan.committed), 0)
         last = self._past[-1][1] if self._past else np.full(len(self._delta), np.nan)
         continued = self.mode == 'realtime' and plan.committed > 0
         self._check_jump(plan.actions[plan.committed - 1] if continued else last, chunk.actions, own)

@@ -97,7 +97,7 @@ def _nodes(work: Work, task: str, seed: int) -> list[NodeSpec]:
         'threads': settings.threads,
         'continuation': settings.continuation,
     }
-    more = {
+    more: dict[str, dict[str, Any]] = {
         'policy_node': {name: value for name, value in policy.items() if value is not None},
         'controller_node': {'execution': settings.execution, 'actions': settings.actions},
     }
