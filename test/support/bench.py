@@ -132,7 +132,8 @@ class Bench:
         self.executor.shutdown(timeout_sec=2.0)
         self.thread.join(2.0)
         for node in self.under_test:
-            node.close()
+            if hasattr(node, 'close'):  # a node without a robot has nothing to stop
+                node.close()
             node.destroy_node()
         self.node.destroy_node()
 
