@@ -124,11 +124,10 @@ class WrongRobot(_Spoilt):
 
 
 class FarAway(_Spoilt):
-    """Chunks that continue what is decided, and then jump by 1.5 rad."""
+    """Chunks that continue what is decided, and then jump by 1.5 rad. Planned at rest they are only refused."""
 
     name = 'chunk begins far away'
     words = 'jumps|far'
-    release = (SERVICE,)
 
     def spoil(self, good: JointTrajectory, decided: int) -> Sequence[JointTrajectory]:
         for point in good.points[decided:]:
