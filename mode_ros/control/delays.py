@@ -43,7 +43,7 @@ class Delays:
             return None
         seen = list(self._recent) or [most]
         usual = self.of(50.0) or most
-        best, best_cost = None, usual / max(length, 1)
+        best, best_cost = None, sum(seen) / len(seen) / max(length, 1)
         for reserve in sorted({max(delay, 1) for delay in seen if delay <= most}):
             own = length - reserve - lag
             if own < 1:

@@ -73,13 +73,15 @@ class _Track:
 
 @dataclass
 class _Open:
-    """A request that waits for its chunk. known: with all known actions, also where the policy is not told them."""
+    """A request that waits for its chunk. known: with all known actions, also where the policy is not told them;
+    identities: under which it was asked, each with its tick.
+    """
 
     request: ChunkRequest
     known: ChunkRequest
     tick: int
     whole: bool
-    identities: set[str]
+    identities: dict[str, int]
 
 
 class Execution:
@@ -132,7 +134,8 @@ class Execution:
         if waiting is None or chunk.identity not in waiting.identities:
             raise ChunkRejected('identity', f'it answers the request {chunk.identity!r}, which is not open')
         self._open = None
-        delay = self._tick - waiting.tick
+        # Of the one that was answered: a policy that starts anew, or gets its goal, has not heard those before.
+        delay = self._tick - waiting.identities[chunk.identity]
         self.delays.add(delay)
         self._length = len(chunk.actions)
         since = waiting.known.not_before  # of the first of several requests: it has stood still since then
@@ -206,14 +209,14 @@ class Execution:
                 # Whichever of them is answered: the robot has stood still for both.
                 again = self._bare(self._identity(), now, now)
                 waiting.request = again
-                waiting.identities.add(again.identity)
+                waiting.identities[again.identity] = self._tick - 1
                 return again
             self._open = None
         if not self.playing:
             if still_since is None:
                 return None
             asked = self._bare(self._identity(), now, still_since)
-            self._open = _Open(asked, asked, self._tick - 1, True, {asked.identity})
+            self._open = _Open(asked, asked, self._tick - 1, True, {asked.identity: self._tick - 1})
             return asked
         return self._ask_ahead(now)
 
@@ -234,7 +237,7 @@ class Execution:
         told = known
         if self.mode != 'realtime':
             told = self._bare(known.identity, now, None)
-        self._open = _Open(told, known, self._tick - 1, whole, {known.identity})
+        self._open = _Open(told, known, self._tick - 1, whole, {known.identity: self._tick - 1})
         return told
 
     def _known(self, now: int, reserve: int) -> tuple[ChunkRequest, bool]:

@@ -57,3 +57,12 @@ def test_ways_that_do_not_continue_keep_the_limits_too(contract, script, seed, m
 def test_without_a_fault_the_policy_moves_it(contract):
     world = live(contract, [], 1, 'realtime', 200)
     assert sum(phase.name == 'EXECUTING' for phase in world.phases) > 0.7 * len(world.phases), world.checks
+
+
+@pytest.mark.parametrize('away', [60, 400])
+def test_a_policy_that_starts_anew_is_not_taken_for_a_slow_one(away):
+    world = World(contract_of('delta'), [Happening('no policy', 100, away)], 3).run(250 + away)
+    told = len(world.phases)
+    world.run(300)
+    assert sum(phase.name == 'WAITING' for phase in world.phases[told:]) < 5
+    assert world.in_order

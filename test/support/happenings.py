@@ -97,7 +97,7 @@ class World:
     # ---- what happens ----------------------------------------------------------------------------------------------
 
     def run(self, periods):
-        for period in range(periods):
+        for period in range(self.tick_number, self.tick_number + periods):
             begins = [h for h in self.script if h.at == period]
             lasts = {h.what for h in self.script if h.at <= period < h.at + h.periods}
             self._begin(begins)
