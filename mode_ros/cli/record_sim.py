@@ -1,5 +1,8 @@
 """Record demonstrations of simulated tasks: the benchmark's own experts, with an arm that is pushed now and then.
 
+With --policy, a checkpoint drives instead, through the controller of the robot, and the expert takes over where it
+strays, as a person would; every attempt is kept, with who drove and whether it succeeded.
+
 Writes one folder of bags per task, as the recorder would have, much faster than real time. Demonstrations that do not
 succeed are dropped. Run it again after an interruption: what is finished stays. Then type
 
@@ -14,9 +17,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import cast
 
 HELP = 'record demonstrations of simulated tasks'
 GIVEN_UP = 3
+# As mode_ros.control.execution has them.
+MODES = ('synchronous', 'receding', 'ensemble', 'realtime', 'naive')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--seed', type=int, help='of the first episode; the others follow (default: 1000, below is for evaluation)'
     )
     parser.add_argument('--robot', help="robot contract (default: that of the simulator's arm)")
-    parser.add_argument('--noise', type=float, default=1.0, help='how much the arm is disturbed; 0: not (default: 1)')
+    parser.add_argument(
+        '--noise', type=float, help='how much the arm is disturbed while the expert drives; 0: not (default: 1, or 0)'
+    )
+    policy = parser.add_argument_group('attempts of a policy, with an expert who takes over')
+    policy.add_argument('--policy', type=Path, metavar='CHECKPOINT', help='checkpoint folder: it drives')
+    policy.add_argument('--execution', choices=MODES, help='of its chunks (default: realtime)')
+    policy.add_argument('--delay', type=int, help='control periods that a chunk takes (default: 2)')
+    policy.add_argument('--far', type=float, help="distance from the expert's command that is too far (default: 1)")
+    policy.add_argument('--patience', type=float, help='s that it may drive at a stretch (default: 6)')
     parser.add_argument('--jobs', type=int, help='processes (default: one per core)')
 
 
@@ -40,25 +54,48 @@ def run(arguments: argparse.Namespace) -> int:
     import os
 
     from mode_ros.errors import UserError
-    from mode_ros.record_sim.run import ROBOTS, choose_tasks, record
-    from mode_ros.record_sim.task_folder import Terms
+    from mode_ros.record_sim.run import ROBOTS, Show, choose_tasks, demonstration, record
+    from mode_ros.record_sim.task_folder import Attempts, Terms
     from mode_ros.robots import load_named_contract
     from mode_ros.sim.demonstrator import Noise
     from mode_ros.sim.suites import FIRST_TRAINING_SEED
 
-    seed = FIRST_TRAINING_SEED if arguments.seed is None else arguments.seed
+    show: Show = demonstration
+    first, noise = FIRST_TRAINING_SEED, 1.0
+    contract_text, agreed = '', cast('Attempts | None', None)
+    if arguments.policy is None:
+        for option in ('execution', 'delay', 'far', 'patience'):
+            if getattr(arguments, option) is not None:
+                raise UserError(f'--{option} is for attempts of a policy: name it with --policy, or leave it out.')
+    else:
+        from mode_ros.attempts.show import FIRST_ATTEMPT_SEED, attempt_terms, show_attempt
+        from mode_ros.attempts.supervision import Supervision
+
+        if arguments.robot:
+            raise UserError("--robot and --policy both say which robot it is: a checkpoint's contract is its own.")
+        show, first, noise = show_attempt, FIRST_ATTEMPT_SEED, 0.0
+        usual = Supervision()
+        contract_text, agreed = attempt_terms(
+            arguments.policy,
+            arguments.execution or 'realtime',
+            2 if arguments.delay is None else arguments.delay,
+            usual.far if arguments.far is None else arguments.far,
+            usual.patience if arguments.patience is None else arguments.patience,
+        )
+    noise = noise if arguments.noise is None else arguments.noise
+    seed = first if arguments.seed is None else arguments.seed
     jobs = len(os.sched_getaffinity(0)) if arguments.jobs is None else arguments.jobs
     for option, value, least in (('--episodes', arguments.episodes, 1), ('--seed', seed, 0), ('--jobs', jobs, 1)):
         if value < least:
             raise UserError(f'{option} {value} is too small; give {least} or more.')
-    Noise().scaled(arguments.noise)  # refuses what cannot be used
+    Noise().scaled(noise)  # refuses what cannot be used
     names = [name.strip() for name in arguments.tasks.split(',') if name.strip()]
     simulator, tasks = choose_tasks(names, arguments.simulator)
-    text = load_named_contract(arguments.robot or ROBOTS[simulator])[1]
-    terms = [Terms(simulator, task, text, arguments.noise, seed) for task in tasks]
+    text = contract_text or load_named_contract(arguments.robot or ROBOTS[simulator])[1]
+    terms = [Terms(simulator, task, text, noise, seed, agreed) for task in tasks]
     target = Path(arguments.folder).expanduser()
     try:
-        outcome = record(target, terms, arguments.episodes, jobs)
+        outcome = record(target, terms, arguments.episodes, jobs, show)
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise

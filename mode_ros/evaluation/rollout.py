@@ -87,7 +87,7 @@ def run_episode(
     # A generator of its own, so that what is drawn for the sensors does not depend on how many chunks there are.
     delays = np.random.default_rng(chance.bit_generator.seed_seq.spawn(1)[0])  # type: ignore[attr-defined]
     slow = max(slowest or latency, latency)
-    player = _Player(
+    player = Player(
         contract, policy, goal, lambda: int(delays.integers(latency, slow + 1)), noise, execution or ExecutionSettings()
     )
     steps = round(simulator.steps_per_period)
@@ -128,7 +128,7 @@ def run_episode(
     )
 
 
-class _Player:
+class Player:
     """The controller and, at the other end of its requests, the policy: what the two nodes do between two ticks."""
 
     def __init__(

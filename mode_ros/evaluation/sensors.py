@@ -71,7 +71,7 @@ class Sensors:
             raise RuntimeError(f'the camera {camera.name} was asked for a picture of the past')
         image = self._simulator.render(camera.name, camera.width, camera.height)
         if camera.transport == 'compressed':
-            image = _compressed(image)
+            image = as_compressed(image)
         if self._faults.image_noise:
             noisy = image + self._generator.normal(0.0, self._faults.image_noise, image.shape)
             image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
@@ -96,7 +96,8 @@ def _same(value: Array) -> Array:
     return value
 
 
-def _compressed(image: Image) -> Image:
+def as_compressed(image: Image) -> Image:
+    """What is seen of a picture [h, w, 3] that went over a compressed topic."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
     decoded = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))

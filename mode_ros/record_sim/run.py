@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mode_ros.control.contract import parse_contract
+from mode_ros.control.contract import Contract, parse_contract
 from mode_ros.errors import UserError, full_disk_told
-from mode_ros.record_sim.session import demonstrate
+from mode_ros.record_sim.session import Write, demonstrate
 from mode_ros.record_sim.task_folder import TaskFolder, Terms, partial_episode
 from mode_ros.record_sim.wire import Wire
 from mode_ros.recording.bag import Bag
@@ -48,6 +48,11 @@ class Outcome:
     given_up: tuple[str, ...]
 
 
+Show = Callable[[Simulator, Contract, str, Terms, int, Write], bool | None]
+"""Shows the goal once from a seed's initial state, written down by the last; whether it succeeded, None: not to be kept.
+"""
+
+
 def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[str, tuple[str, ...]]:
     """The simulator and its tasks, from names of tasks and suites; without a suite, `simulator` or Meta-World.
 
@@ -69,8 +74,17 @@ def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[st
     return simulator, tuple(dict.fromkeys(chosen))
 
 
-def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int) -> Outcome:
-    """Records until each task has `episodes` episodes in its folder in `out`. jobs: processes.
+def demonstration(
+    simulator: Simulator, contract: Contract, goal: str, terms: Terms, seed: int, write: Write
+) -> bool | None:
+    """A `Show`: the benchmark's expert, of which only what succeeds is kept."""
+    return demonstrate(simulator, contract, goal, seed, Noise().scaled(terms.noise), write).success or None
+
+
+def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int, show: Show = demonstration) -> Outcome:
+    """Records until each task has `episodes` episodes in its folder in `out`.
+
+    jobs: processes; show: what is recorded, a function of a module, so that other processes find it.
 
     Raises UserError for folders that cannot be used, a contract of another robot, and tasks without an expert. What is
     finished is kept then, too.
@@ -81,7 +95,7 @@ def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int) -> Outco
         wanted = sum(max(0, episodes - len(folder.finished)) for folder in folders)
         with tqdm(total=wanted, desc='record-sim', unit='episode', disable=not wanted) as bar:
             way = _in_processes if jobs > 1 and wanted > 1 else _here
-            for folder, seed, success in stack.enter_context(contextlib.closing(way(folders, episodes, jobs))):
+            for folder, seed, success in stack.enter_context(contextlib.closing(way(folders, episodes, jobs, show))):
                 folder.take(seed, success)
                 bar.update(success)
                 told = f'{sum(len(each.failed) for each in folders)} failed, {folder.terms.task}'
@@ -92,8 +106,8 @@ def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int) -> Outco
         return Outcome(total - before, total, failed, given_up)
 
 
-def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int) -> bool:
-    """Records the demonstration of one seed into the task's folder `root`; False, and nothing there, when it failed."""
+def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int, show: Show = demonstration) -> bool:
+    """Records one seed into the task's folder `root`; False, and nothing there, when it is not to be kept."""
     contract = parse_contract(terms.contract, 'of the demonstrations')
     goals = training_instructions(terms.task) if terms.simulator == 'metaworld' else (simulator.instruction,)
     goal = goals[seed % len(goals)]
@@ -108,9 +122,9 @@ def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int) ->
         def write(topic: str, now: int, message: Any) -> None:
             bag.write(absolute_topic(topic), now, wire.encode(message, types[topic]))
 
-        result = demonstrate(simulator, contract, goal, seed, Noise().scaled(terms.noise), write)
-        if result.success:
-            bag.close(Episode(terms.contract, goal, success=True).to_custom_data())
+        success = show(simulator, contract, goal, terms, seed, write)
+        if success is not None:
+            bag.close(Episode(terms.contract, goal, success=success).to_custom_data())
             partial.complete()
             return True
     except BaseException:
@@ -139,14 +153,14 @@ def _known_task(simulator: str, name: str) -> str:
 Ended = Generator[tuple[TaskFolder, int, bool], None, None]
 
 
-def _here(folders: Sequence[TaskFolder], episodes: int, jobs: int) -> Ended:
+def _here(folders: Sequence[TaskFolder], episodes: int, jobs: int, show: Show) -> Ended:
     with _Stage() as stage:
         for folder in folders:
             while (seed := folder.next_seed(episodes)) is not None:
-                yield folder, seed, stage.record(folder.terms, folder.root, seed)
+                yield folder, seed, stage.record(folder.terms, folder.root, seed, show)
 
 
-def _in_processes(folders: Sequence[TaskFolder], episodes: int, jobs: int) -> Ended:
+def _in_processes(folders: Sequence[TaskFolder], episodes: int, jobs: int, show: Show) -> Ended:
     # A forked child would inherit the locks of the parent's threads, and its OpenGL.
     pool = concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'), _begin_worker)
     running: dict[concurrent.futures.Future[bool], tuple[TaskFolder, int]] = {}
@@ -155,7 +169,7 @@ def _in_processes(folders: Sequence[TaskFolder], episodes: int, jobs: int) -> En
             # Task after task, and no queue: a process seldom has to set up another simulator.
             for folder in folders:
                 while len(running) < jobs and (seed := folder.next_seed(episodes)) is not None:
-                    running[pool.submit(_work, folder.terms, folder.root, seed)] = folder, seed
+                    running[pool.submit(_work, folder.terms, folder.root, seed, show)] = folder, seed
             if not running:
                 return
             done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -178,14 +192,14 @@ class _Stage:
         self._simulator: Simulator | None = None
         self._terms: Terms | None = None
 
-    def record(self, terms: Terms, root: Path, seed: int) -> bool:
+    def record(self, terms: Terms, root: Path, seed: int, show: Show) -> bool:
         if self._simulator is None or terms != self._terms:
             self.close()
             contract = parse_contract(terms.contract, 'of the demonstrations')
             self._simulator = make_simulator(terms.simulator, terms.task, contract.period_seconds)
             self._terms = terms
             check_fits(contract, f'The contract of {contract.robot}', self._simulator)
-        return record_episode(self._simulator, terms, root, seed)
+        return record_episode(self._simulator, terms, root, seed, show)
 
     def close(self) -> None:
         if self._simulator is not None:
@@ -217,5 +231,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(terms: Terms, root: Path, seed: int) -> bool:
-    return _stage.record(terms, root, seed)
+def _work(terms: Terms, root: Path, seed: int, show: Show) -> bool:
+    return _stage.record(terms, root, seed, show)

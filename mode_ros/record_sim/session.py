@@ -7,7 +7,7 @@ frame that the converter makes of an observation has the very command that the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from std_msgs.msg import Bool, String
 
-from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.contract import NANOSECONDS, Camera, Contract
 from mode_ros.control.controller import Controller, Phase
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.messages.commands import encode_command
@@ -48,27 +48,78 @@ def demonstrate(simulator: Simulator, contract: Contract, goal: str, seed: int, 
 
     Raises UserError where the task has no expert.
     """
-    return _Session(simulator, contract, write).run(goal, seed, noise)
+    controller = Controller(contract, max_chunk_age=1.0)
+    return _Demonstration(simulator, contract, write, controller).run(goal, seed, noise)
 
 
-class _Session:
-    def __init__(self, simulator: Simulator, contract: Contract, write: Write) -> None:
-        self._simulator, self._contract, self._write = simulator, contract, write
-        self._controller = Controller(contract, max_chunk_age=1.0)
+class Session:
+    """A simulated robot, its controller, and all that a recorder would hear of them."""
+
+    def __init__(self, simulator: Simulator, contract: Contract, write: Write, controller: Controller) -> None:
+        self._simulator, self._contract, self._write, self._controller = simulator, contract, write, controller
         self._steps = round(simulator.steps_per_period)
         self._ending = round(simulator.ending_seconds * contract.rate)
         self._step = round(simulator.step_seconds * NANOSECONDS)
         self._now = START
         self._success = False
 
-    def run(self, goal: str, seed: int, noise: Noise) -> Result:
-        self._simulator.reset(seed)
-        demonstrator = Demonstrator(self._simulator, noise, seed)
+    def _begin(self, goal: str) -> int:
+        """Activates the controller and writes what is latched when a recording starts; returns the time."""
         self._controller.activate(self._now)
-        # What is latched when a recording starts.
         self._write(self._contract.goal_topic, self._now, String(data=goal))
         self._write(INTERVENTION_TOPIC, self._now, Bool(data=False))
         self._write(SUCCESS_TOPIC, self._now, Bool(data=False))
+        return self._now
+
+    def _observe(self) -> None:
+        now = self._now
+        for topic, reading in state_readings(self._contract, self._simulator).items():
+            if isinstance(reading, Joints):
+                message = encode_joint_state(reading.names, reading.positions, reading.velocities, now)
+            else:
+                message = encode_pose(reading.position, reading.orientation, now, FRAME)
+            self._write(topic, now, message)
+            for state in self._contract.observation.states:
+                if state.topic == topic and concerns(message, state):
+                    self._heard_state(state.name, decode_state(message, state))
+        for camera in self._contract.observation.cameras:
+            encode = encode_compressed_image if camera.transport == 'compressed' else encode_image
+            rgb = self._simulator.render(camera.name, camera.width, camera.height)
+            self._write(camera.topic, now, encode(rgb, now, camera.name))
+            self._heard_image(camera, rgb)
+
+    def _heard_state(self, name: str, values: NDArray[np.float64]) -> None:
+        """values: [n] of the contract's stream `name`, observed now."""
+        self._controller.measure(name, self._now, values)
+
+    def _heard_image(self, camera: Camera, rgb: NDArray[np.uint8]) -> None:
+        """rgb: [height, width, 3] of a camera, observed now."""
+
+    def _send(self, commands: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Writes the commands of a period, and returns them as one action [d], 0 where nothing is commanded."""
+        action = np.zeros(len(self._contract.dimensions))
+        for group in self._contract.action:
+            if group.name in commands:
+                values = commands[group.name]
+                action[self._contract.group_slices[group.name]] = values
+                message = encode_command(values, group, self._contract.period_seconds, self._now)
+                self._write(group.output.topic, self._now, message)
+        return action
+
+    def _execute(self, action: NDArray[np.float64]) -> None:
+        for _ in range(self._steps):
+            self._simulator.step(action)
+            self._now += self._step
+            if self._simulator.success() and not self._success:
+                self._success = True
+                self._write(SUCCESS_TOPIC, self._now, Bool(data=True))
+
+
+class _Demonstration(Session):
+    def run(self, goal: str, seed: int, noise: Noise) -> Result:
+        self._simulator.reset(seed)
+        demonstrator = Demonstrator(self._simulator, noise, seed)
+        self._begin(goal)
         periods = left = 0
         while left > 0 or not self._success:
             self._observe()
@@ -82,46 +133,14 @@ class _Session:
         self._observe()
         return Result(periods, success=True)
 
-    def _observe(self) -> None:
-        for topic, message in self._observations():
-            self._write(topic, self._now, message)
-            for state in self._contract.observation.states:
-                if state.topic == topic and concerns(message, state):
-                    self._controller.measure(state.name, self._now, decode_state(message, state))
-
-    def _observations(self) -> Iterator[tuple[str, Any]]:
-        now = self._now
-        for topic, reading in state_readings(self._contract, self._simulator).items():
-            if isinstance(reading, Joints):
-                yield topic, encode_joint_state(reading.names, reading.positions, reading.velocities, now)
-            else:
-                yield topic, encode_pose(reading.position, reading.orientation, now, FRAME)
-        for camera in self._contract.observation.cameras:
-            encode = encode_compressed_image if camera.transport == 'compressed' else encode_image
-            rgb = self._simulator.render(camera.name, camera.width, camera.height)
-            yield camera.topic, encode(rgb, now, camera.name)
-
     def _command(self, action: NDArray[np.float64], first: bool) -> NDArray[np.float64]:
         """Commands what the demonstrator wants within the contract's limits, and returns that, [d]."""
-        now, contract = self._now, self._contract
-        self._controller.drive(TeleopCommand(now, contract.action_names, action), now)
+        now = self._now
+        self._controller.drive(TeleopCommand(now, self._contract.action_names, action), now)
         tick = self._controller.tick(now)
         if tick.phase is not Phase.TELEOP:
             raise RuntimeError(f'the controller is {tick.phase.value} ({tick.reason}) while the demonstrator drives')
         if first:
             # The demonstrator takes the part of the person; told before it is done, as by the controller's node.
             self._write(INTERVENTION_TOPIC, now, Bool(data=True))
-        command = np.zeros(len(contract.dimensions))
-        for group in contract.action:
-            values = tick.commands[group.name]
-            command[contract.group_slices[group.name]] = values
-            self._write(group.output.topic, now, encode_command(values, group, contract.period_seconds, now))
-        return command
-
-    def _execute(self, action: NDArray[np.float64]) -> None:
-        for _ in range(self._steps):
-            self._simulator.step(action)
-            self._now += self._step
-            if self._simulator.success() and not self._success:
-                self._success = True
-                self._write(SUCCESS_TOPIC, self._now, Bool(data=True))
+        return self._send(tick.commands)

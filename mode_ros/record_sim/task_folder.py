@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.control.contract import differences, parse_contract
+from mode_ros.control.execution import Mode
 from mode_ros.errors import UserError
 from mode_ros.recording.folder import PartialEpisode, RecordingFolder
 
@@ -26,14 +27,37 @@ SPARE_FAILURES = 10
 
 
 @dataclass(frozen=True)
+class Attempts:
+    """A policy tries, and an expert takes over where it strays. checkpoint: its folder; digest: of its content;
+    execution: the mode; delay: control periods that a chunk takes; far, patience: when it is taken over.
+    """
+
+    checkpoint: str
+    digest: str
+    execution: Mode
+    delay: int
+    far: float
+    patience: float
+
+
+@dataclass(frozen=True)
 class Terms:
-    """What all episodes of a folder have in common. contract: its text; noise: the level; seed: the first."""
+    """What all episodes of a folder have in common. contract: its text; noise: the level; seed: the first; attempts:
+    None for demonstrations.
+    """
 
     simulator: str
     task: str
     contract: str
     noise: float
     seed: int
+    attempts: Attempts | None = None
+
+    @classmethod
+    def from_plain(cls, values: Any) -> Terms:
+        """From what asdict gave; TypeError for anything else."""
+        found = values.get('attempts')
+        return cls(**{**values, 'attempts': None if found is None else Attempts(**found)})
 
 
 class TaskFolder:
@@ -96,9 +120,9 @@ class TaskFolder:
             return set()
         try:
             about = json.loads(path.read_text(encoding='utf-8'))
-            theirs = Terms(**about['terms'])
+            theirs = Terms.from_plain(about['terms'])
             failed = {int(seed) for seed in about['failed_seeds']}
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(
                 f'{path} cannot be read ({type(error).__name__}: {error}); give another folder, or remove '
                 f'{self.root} to record its episodes again.'
@@ -126,8 +150,15 @@ def partial_episode(root: Path, number: int) -> PartialEpisode:
 
 
 def _differing(ours: Terms, theirs: Terms) -> list[str]:
-    here, there = asdict(ours), asdict(theirs)
+    here, there = _flat(ours), _flat(theirs)
     texts = here.pop('contract'), there.pop('contract')
-    found = [f'{name}: {value}, not {there[name]}' for name, value in here.items() if value != there[name]]
+    found = [f'{name}: {value}, not {there.get(name)}' for name, value in here.items() if value != there.get(name)]
     contracts: list[Any] = [parse_contract(text, 'of the demonstrations') for text in texts]
     return found + differences(*contracts)
+
+
+def _flat(terms: Terms) -> dict[str, Any]:
+    """Name to value; where a checkpoint lies does not matter, what it is does."""
+    found = asdict(terms)
+    agreed = found.pop('attempts') or {}
+    return {**found, **{name: value for name, value in agreed.items() if name != 'checkpoint'}}

@@ -55,6 +55,7 @@ MAY_IMPORT = {
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
     'bench_safety': CORE | {'bringup', 'nodes'},
     'record_sim': CORE - {'policy', 'pairing', 'checks', 'goal_watch'},
+    'attempts': CORE | {'evaluation', 'record_sim', 'training'},
     'evaluation': CORE | {'bringup', 'nodes', 'demo'},
     'training': CORE,
     'doctor': CORE | {'training'},
