@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ Vector = NDArray[np.float64]
 class Supervision:
     """far: mean distance of the policy's commands from the expert's over far_seconds, see `distance`; still: the hand
     has stayed within a box of this diagonal (m) for still_seconds; patience: seconds that the policy may drive at a
-    stretch; least: seconds of the first takeover; moved: how far the hand must have been brought before it is let go (m).
+    stretch; least: seconds of the first takeover; moved: how far (m) the hand must have been brought before it is let
+    go.
     """
 
     far: float = 1.0
@@ -94,6 +96,6 @@ class Supervisor:
         return 'takes too long' if driven >= rule.patience else ''
 
 
-def _forget(history: deque, now: int, seconds: float) -> None:  # type: ignore[type-arg]
+def _forget(history: deque[Any], now: int, seconds: float) -> None:
     while history and now - history[0][0] > seconds * NANOSECONDS:
         history.popleft()

@@ -155,10 +155,14 @@ def check_alternatives(
 
 
 class ImageEncoderConfig(_Settings):
-    """One FiLM-ResNet per camera. ResNet-18 has FiLM inside each block, ResNet-34 and -50 after each stage."""
+    """One FiLM-ResNet per camera, or one for all of them.
+
+    ResNet-18 has FiLM inside each block, ResNet-34 and -50 after each stage.
+    """
 
     architecture: ResnetArchitecture = Field(default='resnet18', description='resnet18, resnet34 or resnet50')
     width: float = Field(default=1.0, gt=0, le=1, description='resnet18 only: share of its channels, to be faster')
+    shared: bool = Field(default=False, description='one for all cameras, whose pictures must be of one size')
 
     @property
     def feature_dim(self) -> int:
@@ -243,6 +247,12 @@ class PolicyConfig(_Settings):
             raise ValueError(
                 f'{self.image_encoder.architecture} gives {self.image_encoder.feature_dim} numbers per image, '
                 f"but the denoiser's image_dim is {network.image_dim}"
+            )
+        sizes = {(camera.height, camera.width) for camera in self.cameras}
+        if self.image_encoder and self.image_encoder.shared and len(sizes) > 1:
+            raise ValueError(
+                f'one image encoder for all cameras (image_encoder.shared) needs pictures of one size, and these are '
+                f'{sorted(sizes)}: set policy.image_sizes, or shared to false'
             )
         if self.text_encoder.dim != network.goal_dim:
             raise ValueError(

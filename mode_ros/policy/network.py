@@ -13,7 +13,7 @@ from mode_ros.policy.film_resnet import build_film_resnet
 
 
 class PolicyNetwork(nn.Module):
-    """The denoiser and one image encoder per camera. The frozen text encoder stands outside."""
+    """The denoiser and one image encoder per camera, or one for all of them. The frozen text encoder stands outside."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class PolicyNetwork(nn.Module):
         encoder = config.image_encoder
         self.image_encoders = nn.ModuleList(
             build_film_resnet(encoder, config.denoiser.goal_dim, initialisation, film_begins)
-            for _ in config.cameras
+            for _ in (config.cameras[:1] if encoder is not None and encoder.shared else config.cameras)
             if encoder is not None
         )
 
@@ -37,8 +37,12 @@ class PolicyNetwork(nn.Module):
 
         Returns [B, C, image_dim], or None for a policy without cameras.
         """
-        if len(images) != len(self.image_encoders):
-            raise ValueError(f'this network has {len(self.image_encoders)} cameras, and was given {len(images)} images')
+        if len(images) != len(self.config.cameras):
+            raise ValueError(f'this network has {len(self.config.cameras)} cameras, and was given {len(images)} images')
         if not images:
             return None
+        if len(self.image_encoders) < len(images):
+            # In one batch: what it learns of means and deviations is then that of all cameras, as it runs.
+            encoded = self.image_encoders[0](torch.cat(list(images)), goal.repeat(len(images), 1))
+            return torch.stack(encoded.chunk(len(images)), dim=1)
         return torch.stack([encode(x, goal) for encode, x in zip(self.image_encoders, images, strict=True)], dim=1)

@@ -49,8 +49,8 @@ class Outcome:
 
 
 Show = Callable[[Simulator, Contract, str, Terms, int, Write], bool | None]
-"""Shows the goal once from a seed's initial state, written down by the last; whether it succeeded, None: not to be kept.
-"""
+"""Shows the goal once from a seed's initial state, with all that a recorder hears given to the last; says whether it
+succeeded, or None where the recording is not to be kept."""
 
 
 def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[str, tuple[str, ...]]:

@@ -152,7 +152,11 @@ def partial_episode(root: Path, number: int) -> PartialEpisode:
 def _differing(ours: Terms, theirs: Terms) -> list[str]:
     here, there = _flat(ours), _flat(theirs)
     texts = here.pop('contract'), there.pop('contract')
-    found = [f'{name}: {value}, not {there.get(name)}' for name, value in here.items() if value != there.get(name)]
+    found = [
+        f'{name}: {here.get(name)}, not {there.get(name)}'
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    ]
     contracts: list[Any] = [parse_contract(text, 'of the demonstrations') for text in texts]
     return found + differences(*contracts)
 
