@@ -62,6 +62,7 @@ MAY_IMPORT = {
     'cli': CORE
     | {
         'doctor',
+        'attempts',
         'bench',
         'bench_data',
         'bench_safety',
