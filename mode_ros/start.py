@@ -49,6 +49,10 @@ def _start(module: str) -> None:
             raise
         print(f'mode_ros: {missing_sentence(missing, sys.executable)}', file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        # While it was still being imported, as when another node of a launch has refused: no traceback may bury why. A
+        # node ends with 0, as in the rest of its start-up.
+        sys.exit(130 if module == 'mode_ros.cli.main' else 0)
 
 
 def missing_sentence(missing: str, python: str) -> str:

@@ -5,8 +5,6 @@ import rclpy
 from support.bench import Bench
 from support.contracts import PATIENT_TEXT, patient_contract
 
-from mode_ros.pairing import make_untrained
-
 
 @pytest.fixture
 def bench():
@@ -26,6 +24,8 @@ def contract_file(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def checkpoint(tmp_path_factory):
+    from mode_ros.pairing import make_untrained  # here, so that the nodes without a policy are tested without torch
+
     folder = tmp_path_factory.mktemp('checkpoint') / 'untrained'
     make_untrained(patient_contract(), PATIENT_TEXT, seed=1, chunk_length=4).save(folder)
     return str(folder)

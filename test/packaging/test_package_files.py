@@ -133,6 +133,19 @@ def test_every_ros_package_that_is_imported_is_in_package_xml(package_xml):
     assert missing == set()
 
 
+def test_ros_packages_that_are_imported_by_name_are_declared_or_explained():
+    named = {
+        node.value.split('.')[0]
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and re.fullmatch(r'\w+_msgs\.(msg|srv|action)', str(node.value))
+    }
+
+    assert {'control_msgs', 'moveit_msgs'} <= named
+    for name in named:
+        assert re.search(rf'\b{name}\b', (ROOT / 'package.xml').read_text()), name
+
+
 def test_every_python_package_that_is_imported_is_in_setup_py(setup_arguments):
     requirements = [*setup_arguments['install_requires'], *chain(*setup_arguments['extras_require'].values())]
     declared = {re.match(r'[\w-]+', requirement).group().lower().replace('-', '_') for requirement in requirements}

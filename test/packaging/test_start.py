@@ -1,11 +1,13 @@
 """Executables that run under the wrong Python say in a sentence what is missing and what to type."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mode_ros import start
 from mode_ros.start import missing_sentence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +27,17 @@ def test_without_its_environment_an_executable_says_so(name):
     assert 'Traceback' not in result.stderr
     assert result.stderr.startswith(f'mode_ros: {sys.executable} has no ')
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(('run', 'status'), [(start.controller_node, 0), (start.mode_ros, 130)])
+def test_ctrl_c_while_it_is_being_imported_is_no_traceback(monkeypatch, run, status):
+    def interrupted(module):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, 'import_module', interrupted)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == status
 
 
 def test_what_ros_brings_is_told_apart_from_what_pip_brings():
