@@ -38,7 +38,7 @@ test-slow: env ## run the tests marked slow
 test-packaging: env ## install mode_ros with pip and colcon, four ways
 	@$(BIN)/pytest -m packaging $(TEST)
 
-test-pythons: ## run the tests of control and messages on every Python here; PYTHONS='--help' lists more
+test-pythons: ## run the tests that need no torch on every Python here; PYTHONS='--help' lists more
 	@$(PYTHON) scripts/try_pythons.py $(PYTHONS)
 
 test-all: env ## run every test

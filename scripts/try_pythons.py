@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run tests on every Python of this machine, each in an environment of its own beside the checkout.
 
-    python3 scripts/try_pythons.py                       control and messages, on 3.10 and later, with Jazzy's wheels
+    python3 scripts/try_pythons.py                       without torch: control, messages, drivers, nodes; Jazzy's wheels
     python3 scripts/try_pythons.py --ros kilted          the same with Kilted's
-    python3 scripts/try_pythons.py --full --only 3.12    with torch (some 7 GB): policy and nodes, too
+    python3 scripts/try_pythons.py --full --only 3.12    with torch (some 7 GB): policy and all nodes
 
 Needs only Python's standard library. The environments stay, in .venv-pythons/, so that the next run is quick.
 """
@@ -23,18 +23,34 @@ sys.path.insert(0, str(ROOT))
 
 from scripts.environment import CV_BRIDGE, OLDEST, TORCH, ros_wheels  # noqa: E402
 
-LIGHT = ('pydantic>=2.5,<3', 'pyyaml>=6', 'rosbags>=0.11,<0.12', 'ruckig>=0.14', 'pytest>=8', 'hypothesis>=6.100')
-LIGHT_TESTS = ('test/control', 'test/messages')
+LIGHT = (
+    'pydantic>=2.5,<3',
+    'pyyaml>=6',
+    'rosbags>=0.11,<0.12',
+    'ruckig>=0.14',
+    'av>=12',
+    'pytest>=8',
+    'hypothesis>=6.100',
+)
+# Also the nodes that need no torch.
+LIGHT_TESTS = (
+    'test/control',
+    'test/messages',
+    'test/drivers',
+    *(
+        f'test/nodes/test_{name}.py'
+        for name in ('controller_node', 'controller_drivers', 'recorder_node', 'teleop_node')
+    ),
+)
 FULL = (
     *TORCH,
     'transformers>=4.46',
     'safetensors>=0.4.3',
-    'av>=12',
     'pyarrow>=15',
     'mujoco==3.3.0',
     'metaworld==3.1.1',
 )
-FULL_TESTS = (*LIGHT_TESTS, 'test/policy', 'test/nodes')
+FULL_TESTS = ('test/control', 'test/messages', 'test/drivers', 'test/policy', 'test/nodes')
 
 
 def pythons() -> dict[str, str]:
@@ -80,7 +96,7 @@ def main() -> int:
     """Run the command; 1 if tests failed on a Python or could not be run."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--ros', default='jazzy', choices=('jazzy', 'kilted'), help='whose wheels')
-    parser.add_argument('--full', action='store_true', help='policy and nodes too, which need torch')
+    parser.add_argument('--full', action='store_true', help='policy and all nodes too, which need torch')
     parser.add_argument('--only', nargs='*', help='versions, such as 3.10')
     options = parser.parse_args()
     found = {version: path for version, path in pythons().items() if not options.only or version in options.only}
