@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run tests on every Python of this machine, each in an environment of its own beside the checkout.
 
-    python3 scripts/try_pythons.py                       without torch: control, messages, drivers, nodes; Jazzy's wheels
+    python3 scripts/try_pythons.py                       without torch: control, messages, drivers, nodes
     python3 scripts/try_pythons.py --ros kilted          the same with Kilted's
     python3 scripts/try_pythons.py --full --only 3.12    with torch (some 7 GB): policy and all nodes
 
