@@ -10,7 +10,7 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 
-from mode_ros.checks.clocks import clock_findings
+from mode_ros.checks.clocks import clock_findings, lateness_findings, step_findings
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State, differences
 from mode_ros.errors import UserError
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
@@ -109,12 +109,16 @@ def _read(bag: Bag, contract: Contract, goal: str, about: About, progress: Progr
 
 def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
     offsets: dict[str, tuple[float, float]] = {}
+    spans: dict[str, tuple[float, float]] = {}
     for stream in contract.observation.streams:
         about.health[stream.name] = found = resampler.watches[stream.name].summary(about.start)
         found['topic'] = about.topics.get(stream.topic)
         if 'offset_ms' in found and stream.stamps == 'header':  # of reception, there is nothing to compare
             offsets[stream.name] = found['offset_ms'][0] / 1e3, stream.max_age
-    about.notes += [str(finding) for finding in clock_findings(offsets)]
+            low, high = found.get('offset_span_ms', (0.0, 0.0))
+            spans[stream.name] = low / 1e3, high / 1e3
+    found_odd = [*clock_findings(offsets), *lateness_findings(offsets), *step_findings(spans)]
+    about.notes += [str(finding) for finding in found_odd]
     for group in contract.action:
         found = resampler.command_watches[group.name].summary(about.start)
         found['topic'] = about.topics.get(group.output.topic)

@@ -6,11 +6,21 @@ from array import array
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS
 
 # Gaps named one by one in a report; beyond that, their number.
 LISTED_GAPS = 20
+
+
+# Messages whose median says how late a stream is.
+_ENOUGH = 5
+
+
+def _by_second(received: NDArray[np.int64], values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    seconds = (received - received[0]) // NANOSECONDS
+    return np.split(values, np.flatnonzero(np.diff(seconds)) + 1)
 
 
 class StreamWatch:
@@ -40,7 +50,8 @@ class StreamWatch:
         """What a report says of the stream. start: nanoseconds that its times count from.
 
         rate: Hz; jitter_ms: deviation of the intervals; gaps: [seconds from start, seconds long] each; offset_ms: from
-        stamp to reception, median and 99th percentile.
+        stamp to reception, median and 99th percentile; offset_span_ms: the least and largest of its
+        medians over a second.
         """
         stamps = np.frombuffer(self._stamps, np.int64) if self._stamps else np.zeros(0, np.int64)
         received = np.frombuffer(self._received, np.int64) if self._received else np.zeros(0, np.int64)
@@ -68,4 +79,7 @@ class StreamWatch:
         if len(stamps):
             offsets = (received - stamps) / 1e6
             found['offset_ms'] = [round(float(q), 3) for q in np.quantile(offsets, (0.5, 0.99))]
+            medians = [np.median(part) for part in _by_second(received, offsets) if len(part) >= _ENOUGH]
+            if medians:
+                found['offset_span_ms'] = [round(float(min(medians)), 3), round(float(max(medians)), 3)]
         return found

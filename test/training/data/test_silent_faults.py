@@ -413,6 +413,27 @@ def test_pictures_stamped_after_they_came_are_said_to_be(tmp_path):
     assert 'the stamps of static are 0.10 s ahead of when its messages came' in about.notes[0]
 
 
+@pytest.mark.parametrize('topic', ['/static/image', '/joint_states'])
+def test_a_stream_that_is_late_within_its_limit_is_noted(tmp_path, topic):
+    frames, _, about = read(tmp_path, shifted(demonstration(3.0), topic, -0.12), DELTA_TEXT)
+    assert len(frames) > 50
+    (note,) = about.notes
+    name = 'static' if 'image' in topic else 'joints'
+    assert f'the stamps of {name} are 0.12 s old when its messages come' in note
+
+
+def test_a_clock_that_is_set_by_little_in_the_middle_is_noted(tmp_path):
+    items = demonstration(5.0)
+    for item in items:
+        if item.topic == '/static/image' and item.received > START + 3 * SECOND:
+            stamp = item.message.header.stamp
+            item.message.header = header(stamp.sec * SECOND + stamp.nanosec - SECOND // 10)
+    frames, _, about = read(tmp_path, items, DELTA_TEXT)
+    assert len(frames) > 90
+    (note,) = about.notes
+    assert 'the stamps of static moved by 0.10 s against those of the others' in note
+
+
 def test_stamps_of_reception_where_the_contract_says_so(tmp_path):
     contract = DELTA_TEXT.replace('height: 32, max_age', 'height: 32, stamps: reception, max_age')
     items = shifted(demonstration(3.0), '/static/image', 1000 - START / SECOND)
