@@ -49,7 +49,7 @@ def lateness_findings(offsets: Mapping[str, tuple[float, float]]) -> list[Findin
         Finding(
             'clocks',
             f'the stamps of {name} are {_words(offset)} old when its messages come, and those of others '
-            f'{_words(max(least, 0.0))}: they take so long, or its clock is behind; where it is the clock, set it right, '
+            f'{_words(max(least, 0.0))}: they take so long, or its clock is behind; if so, set it right, '
             'or write stamps: reception for it in the contract',
         )
         for name, (offset, limit) in offsets.items()

@@ -73,13 +73,18 @@ def _below(path: Path, kinds: Sequence[str]) -> Iterator[Recording]:
     if not path.is_dir():
         if 'bag' in kinds and is_bag(path):
             yield BagRecording(path)
-        elif 'libero' in kinds and is_libero(path):
+        elif 'libero' in kinds and path.is_file() and is_libero(path):  # a pipe would be waited for
             yield from libero_recordings(path)
         return
+    if path.is_symlink() and path.resolve() in path.absolute().parents:
+        return  # a link to a folder above would be searched for ever
     if 'calvin' in kinds and is_calvin(path):
         yield from calvin_recordings(path)
         return
-    inner = [item for item in sorted(path.iterdir()) if not item.name.startswith('.')]
+    try:
+        inner = [item for item in sorted(path.iterdir()) if not item.name.startswith('.')]
+    except OSError:  # gone, or not to be read
+        return
     if 'bag' in kinds and is_bag(path):
         loose = [] if (path / 'metadata.yaml').is_file() else storage_files(path)
         folders = [found for item in inner if item.is_dir() for found in _below(item, kinds)]

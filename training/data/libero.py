@@ -43,8 +43,11 @@ _NEEDED = {
 
 def is_libero(path: Path) -> bool:
     """Whether the file is HDF5, which nothing else here is."""
-    with path.open('rb') as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+    try:
+        with path.open('rb') as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:  # not to be read, or gone while a folder was searched
+        return False
 
 
 def libero_recordings(path: Path) -> list[Recording]:

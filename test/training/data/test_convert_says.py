@@ -1,5 +1,6 @@
 """What a conversion says in the end: failures, frames that were not used, corrections, and what it passed over."""
 
+import os
 import shutil
 
 import pytest
@@ -163,6 +164,16 @@ def test_what_is_passed_over_is_said(convert, tmp_path):
     ):
         assert words in printed
     assert printed.count('note: ') == 6
+
+
+def test_links_in_a_circle_and_what_is_no_file_end_no_search(convert, tmp_path):
+    folder = three(tmp_path)
+    (folder / 'all').symlink_to(folder)
+    (folder / '0' / 'nowhere').symlink_to(tmp_path / 'gone')
+    os.mkfifo(folder / 'pipe')
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 0
+    assert '3 new episodes, 3 in all' in printed
 
 
 def test_goals_that_the_encoder_cannot_tell_apart_are_noted(convert, tmp_path):
