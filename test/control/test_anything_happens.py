@@ -55,7 +55,9 @@ def test_ways_that_do_not_continue_keep_the_limits_too(contract, script, seed, m
 
 @ALL
 def test_without_a_fault_the_policy_moves_it(contract):
-    world = live(contract, [], 1, 'realtime', 200)
+    world = World(contract, [], 1)
+    world.wild = 0.0
+    world.run(200)
     assert sum(phase.name == 'EXECUTING' for phase in world.phases) > 0.7 * len(world.phases), world.checks
 
 

@@ -17,6 +17,7 @@ from mode_ros.control.takeover import TeleopCommand, TeleopRefused
 START = 100_000_000_000
 COUNT = 1e-5  # of one numbered displacement
 ROUNDING = 1e-6  # of a limit
+LATCHING = {'stale', 'tracking', 'frozen', 'clock', 'publishers'}
 
 _HEAD = """
 robot: anything
@@ -92,7 +93,9 @@ class World:
         self.coming, self.answered = None, ''
         self.tick_number = 0
         self.executed, self.phases, self.checks = [], [], set()
+        self.wild = 0.15  # how often what is wanted is anywhere; such a chunk may be refused
         self.resting = False
+        self.moved = self.latched = False  # since the last release
 
     # ---- what happens ----------------------------------------------------------------------------------------------
 
@@ -118,14 +121,14 @@ class World:
                 assert not self.controller.stopping
                 self.controller.activate(self.now, self.wall, keep_breach=True)
                 self.last[~self.contract.delta_mask] = np.nan
-                self.coming = None
+                self.coming, self.moved = None, False
             elif happening.what == 'release':
                 self._release()
 
     def _release(self):
         if self.controller.release(self.now, self.wall) == '':
             assert self.controller.breach is None
-            self.resting = False
+            self.resting = self.moved = self.latched = False
 
     def _period(self, lasts):
         controller = self.controller
@@ -195,22 +198,23 @@ class World:
         known = plan.actions[: plan.committed]
         if len(known) >= length:
             return None
-        own = self._wild(length - len(known))
+        own = self._wild(length - len(known), known[-1] if len(known) else None)
         if 'x' in self.contract.action_names:  # x counts what is executed; see `in_order`
             last = max([0.0, *known[:, 0], *(COUNT * number for number in self.executed)])
             own[:, 0] = last + COUNT * np.arange(1, len(own) + 1)
         return np.vstack([known, own]) if len(known) else own
 
-    def _wild(self, length):
+    def _wild(self, length, at=None):
         dimensions = self.contract.dimensions
         lower, upper = np.array([d.lower for d in dimensions]), np.array([d.upper for d in dimensions])
         middle, half = (lower + upper) / 2, (upper - lower) / 2
-        if self.random.random() < 0.15:
+        if self.random.random() < self.wild:
             return middle + 1.2 * half * self.random.uniform(-1, 1, (length, len(dimensions)))
-        at = np.where(self.contract.delta_mask, 0.0, np.nan_to_num(self.last))
-        pace = np.where(self.contract.delta_mask, 0.0, 0.03) * half * self.random.uniform(-1, 1, len(dimensions))
+        at = np.where(self.contract.delta_mask, 0.0, np.nan_to_num(self.last) if at is None else at)
+        steps = np.array([d.max_step or 0.03 * (d.upper - d.lower) for d in dimensions])
+        pace = np.where(self.contract.delta_mask, 0.0, steps) * self.random.uniform(-1, 1, len(dimensions))
         wiggle = np.where(self.contract.delta_mask, half * self.random.uniform(-1, 1, (length, len(dimensions))), 0.0)
-        return at + pace * np.arange(1, length + 1)[:, None] + wiggle
+        return np.clip(at + pace * np.arange(1, length + 1)[:, None], 1.05 * lower, 1.05 * upper) + wiggle
 
     # ---- what is allowed -------------------------------------------------------------------------------------------
 
@@ -261,7 +265,10 @@ class World:
             self.executed.append(round(flat[0] / COUNT))
 
     def _judge_stop(self, tick):
+        self.latched |= 'estop' in tick.problems or (self.moved and bool(LATCHING & set(tick.problems)))
+        self.moved |= tick.phase in (Phase.EXECUTING, Phase.TELEOP)
         if self.controller.breach is None:
+            assert not self.latched, 'it was stopped, and nobody has released it'
             self.resting = False
             return
         assert tick.phase in (Phase.STOPPED, Phase.TELEOP)
