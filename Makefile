@@ -10,7 +10,7 @@ ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV) $(if $(TORCH_INDEX
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env ros libero demo test test-slow test-packaging test-pythons test-all lint format clean clean-env
+.PHONY: help env ros libero demo test test-slow test-page test-packaging test-pythons test-all lint format clean clean-env
 
 help: ## list these commands
 	@echo 'make COMMAND [VENV=.venv] [PYTHON=python3] [TORCH_INDEX=ADDRESS]'
@@ -30,10 +30,14 @@ demo: ## run the policy on a simulated arm; DEMO='--help' lists its options
 	@$(BIN)/mode_ros demo $(DEMO)
 
 test: env ## run the tests; TEST='-k name' picks some
-	@$(BIN)/pytest -m 'not slow and not packaging' $(TEST)
+	@$(BIN)/pytest -m 'not slow and not packaging and not browser' $(TEST)
 
 test-slow: env ## run the tests marked slow
-	@$(BIN)/pytest -m 'slow and not packaging' $(TEST)
+	@$(BIN)/pytest -m 'slow and not packaging and not browser' $(TEST)
+
+test-page: env ## run the tests of the operator's page in chromium, without a display
+	@$(BIN)/pip show --quiet selenium || $(BIN)/pip install --quiet selenium
+	@$(BIN)/pytest -m browser $(TEST)
 
 test-packaging: env ## install mode_ros with pip and colcon, four ways
 	@$(BIN)/pytest -m packaging $(TEST)

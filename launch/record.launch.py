@@ -19,5 +19,6 @@ def generate_launch_description():
         argument('task', 'its task, such as drawer-open or libero_spatial/0', default=''),
         argument('controller', 'false where policy.launch.py runs already', default='true'),
         argument('teleop', 'false where teleop_node runs in a terminal of its own', default='true'),
+        argument('page', "true: the operator's page, too", default='false'),
         argument('use_sim_time', 'take time from /clock', default='false'),
     )

@@ -20,4 +20,5 @@ def generate_launch_description():
         argument('simulator', 'metaworld or libero', default=''),
         argument('task', 'task, such as drawer-open or libero_spatial/0', default=''),
         argument('device', 'auto, cpu or cuda', default=''),
+        argument('page', "true: the operator's page, too", default='false'),
     )

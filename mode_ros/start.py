@@ -40,6 +40,10 @@ def goals_node() -> None:
     _start('mode_ros.nodes.goals_node')
 
 
+def page_node() -> None:
+    _start('mode_ros.nodes.page_node')
+
+
 def _start(module: str) -> None:
     try:
         importlib.import_module(module).main()

@@ -80,7 +80,7 @@ TORCH = ('torch>=2.5', 'torchvision>=0.20')
 COLCON = ('colcon-common-extensions',)
 # colcon-core asks for it, torch for 77 or later: newer ones have no `develop`, which --symlink-install needs.
 SETUPTOOLS = 'setuptools<80'
-EDITABLE = f'{ROOT}[bench,sim,training,test]'
+EDITABLE = f'{ROOT}[bench,page,sim,training,test]'
 PROJECT_FILES = ('setup.py', 'setup.cfg')
 
 RENDERING_PROBE = 'import mujoco; context = mujoco.GLContext(16, 16); context.make_current(); context.free()'

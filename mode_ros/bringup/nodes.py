@@ -15,22 +15,31 @@ class NodeSpec:
     parameters: Mapping[str, Any]
 
 
-def robot_nodes(contract: str, checkpoint: str, device: str = '', use_sim_time: bool = False) -> list[NodeSpec]:
+def robot_nodes(
+    contract: str, checkpoint: str, device: str = '', use_sim_time: bool = False, page: bool = False
+) -> list[NodeSpec]:
     """The nodes beside a robot's own drivers. Empty strings leave a parameter to the settings file."""
     clock = {'use_sim_time': use_sim_time}
-    return [
+    nodes = [
         NodeSpec('policy_node', _given(contract=contract, checkpoint=checkpoint, device=device) | clock),
         NodeSpec('controller_node', _given(contract=contract) | clock),
     ]
+    return [*nodes, *_pages(page, contract, checkpoint, clock)]
 
 
 def simulation_nodes(
-    contract: str, checkpoint: str, device: str = '', simulator: str = '', task: str = '', **simulation: Any
+    contract: str,
+    checkpoint: str,
+    device: str = '',
+    simulator: str = '',
+    task: str = '',
+    page: bool = False,
+    **simulation: Any,
 ) -> list[NodeSpec]:
     """A simulated robot and the nodes of a real one. simulation: further parameters of sim_node."""
     # The simulator is the clock's source, so it runs on wall time itself.
     simulated = NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task, **simulation))
-    return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True)]
+    return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True, page=page)]
 
 
 def recording_nodes(
@@ -41,6 +50,7 @@ def recording_nodes(
     controller: bool = True,
     teleop: bool = True,
     use_sim_time: bool = False,
+    page: bool = False,
 ) -> list[NodeSpec]:
     """What records demonstrations beside a robot's drivers, or beside the simulator where one is named.
 
@@ -55,7 +65,12 @@ def recording_nodes(
         nodes.append(NodeSpec('controller_node', _given(contract=contract) | clock))
     if teleop:
         nodes.append(NodeSpec('teleop_node', _given(contract=contract) | clock))
-    return [*nodes, NodeSpec('recorder_node', _given(contract=contract, folder=folder) | clock)]
+    nodes.append(NodeSpec('recorder_node', _given(contract=contract, folder=folder) | clock))
+    return [*nodes, *_pages(page, contract, '', clock)]
+
+
+def _pages(wanted: bool, contract: str, checkpoint: str, clock: Mapping[str, Any]) -> list[NodeSpec]:
+    return [NodeSpec('page_node', _given(contract=contract, checkpoint=checkpoint) | dict(clock))] if wanted else []
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

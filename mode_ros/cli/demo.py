@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--seconds', type=float, default=10.0, help='length of the episode, simulated (default 10)')
     parser.add_argument('--seed', type=int, default=0, help="of the simulator's initial state (default 0)")
+    parser.add_argument('--page', action='store_true', help="with the operator's page; goes on until Ctrl-C")
     parser.add_argument('--output', type=Path, default=Path('demo_output'), help='folder (default demo_output)')
 
 
@@ -42,5 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
             seconds=arguments.seconds,
             seed=arguments.seed,
             output=arguments.output,
+            page=arguments.page,
         )
     )

@@ -24,6 +24,7 @@ VERBS = {
     'check': 'check',
     'contract': 'contract',
     'doctor': 'doctor',
+    'page': 'page',
     'record-sim': 'record_sim',
     'convert': 'convert',
     'edit': 'edit',

@@ -42,6 +42,7 @@ class Monitor(Node):
     def __init__(self, contract: Contract) -> None:
         super().__init__('demo_monitor', parameter_overrides=[Parameter('use_sim_time', value=True)])
         self.seen = Seen()
+        self.filming = True
         self._latest: Frame = {}
         self._cameras = len(contract.observation.cameras)
         self._first_camera = contract.observation.cameras[0].name if contract.observation.cameras else ''
@@ -72,7 +73,8 @@ class Monitor(Node):
             except Unusable:
                 return
             complete = len(self._latest) == self._cameras
-            if camera.name == self._first_camera and complete and self.seen.first_chunk is not None:
+            begun = self.seen.first_chunk is not None
+            if self.filming and camera.name == self._first_camera and complete and begun:
                 self.seen.frames.append(dict(self._latest))
 
         return take

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +15,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
-from mode_ros.bringup.nodes import simulation_nodes
+from mode_ros.bringup.nodes import NodeSpec, simulation_nodes
 from mode_ros.bringup.processes import Processes, isolated
 from mode_ros.control.contract import Contract
 from mode_ros.demo.monitor import Monitor
 from mode_ros.demo.report import table, write_picture, write_video
 from mode_ros.errors import UserError
+from mode_ros.nodes.page_node import ADDRESS_WORDS
 from mode_ros.pairing import load_paired, make_untrained
 from mode_ros.paths import share_folder, shipped_policy
 from mode_ros.robots import load_named_contract
@@ -45,6 +48,7 @@ class DemoSettings:
     seconds: float
     seed: int
     output: Path
+    page: bool = False
 
 
 def run_demo(settings: DemoSettings) -> int:
@@ -69,7 +73,12 @@ def run_demo(settings: DemoSettings) -> int:
         task=settings.task,
         seed=settings.seed,
         publish_goal=not settings.goal,
+        page=settings.page,
     )
+    if settings.page:
+        recordings = str(settings.output / 'recordings')
+        parameters = {'contract': ROBOTS[settings.simulator], 'folder': recordings, 'use_sim_time': True}
+        specs.append(NodeSpec('recorder_node', parameters))
     os.environ.update(environment)
     # Python's own handling of Ctrl-C alone: rclpy's would end the executor in the middle of a wait, as an error.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
@@ -81,6 +90,11 @@ def run_demo(settings: DemoSettings) -> int:
     try:
         with Processes(specs, share_folder() / 'config' / 'nodes.yaml', settings.output / 'logs') as processes:
             _watch(settings, contract, monitor, executor, processes)
+            if settings.page:
+                monitor.filming = False
+                status = _report(settings, contract, monitor, trained)
+                _stay(monitor, executor, processes)
+                return status
     finally:
         executor.shutdown()
         monitor.destroy_node()
@@ -106,12 +120,15 @@ def _watch(
 ) -> None:
     started = shown = time.monotonic()
     status = _StatusLine()
+    address = '' if settings.page else None
     while monitor.episode_seconds < settings.seconds and not monitor.seen.success:
         executor.spin_once(timeout_sec=0.1)
         now = time.monotonic()
-        if ended := processes.ended():
-            name, code = next(iter(ended.items()))
-            raise UserError(f'{name} ended with status {code}:\n{_tail(processes.log(name))}')
+        _check_alive(processes)
+        if address == '' and (address := _address(processes)):
+            print(f'The page is at {address}', flush=True)
+            if os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'):
+                webbrowser.open(address)
         if monitor.seen.first_chunk is None and now - started > START_SECONDS:
             waiting = '; '.join(f'{name}: {message}' for name, message in monitor.seen.messages.items())
             raise UserError(
@@ -127,6 +144,27 @@ def _watch(
         executor.spin_once(timeout_sec=0.1)
     status.show(_status(settings, contract, monitor, time.monotonic() - started))
     status.close()
+
+
+def _check_alive(processes: Processes) -> None:
+    if ended := processes.ended():
+        name, code = next(iter(ended.items()))
+        raise UserError(f'{name} ended with status {code}:\n{_tail(processes.log(name))}')
+
+
+def _address(processes: Processes) -> str:
+    """Where page_node says that the page is, '' before."""
+    lines = processes.log('page_node').read_text(errors='replace').splitlines()
+    return next((line.rpartition(' ')[2] for line in lines if line.startswith(ADDRESS_WORDS)), '')
+
+
+def _stay(monitor: Monitor, executor: SingleThreadedExecutor, processes: Processes) -> None:
+    """The robot and its page, until Ctrl-C."""
+    print(f'The robot and the page, {_address(processes)}, go on until Ctrl-C.', flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            executor.spin_once(timeout_sec=0.2)
+            _check_alive(processes)
 
 
 def _status(settings: DemoSettings, contract: Contract, monitor: Monitor, elapsed: float) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,27 +19,17 @@ from sensor_msgs.msg import Joy
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from mode_ros.control.contract import ActionGroup, Contract, State
-from mode_ros.control.feedback import measured_action
-from mode_ros.control.observation import Unusable
-from mode_ros.control.setpoints import Setpoint
+from mode_ros.control.contract import Contract
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.control.teleop import Jogger, Joystick, Keyboard
-from mode_ros.control.teleop_mapping import TeleopMapping, load_mapping
 from mode_ros.errors import UserError
-from mode_ros.messages import commands, states
-from mode_ros.messages.setpoints import decode_setpoint, names_any
-from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, SENSOR
+from mode_ros.nodes.reference import Reference, find_mapping
 from mode_ros.nodes.terminal import Terminal, TerminalProblem, describe_keys
-from mode_ros.paths import share_folder
 from mode_ros.robots import load_named_contract
-
-# The controller repeats its command every period while it may command at all.
-COMMANDED_PERIODS = 3.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +53,6 @@ class TeleopNode(Node):
         self._keyboard: Keyboard | None = None
         self._joggers: list[tuple[Joystick | Keyboard, Jogger]] = []
         self._driving: Jogger | None = None
-        self._commanded: dict[str, tuple[int, Setpoint, NDArray[np.float64] | None]] = {}
-        self._measured: dict[str, NDArray[np.float64]] = {}
         self._recorder_status = ''
         self._publisher = self.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
         self._calls = self._recorder_calls()
@@ -75,7 +61,8 @@ class TeleopNode(Node):
         if not self._joggers:
             self.close()
             raise UserError('There is nothing to drive with: neither a terminal nor a joystick mapping is given.')
-        self._listen()
+        self._reference = Reference(self, self._contract)
+        self.create_subscription(DiagnosticArray, f'{self.parameters.recorder}/status', self._on_recorder, 1)
         self._timer = self.create_timer(self._contract.period_seconds, self._tick)
 
     def close(self) -> None:
@@ -88,7 +75,7 @@ class TeleopNode(Node):
     # ---- devices ----------------------------------------------------------------------------------------------
 
     def _open_joystick(self) -> None:
-        mapping = self._mapping('joystick', self.parameters.joystick)
+        mapping = find_mapping('joystick', self.parameters.joystick, self._contract)
         if mapping is None:
             return
         self._joystick = Joystick(mapping)
@@ -96,7 +83,7 @@ class TeleopNode(Node):
         self.create_subscription(Joy, 'joy', self._on_joy, SENSOR)
 
     def _open_keyboard(self, open_terminal: Callable[[Callable[[str], None]], Terminal]) -> None:
-        mapping = self._mapping('keyboard', self.parameters.keyboard)
+        mapping = find_mapping('keyboard', self.parameters.keyboard, self._contract)
         if mapping is None:
             return
         keyboard = Keyboard(mapping)
@@ -109,26 +96,6 @@ class TeleopNode(Node):
         self._joggers.append((keyboard, Jogger(self._contract, keyboard)))
         self._terminal.say(describe_keys(mapping))
 
-    def _mapping(self, device: str, name: str) -> TeleopMapping | None:
-        if name == 'none':
-            return None
-        folder = share_folder() / 'config' / 'teleop'
-        if name == 'auto':
-            hand = any(group.output.adapter in ('twist', 'pose') for group in self._contract.action)
-            kind = 'twist' if hand else 'joints'
-            name = f'{"gamepad" if device == "joystick" else device}_{kind}'
-        path = Path(name).expanduser()
-        if not path.is_file():
-            path = folder / f'{name}.yaml'
-        if not path.is_file():
-            known = sorted(item.stem for item in folder.glob('*.yaml'))
-            raise UserError(f'The {device} mapping {name!r} is neither a file nor one of {known}.')
-        mapping = load_mapping(path)
-        if mapping.device != device:
-            raise UserError(f'The mapping {path} is for a {mapping.device}, not for a {device}.')
-        mapping.check_fits(self._contract, str(path))
-        return mapping
-
     def _on_joy(self, message: Joy) -> None:
         if self._joystick is None:
             return
@@ -136,64 +103,6 @@ class TeleopNode(Node):
         # A deadman that is let go does not wait for the next period.
         if self._driving is not None and self._current() is not self._driving:
             self._tick()
-
-    # ---- where the robot is -----------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        feedback = {group.feedback for group in self._contract.action if group.feedback is not None}
-        for state in self._contract.observation.states:
-            if state.name in feedback:
-                kind = states.MESSAGE_TYPES[state.type]
-                self.create_subscription(kind, state.topic, partial(self._on_state, state), SENSOR)
-        for group in self._contract.action:
-            if group.kind == 'absolute':
-                kind = commands.MESSAGE_TYPES[group.output.adapter]
-                self.create_subscription(kind, group.output.topic, partial(self._on_command, group), COMMAND)
-        self.create_subscription(DiagnosticArray, f'{self.parameters.recorder}/status', self._on_recorder, 1)
-
-    def _on_state(self, state: State, message: Any) -> None:
-        if not concerns(message, state):
-            return  # another driver's joints
-        try:
-            self._measured[state.name] = decode_state(message, state)
-        except Unusable as error:
-            self.get_logger().warning(f'{state.topic}: {error}', throttle_duration_sec=5.0)
-
-    def _on_command(self, group: ActionGroup, message: Any) -> None:
-        if not names_any(message, group):
-            return  # other joints' on the same topic
-        try:
-            setpoint = decode_setpoint(message, group, self._contract.period_seconds)
-        except Unusable as error:
-            self.get_logger().warning(f'{group.output.topic}: {error}', throttle_duration_sec=5.0)
-            return
-        # A trajectory sets out from where the one before had come.
-        self._commanded[group.name] = (self._now(), setpoint, self._asked(group))
-
-    def _asked(self, group: ActionGroup) -> NDArray[np.float64] | None:
-        """What the last command of a group asks for now; None before the first."""
-        if group.name not in self._commanded:
-            return None
-        told, setpoint, start = self._commanded[group.name]
-        return setpoint.in_period(self._now() - told, self._contract.period, start)
-
-    def _reference(self) -> NDArray[np.float64]:
-        """Where absolute dimensions were last commanded, or else are; NaN where neither is known."""
-        reference = np.full(len(self._contract.dimensions), np.nan)
-        for group in self._contract.action:
-            place = self._contract.group_slices[group.name]
-            values, recent = self._asked(group), False
-            if values is not None:
-                told, setpoint, _ = self._commanded[group.name]
-                lasts = int(setpoint.times[-1]) + COMMANDED_PERIODS * self._contract.period
-                recent = self._now() - told <= lasts
-            # What has no feedback stays where it was told to be.
-            if values is not None and (recent or group.feedback is None):
-                reference[place] = values
-            elif group.feedback is not None and group.feedback in self._measured:
-                state = self._contract.state(group.feedback)
-                reference[place] = measured_action(group, state, self._measured[group.feedback])
-        return reference
 
     # ---- driving ----------------------------------------------------------------------------------------------
 
@@ -226,7 +135,7 @@ class TeleopNode(Node):
             self._say('driving' if jogger is not None else 'let go')
             self._driving = jogger
         if jogger is not None:
-            self._publish(jogger.action(self._reference(), time.monotonic()))
+            self._publish(jogger.action(self._reference.now(), time.monotonic()))
 
     def _publish(self, action: NDArray[np.float64] | None) -> None:
         self._publisher.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, action)))

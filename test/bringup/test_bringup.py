@@ -7,6 +7,7 @@ import yaml
 
 from mode_ros.bringup.nodes import recording_nodes, robot_nodes, simulation_nodes
 from mode_ros.nodes.controller_node import ControllerParameters
+from mode_ros.nodes.page_node import PageParameters
 from mode_ros.nodes.policy_node import PolicyParameters
 from mode_ros.nodes.recorder_node import RecorderParameters
 from mode_ros.nodes.sim_node import SimParameters
@@ -19,6 +20,7 @@ DECLARED = {
     'sim_node': SimParameters,
     'teleop_node': TeleopParameters,
     'recorder_node': RecorderParameters,
+    'page_node': PageParameters,
 }
 
 
@@ -50,6 +52,17 @@ def test_recording_adds_what_is_not_running_yet():
     assert simulated[-1].parameters['folder'] == 'x'
     for spec in simulated:
         assert set(spec.parameters) <= fields(spec.executable)
+
+
+def test_the_page_is_added_where_it_is_asked_for():
+    for specs in (
+        robot_nodes('a', 'b', page=True),
+        simulation_nodes('a', 'b', page=True),
+        recording_nodes('a', simulator='metaworld', page=True),
+    ):
+        assert specs[-1].executable == 'page_node'
+        assert specs[-1].parameters['use_sim_time'] is (specs[0].executable == 'sim_node')
+        assert set(specs[-1].parameters) <= fields('page_node')
 
 
 def test_every_parameter_that_is_passed_or_set_is_declared():

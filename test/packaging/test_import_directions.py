@@ -50,7 +50,8 @@ MAY_IMPORT = {
     'drivers': {'control', 'messages', 'errors'},
     'bench': {'policy', 'errors'},
     'bringup': CORE,
-    'nodes': CORE | {'bringup'},
+    'page': CORE - {'policy', 'pairing', 'goal_watch', 'sim', 'simulated'},
+    'nodes': CORE | {'bringup', 'page'},
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
     'bench_safety': CORE | {'bringup', 'nodes'},
@@ -88,6 +89,7 @@ MAY_NOT_IMPORT = {
     'robots': ROS | {'torch'},
     'made_for': ROS | {'torch'},
     'pairing': ROS,
+    'page': ROS | {'torch'},
     'bench': ROS,
 }
 

@@ -1,0 +1,319 @@
+"""The operator's page: what its web server shows and does, as topics and services. docs/page.md tells them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.contract import Camera as CameraStream
+from mode_ros.control.takeover import TeleopCommand
+from mode_ros.errors import UserError
+from mode_ros.messages.pictures import as_picture
+from mode_ros.messages.teleop import encode_teleop
+from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.process import run_node
+from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
+from mode_ros.nodes.reference import Reference, find_mapping
+from mode_ros.page.driving import Driving, Held
+from mode_ros.page.goals import UsedGoals, offered, training_goals
+from mode_ros.page.pictures import Camera
+from mode_ros.page.stop import EstopWords
+from mode_ros.page.told import Outcomes, Told, describe_keys, read_safety
+from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
+from mode_ros.recording.liveness import header_stamp
+from mode_ros.robots import load_named_contract
+
+# The only secret; a parameter could be read by every node in the network.
+TOKEN_VARIABLE = 'MODE_ROS_PAGE_TOKEN'
+
+ADDRESS_WORDS = 'The page is at'
+
+# A service that does not answer for so long has a node that does not (seconds).
+ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class PageParameters:
+    contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
+    checkpoint: str = parameter('', 'Checkpoint folder whose sentences are offered as goals; none: only those used.')
+    host: str = parameter('127.0.0.1', 'Address to serve on; any that is not of this machine alone asks for a token.')
+    port: int = parameter(8080, 'Port; 0: any that is free.', minimum=0, maximum=65535)
+    certificate: str = parameter('', 'TLS: certificate file.')
+    key: str = parameter('', 'TLS: key file.')
+    keyboard: str = parameter('auto', 'Mapping of the keys: a name in config/teleop, a path, or auto.')
+    joystick: str = parameter('auto', "Mapping of a browser's gamepad, in game_controller_node's numbers, or none.")
+    controller: str = parameter('controller_node', 'The controller whose services are called.')
+    recorder: str = parameter('recorder_node', 'The recorder.')
+    policy: str = parameter('policy_node', 'The policy.')
+    simulator: str = parameter('sim_node', 'The simulator.')
+
+
+class PageNode(Node):
+    """Node `page_node`; mode_ros.page.robot.Robot for the server."""
+
+    def __init__(self, serve: bool = True, **options: Any) -> None:
+        """serve: tests of the topics do without the server."""
+        super().__init__('page_node', automatically_declare_parameters_from_overrides=True, **options)
+        self.parameters = given = read_parameters(self, PageParameters)
+        self._contract: Contract = load_named_contract(given.contract)[0]
+        self._estop_words, self._used, self._outcomes = EstopWords(), UsedGoals(), Outcomes()
+        self._told = Told({name: getattr(given, name) for name in ('controller', 'policy', 'recorder', 'simulator')})
+        self._goal = ''
+        self._safety: Mapping[str, Any] | None = None
+        self._intervention = False
+        self._training = training_goals(given.checkpoint)
+        self._serving: Any = None
+        self._listen()
+        self._speak()
+        self._open_driving()
+        if serve:
+            self._serve()
+
+    def close(self) -> None:
+        """Lets go of the robot and ends the server."""
+        if self._driving is not None and self._driving.driver:
+            self._teleop.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, None)))
+        if self._serving is not None:
+            self._serving.close()
+
+    def _serve(self) -> None:
+        try:
+            from mode_ros.page.server import make_application
+            from mode_ros.page.serving import Address, Serving
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"The page needs {error.name}, which is not installed: pip install 'mode_ros[page]', or make env."
+            ) from error
+
+        given = self.parameters
+        address = Address(given.host, given.port, os.environ.get(TOKEN_VARIABLE, ''), given.certificate, given.key)
+        self._serving = Serving(make_application(self), address)
+        # On stdout alone: /rosout is heard by the whole network.
+        print(f'{ADDRESS_WORDS} {self._serving.url}', flush=True)
+
+    # ---- what is heard ----------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        self.cameras: Mapping[str, Camera] = {
+            camera.name: Camera(partial(_encode, camera)) for camera in self._contract.observation.cameras
+        }
+        for camera in self._contract.observation.cameras:
+            kind = CompressedImage if camera.transport == 'compressed' else Image
+            # As bytes: making a Python object of every image costs more than all else that is done here.
+            self.create_subscription(kind, camera.topic, partial(self._on_image, camera), SENSOR, raw=True)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.create_subscription(
+            DiagnosticArray, f'{self.parameters.recorder}/status', partial(self._on_status, 'recorder'), 10
+        )
+        subscribe_latched(self, String, self._contract.goal_topic, self._on_goal)
+        self.create_subscription(String, 'safety_state', self._on_safety, LATCHED)
+        self.create_subscription(Bool, SUCCESS_TOPIC, self._on_success, LATCHED)
+        self.create_subscription(Bool, INTERVENTION_TOPIC, self._on_intervention, LATCHED)
+        # Words of the past are not counted: only what is said while the page is there.
+        self.create_subscription(Bool, 'estop', self._on_estop, COMMAND)
+
+    def _on_image(self, camera: CameraStream, message: bytes) -> None:
+        stamp = self._now() if camera.stamps == 'reception' else header_stamp(message)
+        self.cameras[camera.name].push(message, stamp)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self._told.hear(message, time.monotonic(), self.get_namespace())
+
+    def _on_status(self, what: str, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self._told.hear_of(what, status, time.monotonic())
+
+    def _on_goal(self, message: String) -> None:
+        self._goal = message.data
+        self._used.hear(message.data)
+
+    def _on_safety(self, message: String) -> None:
+        self._safety = read_safety(message.data)
+
+    def _on_success(self, message: Bool) -> None:
+        self._outcomes.hear(bool(message.data))
+
+    def _on_intervention(self, message: Bool) -> None:
+        self._intervention = bool(message.data)
+
+    def _on_estop(self, message: Bool) -> None:
+        self._estop_words.heard(bool(message.data))
+
+    # ---- what is said -----------------------------------------------------------------------------------------
+
+    def _speak(self) -> None:
+        given = self.parameters
+        self._estop = self.create_publisher(Bool, 'estop', LATCHED)
+        self._goals = self.create_publisher(String, self._contract.goal_topic, LATCHED)
+        self._teleop = self.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
+        services = {'controller': ('start', 'pause', 'reset', 'release'), 'recorder': ('start', 'stop', 'discard')}
+        services['simulator'] = ('reset',)
+        self._calls = {
+            (node, word): (self.create_client(Trigger, f'{getattr(given, node)}/{word}'), Trigger.Request())
+            for node, words in services.items()
+            for word in words
+        }
+        mark = self.create_client(SetBool, f'{given.recorder}/success')
+        for word in ('success', 'failure'):
+            self._calls['recorder', word] = mark, SetBool.Request(data=word == 'success')
+
+    def stop(self) -> None:
+        self._estop_words.said(True)
+        self._estop.publish(Bool(data=True))
+        self.get_logger().warning('stop: said on estop from the page')
+
+    def say_goal(self, goal: str) -> None:
+        self._goals.publish(String(data=goal))
+
+    async def release(self) -> tuple[bool, str]:
+        if self._estop_words.may_lift():
+            self._estop_words.said(False)
+            self._estop.publish(Bool(data=False))
+            await asyncio.sleep(2.0 * self._contract.command_seconds)  # heard before the service is asked
+        return await self.call('controller', 'release')
+
+    async def call(self, node: str, word: str) -> tuple[bool, str]:
+        client, request = self._calls[node, word]
+        name = getattr(self.parameters, node)
+        if not client.service_is_ready():
+            return False, f'{name} is not running: nobody offers its service {word}.'
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Any] = loop.create_future()
+
+        def give(result: Any) -> None:
+            if not answered.done():  # nobody waits any more
+                answered.set_result(result)
+
+        def take(done: Any) -> None:
+            error = done.exception()
+            result = error if error is not None else done.result()
+            loop.call_soon_threadsafe(give, result)
+
+        client.call_async(request).add_done_callback(take)
+        try:
+            result = await asyncio.wait_for(answered, ANSWER_SECONDS)
+        except asyncio.TimeoutError:
+            return False, f'{name} has not answered to {word} for {ANSWER_SECONDS:g} s.'
+        if isinstance(result, BaseException):
+            return False, f'{name} failed: {result}'
+        return bool(result.success), str(result.message)
+
+    # ---- driving ----------------------------------------------------------------------------------------------
+
+    def _open_driving(self) -> None:
+        self._driving: Driving | None = None
+        self._cannot_drive = ''
+        self._keys: list[dict[str, Any]] = []
+        try:
+            keys = find_mapping('keyboard', self.parameters.keyboard, self._contract)
+            pad = find_mapping('joystick', self.parameters.joystick, self._contract, automatic='game_controller')
+        except UserError as error:
+            self._cannot_drive = str(error)
+            self.get_logger().warning(self._cannot_drive)
+            return
+        if keys is None:
+            self._cannot_drive = 'The parameter keyboard is none.'
+            return
+        self._driving = Driving(self._contract, keys, pad)
+        self._keys = describe_keys(keys, self._contract)
+        self._reference = Reference(self, self._contract)
+        self.create_timer(self._contract.period_seconds, self._drive)
+
+    def _drive(self) -> None:
+        assert self._driving is not None
+        drive = self._driving.tick(self._now(), time.monotonic(), self._reference.now())
+        if drive is not None:
+            self._teleop.publish(encode_teleop(TeleopCommand(drive.stamp, self._contract.action_names, drive.action)))
+        for word in self._driving.take_words():
+            client, request = self._calls['recorder', word]
+            if client.service_is_ready():
+                client.call_async(request)
+
+    def come(self, session: str, name: str) -> None:
+        if self._driving is not None:
+            self._driving.come(session, name)
+
+    def drive(self, session: str, held: Held) -> str:
+        if self._driving is None:
+            return self._cannot_drive
+        others = ''
+        if self._intervention and not self._driving.driver:
+            others = f'somebody else drives: {self._others() or "by teleop_command"}'
+        return self._driving.take(session, held, self._now(), time.monotonic(), others)
+
+    def leave(self, session: str) -> None:
+        if self._driving is not None:
+            self._driving.leave(session)
+
+    def _others(self) -> str:
+        infos = self.get_publishers_info_by_topic(self.resolve_topic_name('teleop_command'))
+        return ', '.join(sorted({info.node_name for info in infos} - {self.get_name()}))
+
+    # ---- what is shown ----------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def age(self, stamp: int) -> float:
+        return (self._now() - stamp) / NANOSECONDS
+
+    def about(self) -> Mapping[str, Any]:
+        return {
+            'robot': self._contract.robot,
+            'cameras': [
+                {'name': camera.name, 'width': camera.width, 'height': camera.height, 'max_age': camera.max_age}
+                for camera in self._contract.observation.cameras
+            ],
+            'keys': self._keys,
+            'cannot_drive': self._cannot_drive,
+        }
+
+    def state(self) -> Mapping[str, Any]:
+        """Keys: nodes (Told.now), safety (safety_state or null), estop, goal, goals, success, intervention, cameras
+        (age in s and problem), drive (Driving.told).
+        """
+        return {
+            'nodes': self._told.now(time.monotonic()),
+            'safety': self._safety,
+            'estop': {'own': self._estop_words.own, 'others': self._estop_words.others},
+            'goal': self._goal,
+            'goals': offered(self._training, self._used.list()),
+            'success': self._outcomes.told(),
+            'intervention': self._intervention,
+            'cameras': {
+                name: {
+                    'age': None if camera.stamp is None else round(self.age(camera.stamp), 2),
+                    'problem': camera.problem,
+                }
+                for name, camera in self.cameras.items()
+            },
+            'drive': None if self._driving is None else self._driving.told(),
+        }
+
+
+def _encode(camera: CameraStream, message: bytes) -> tuple[str, bytes]:
+    kind = CompressedImage if camera.transport == 'compressed' else Image
+    return as_picture(deserialize_message(message, kind), camera)
+
+
+def main() -> None:
+    """Entry point of the executable `page_node`."""
+    run_node(PageNode)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,198 @@
+"""The page's own addresses: files, WebSockets for what is shown, requests for what is done.
+
+    GET  /  /static/…      the page
+    GET  /about            what does not change
+    WS   /state            what is shown, as JSON: when it has changed, and once a second
+    WS   /cameras/NAME     pictures: each after the viewer has said that it has shown the one before
+    WS   /drive            what is held down
+    POST /stop /release /goal /call/NODE/WORD
+
+Everything else is not found. Nothing that is asked for names a file, a topic or a piece of code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import struct
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from mode_ros.page.driving import Malformed, parse_held
+from mode_ros.page.goals import check_goal
+from mode_ros.page.robot import CONTROLLER_CALLS, RECORDER_CALLS, Robot
+
+STATIC = Path(__file__).parent / 'static'
+
+STATE_SECONDS = 0.2
+HEARTBEAT_SECONDS = 1.0
+# A camera is looked at so often for something new, and sends no more pictures a second than this allows.
+PICTURE_SECONDS = 1 / 15
+MAX_BODY_BYTES = 4096
+
+_CALLS = {'controller': CONTROLLER_CALLS, 'recorder': RECORDER_CALLS, 'simulator': ('reset',)}
+
+
+class _Shown:
+    """The state as JSON, made once for all viewers."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        self._text, self._at = '', -1.0
+
+    def text(self) -> str:
+        now = asyncio.get_running_loop().time()
+        if now - self._at >= STATE_SECONDS / 2:
+            self._text, self._at = json.dumps(self._robot.state(), allow_nan=False), now
+        return self._text
+
+
+def make_application(robot: Robot) -> Starlette:
+    """The application, without the guard in front of it."""
+    pages = _Pages(robot)
+    return Starlette(
+        routes=[
+            Route('/', pages.index),
+            Route('/about', pages.about),
+            Route('/stop', pages.stop, methods=['POST']),
+            Route('/release', pages.release, methods=['POST']),
+            Route('/goal', pages.goal, methods=['POST']),
+            Route('/call/{node}/{word}', pages.call, methods=['POST']),
+            WebSocketRoute('/state', pages.state),
+            WebSocketRoute('/cameras/{name}', pages.camera),
+            WebSocketRoute('/drive', pages.drive),
+            Mount('/static', StaticFiles(directory=STATIC)),
+        ]
+    )
+
+
+class _Pages:
+    def __init__(self, robot: Robot) -> None:
+        self._robot, self._shown = robot, _Shown(robot)
+
+    async def index(self, request: Request) -> Response:
+        # A new version of mode_ros is a new page, at the next look.
+        return FileResponse(STATIC / 'index.html', headers={'cache-control': 'no-cache'})
+
+    async def about(self, request: Request) -> Response:
+        return JSONResponse(dict(self._robot.about()), headers={'cache-control': 'no-store'})
+
+    async def stop(self, request: Request) -> Response:
+        self._robot.stop()
+        return _said(True, 'Stop was said on estop.')
+
+    async def release(self, request: Request) -> Response:
+        return _said(*await self._robot.release())
+
+    async def goal(self, request: Request) -> Response:
+        body = await _json(request)
+        goal, problem = check_goal(body.get('goal') if isinstance(body, dict) else None)
+        if problem:
+            return _said(False, problem)
+        self._robot.say_goal(goal)
+        return _said(True, f'The goal is "{goal}".')
+
+    async def call(self, request: Request) -> Response:
+        node, word = request.path_params['node'], request.path_params['word']
+        if word not in _CALLS.get(node, ()):
+            return Response(status_code=404)
+        return _said(*await self._robot.call(node, word))
+
+    async def state(self, socket: WebSocket) -> None:
+        await socket.accept()
+
+        async def send() -> None:
+            loop, last, at = asyncio.get_running_loop(), '', -HEARTBEAT_SECONDS
+            while True:
+                text = self._shown.text()
+                if text != last or loop.time() - at >= HEARTBEAT_SECONDS:
+                    # A slow viewer keeps this waiting, and is told the newest when it can hear again.
+                    await socket.send_text(text)
+                    last, at = text, loop.time()
+                await asyncio.sleep(STATE_SECONDS)
+
+        await _until_gone(socket, send)
+
+    async def camera(self, socket: WebSocket) -> None:
+        camera = self._robot.cameras.get(socket.path_params['name'])
+        if camera is None:
+            await socket.close(1008)
+            return
+        await socket.accept()
+        asked = asyncio.Event()
+
+        async def send() -> None:
+            sent = 0
+            while True:
+                # What the viewer does not ask for is never sent, and so never waits on a slow line.
+                await asked.wait()
+                asked.clear()
+                while camera.number == sent or (picture := await asyncio.to_thread(camera.newest)) is None:
+                    sent = camera.number  # one that cannot be shown is not tried again
+                    await asyncio.sleep(PICTURE_SECONDS)
+                sent = picture.number
+                await socket.send_bytes(struct.pack('<d', self._robot.age(picture.stamp)) + picture.data)
+                await asyncio.sleep(PICTURE_SECONDS / 2)
+
+        await _until_gone(socket, send, asked.set)
+
+    async def drive(self, socket: WebSocket) -> None:
+        await socket.accept()
+        session, last = uuid.uuid4().hex, ''
+        self._robot.come(session, f'a page at {socket.client.host if socket.client else "?"}')
+        try:
+            while True:
+                refusal = self._robot.drive(session, parse_held(json.loads(await socket.receive_text())))
+                if refusal != last:
+                    await socket.send_json({'refused': refusal})
+                    last = refusal
+        except (Malformed, json.JSONDecodeError):
+            await socket.close(1008)
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            self._robot.leave(session)
+
+
+async def _until_gone(
+    socket: WebSocket, send: Callable[[], Awaitable[None]], heard: Callable[[], object] = lambda: None
+) -> None:
+    """Sends until the viewer has gone; `heard` is called for every word of it."""
+    sending = asyncio.ensure_future(send())
+    try:
+        while True:
+            await socket.receive_text()
+            heard()
+    except (WebSocketDisconnect, RuntimeError, KeyError):
+        pass
+    finally:
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+            await sending
+
+
+async def _json(request: Request) -> Any:
+    body = b''
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _said(done: bool, words: str) -> Response:
+    told: Mapping[str, Any] = {'done': done, 'words': words}
+    return JSONResponse(dict(told), headers={'cache-control': 'no-store'})

@@ -1,0 +1,117 @@
+// Driving with a dead-man: what is held is repeated forty times a second, and nothing is sent when nothing is held.
+
+import { Line } from "./line.js";
+
+const REPEAT_MS = 25;
+const KEY_NAMES = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right", Tab: "tab", Enter: "enter", Backspace: "backspace" };
+
+export class Driver {
+  // keys: as the server describes them; shown: whether the tab is open; say: what the server refuses, '' for nothing.
+  constructor(keys, { shown, say }) {
+    this.keys = new Set(keys.filter((key) => key.kind !== "tap").map((key) => key.key));
+    this.taps = new Set(keys.filter((key) => key.kind === "tap").map((key) => key.key));
+    this.shown = shown;
+    this.held = new Map(); // source (a pointer, a key) to what it holds
+    this.byKeyboard = false;
+    this.padHeld = false;
+    this.line = new Line("/drive", {
+      // What was held when the line was cut does not count on the next one.
+      open: () => (this.letGo(), this.send()),
+      message: (text) => say(JSON.parse(text).refused),
+      close: () => (this.letGo(), say("")),
+    });
+    window.addEventListener("blur", () => this.letGo());
+    document.addEventListener("visibilitychange", () => document.hidden && this.letGo());
+    window.addEventListener("keydown", (event) => this.key(event, true));
+    window.addEventListener("keyup", (event) => this.key(event, false));
+    setInterval(() => this.repeat(), REPEAT_MS);
+  }
+
+  hold(source, what) {
+    this.held.set(source, what);
+    this.send();
+  }
+
+  release(source) {
+    if (this.held.delete(source)) this.send();
+  }
+
+  letGo() {
+    if (!this.held.size && !this.padHeld) return;
+    this.held.clear();
+    this.padHeld = false;
+    this.send();
+    document.querySelectorAll(".held").forEach((button) => button.classList.remove("held"));
+  }
+
+  tap(key) {
+    this.send([key]);
+  }
+
+  key(event, down) {
+    const name = KEY_NAMES[event.key] ?? (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+    if (!down) return this.release(`key ${name}`);
+    if (!this.byKeyboard || !this.shown() || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input, textarea")) return;
+    if (!this.keys.has(name) && !this.taps.has(name)) return;
+    event.preventDefault();
+    if (event.repeat) return;
+    if (this.taps.has(name)) this.tap(name);
+    else this.hold(`key ${name}`, name);
+  }
+
+  pad() {
+    if (!this.shown() || !document.hasFocus()) return null;
+    return [...(navigator.getGamepads?.() ?? [])].find((pad) => pad?.connected && pad.mapping === "standard") ?? null;
+  }
+
+  repeat() {
+    if (this.held.size) return this.send();
+    const pad = this.pad();
+    if (pad) {
+      const axes = [...pad.axes].slice(0, 4).map((value) => (Number.isFinite(value) ? value : 0));
+      const buttons = pad.buttons.map((button) => (button.pressed ? 1 : 0));
+      this.padHeld = buttons.some((button) => button);
+      this.line.send(JSON.stringify({ sent: performance.now() / 1000, axes, buttons }));
+    } else if (this.padHeld) {
+      this.padHeld = false;
+      this.send();
+    }
+  }
+
+  send(taps = []) {
+    const held = [...this.held.values()];
+    const keys = held.filter((what) => what !== null);
+    this.line.send(JSON.stringify({ sent: performance.now() / 1000, keys, hold: held.length > keys.length, taps }));
+  }
+}
+
+// A button that counts while it is held: by pointer, or by Enter while it has the focus.
+export function holdable(button, driver, what) {
+  const source = (event) => `pointer ${event.pointerId}`;
+  button.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    button.setPointerCapture(event.pointerId);
+    button.classList.add("held");
+    driver.hold(source(event), what);
+  });
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    button.addEventListener(name, (event) => {
+      button.classList.remove("held");
+      driver.release(source(event));
+    });
+  }
+  button.addEventListener("contextmenu", (event) => event.preventDefault());
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.repeat) return;
+    event.preventDefault();
+    button.classList.add("held");
+    driver.hold(button, what);
+  });
+  for (const name of ["keyup", "blur"]) {
+    button.addEventListener(name, () => {
+      button.classList.remove("held");
+      driver.release(button);
+    });
+  }
+}

@@ -1,0 +1,258 @@
+// The page: what the server tells is shown, what is pressed is asked of it.
+
+import { Driver, holdable } from "./driving.js";
+import { Line, ask } from "./line.js";
+import { makeTiles } from "./tiles.js";
+
+const $ = (id) => document.getElementById(id);
+const ICONS = { ok: "✓", warning: "!", error: "✗", stale: "?", silent: "✗", missing: "–" };
+const SILENT_MS = 2500;
+const STOP_TRIES = 10;
+
+const text = (element, words) => {
+  if (element.textContent !== words) element.textContent = words;
+};
+const make = (tag, words, attributes = {}) => {
+  const element = document.createElement(tag);
+  element.textContent = words;
+  Object.assign(element, attributes);
+  return element;
+};
+// Makes the children of a list anew only where they differ.
+const list = (element, items, build) => {
+  const key = JSON.stringify(items);
+  if (element.dataset.key === key) return;
+  element.dataset.key = key;
+  element.replaceChildren(...items.map(build));
+};
+
+let heard = -Infinity;
+let stopProblem = "";
+
+function say({ done, words }) {
+  text($("answer"), `${done ? "✓" : "✗"} ${words}`);
+  $("answer").dataset.level = done ? "ok" : "error";
+}
+
+// ---- stop --------------------------------------------------------------------------------------------------------
+
+async function stop() {
+  $("stop").classList.add("held");
+  stopProblem = "";
+  for (let attempt = 0; attempt < STOP_TRIES; attempt++) {
+    const answer = await ask("/stop");
+    if (answer.done) {
+      say(answer);
+      $("stop").classList.remove("held");
+      stopProblem = "";
+      return;
+    }
+    stopProblem = `STOP HAS NOT BEEN HEARD: ${answer.words} Press the robot's own emergency stop.`;
+    showReason("");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  $("stop").classList.remove("held");
+}
+$("stop").addEventListener("click", stop);
+window.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.code !== "Space" || event.target.matches("input, textarea")) return;
+    event.preventDefault(); // no button of the page is pressed by it
+    event.stopPropagation();
+    if (!event.repeat) stop();
+  },
+  true,
+);
+window.addEventListener("keyup", (event) => {
+  if (event.code === "Space" && !event.target.matches("input, textarea")) event.preventDefault();
+}, true);
+
+// ---- what is asked for -------------------------------------------------------------------------------------------
+
+for (const button of document.querySelectorAll("[data-call]")) {
+  button.addEventListener("click", async () => say(await ask(`/call/${button.dataset.call}`)));
+}
+$("release").addEventListener("click", async () => say(await ask("/release")));
+$("goal-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await ask("/goal", { goal: $("goal").value });
+  say(answer);
+  if (answer.done) $("goal").value = "";
+});
+
+// ---- tabs and theme ----------------------------------------------------------------------------------------------
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+function open(tab) {
+  for (const other of tabs) {
+    other.setAttribute("aria-selected", String(other === tab));
+    other.tabIndex = other === tab ? 0 : -1;
+    $(other.getAttribute("aria-controls")).hidden = other !== tab;
+  }
+  history.replaceState(null, "", `#/${tab.getAttribute("aria-controls")}`);
+}
+for (const tab of tabs) {
+  tab.addEventListener("click", () => open(tab));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+    open(next);
+    next.focus();
+  });
+}
+open(tabs.find((tab) => `#/${tab.getAttribute("aria-controls")}` === location.hash) ?? tabs[0]);
+
+const themes = ["auto", "light", "dark"];
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  localStorage.setItem("theme", name);
+  $("theme").setAttribute("aria-label", `Light or dark: ${name}`);
+  $("theme").title = `light or dark: ${name}`;
+}
+theme(themes.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto");
+$("theme").addEventListener("click", () =>
+  theme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length]),
+);
+
+// ---- what is shown -----------------------------------------------------------------------------------------------
+
+function chip(level, words) {
+  $("state").dataset.level = level;
+  text($("state").querySelector(".icon"), ICONS[level]);
+  text($("state").querySelector(".words"), words);
+}
+
+function showReason(words) {
+  text($("reason"), stopProblem || words);
+}
+
+function showSafety({ safety, nodes, estop, drive }) {
+  const controller = nodes.controller;
+  const lost = ["silent", "missing"].includes(controller.level);
+  const own = estop.own && !lost ? "This page has said stop. " : "";
+  if (lost) chip(controller.level, "no controller");
+  else if (safety?.latched) chip("error", "STOPPED");
+  else if (drive?.driver) chip("warning", "driven by hand");
+  else if (safety?.stopped) chip("warning", "holding");
+  else chip(controller.level, controller.words.split(":")[0] || "running");
+  if (lost) showReason(controller.words);
+  else if (safety?.latched) {
+    const still = safety.now && !estop.own ? `Still: ${safety.now}.` : "Release lets the robot move again.";
+    showReason(`${own}${safety.check}: ${safety.reason}. ${estop.others ? "It was not said here, so it is released where it was." : still}`);
+  } else if (safety?.stopped) showReason(safety.reason);
+  else showReason(controller.level === "ok" ? "" : controller.words);
+  $("release").classList.toggle("primary", Boolean(safety?.latched));
+}
+
+function showRun({ goal, goals, success, nodes }) {
+  text($("goal-now"), goal || "none yet");
+  list($("goals"), goals, (sentence) => {
+    const button = make("button", sentence, { type: "button" });
+    button.addEventListener("click", async () => say(await ask("/goal", { goal: sentence })));
+    const item = document.createElement("li");
+    item.append(button);
+    return item;
+  });
+  for (const figure of document.querySelectorAll("#figures dd")) {
+    const value = nodes[figure.dataset.of]?.values[figure.dataset.key];
+    text(figure, value ? `${value} ${figure.dataset.unit ?? ""}`.trim() : "–");
+  }
+  $("new-scene").hidden = nodes.simulator.level === "missing";
+  const before = success.before.map((done) => (done ? "✓" : "✗")).join(" ");
+  const now = success.now === null ? "nobody tells" : success.now ? "✓ success" : "not yet";
+  text($("success"), `This episode: ${now}.` + (before ? ` Before: ${before} (${success.before.filter(Boolean).length} of ${success.before.length})` : ""));
+}
+
+function showRecorder({ level, words, values }) {
+  const recording = Boolean(values.episode);
+  const there = !["silent", "missing"].includes(level);
+  text($("recording"), recording ? `● ${values.episode}: ${words}` : there && words.startsWith("cannot") ? "! cannot start" : `${ICONS[level]} ${words}`);
+  $("recording").dataset.level = recording ? "error" : level;
+  const missing = words.startsWith("cannot start: ") && there ? words.slice(14).split("; ") : [];
+  list($("missing"), missing, (reason) => make("li", `! ${reason}`));
+  const shown = ["seconds", "MB", "dropped", "episodes"];
+  const rates = Object.keys(values).filter((key) => key.startsWith("rate "));
+  list($("recorder"), [...shown, ...rates].map((key) => [key.replace("rate /", "").replace("rate ", ""), values[key] || "–"]), ([name, value]) => {
+    const pair = document.createElement("div");
+    pair.append(make("dt", name), make("dd", value));
+    return pair;
+  });
+}
+
+function showNodes(nodes) {
+  list($("nodes"), Object.values(nodes).map(({ name, level, words }) => [name, level, words]), ([name, level, words]) => {
+    const item = document.createElement("li");
+    const sign = make("span", `${ICONS[level]} ${level}`, { className: "level" });
+    sign.dataset.level = level;
+    item.append(sign, make("span", words.startsWith(name) ? words : `${name}: ${words}`));
+    return item;
+  });
+}
+
+let refused = "";
+function showDriving({ drive, intervention }) {
+  const who = drive?.driver ? `● ${drive.driver} drives` : intervention ? "● somebody drives" : "nobody drives";
+  const how = drive ? `, speed ${Math.round(100 * drive.speed)} %${drive.chosen ? `, ${drive.chosen}` : ""}` : "";
+  text($("driving"), (refused ? `✗ Not driving: ${refused}. ` : "") + who + how);
+}
+
+function show(state) {
+  heard = performance.now();
+  showSafety(state);
+  showRun(state);
+  showRecorder(state.nodes.recorder);
+  showNodes(state.nodes);
+  showDriving(state);
+}
+
+setInterval(() => {
+  if (performance.now() - heard < SILENT_MS) return;
+  chip("silent", "no connection");
+  showReason("The page's server does not answer: what is shown is old, and STOP may not be heard. It is tried again every second.");
+}, 500);
+
+function buildDriving({ keys, cannot_drive: cannot }) {
+  if (cannot) refused = cannot;
+  const driver = new Driver(keys, {
+    shown: () => !$("drive").hidden,
+    say: (words) => (refused = words),
+  });
+  for (const key of keys) {
+    const button = make("button", key.kind === "motion" ? `${key.label} ${key.sign}` : key.label, { type: "button" });
+    button.dataset.key = key.key;
+    button.append(make("kbd", key.key));
+    if (key.kind === "tap") button.addEventListener("click", () => driver.tap(key.key));
+    else holdable(button, driver, key.key);
+    $(key.kind === "tap" ? "others" : "motions").append(button);
+  }
+  holdable($("hold"), driver, null);
+  $("keys-drive").addEventListener("click", () => {
+    driver.byKeyboard = !driver.byKeyboard;
+    if (!driver.byKeyboard) driver.letGo();
+    $("keys-drive").setAttribute("aria-pressed", String(driver.byKeyboard));
+    text($("keys-drive"), `Keys drive: ${driver.byKeyboard ? "on" : "off"}`);
+  });
+  setInterval(() => text($("pad"), driver.pad() ? "A gamepad is there." : ""), 1000);
+}
+
+async function begin() {
+  for (;;) {
+    try {
+      const response = await fetch("/about");
+      if (response.status === 401) return location.reload();
+      return await response.json();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+new Line("/state", { message: (data) => show(JSON.parse(data)) });
+begin().then((about) => {
+  text($("robot"), about.robot);
+  document.title = `${about.robot} – mode_ros`;
+  makeTiles($("tiles"), about.cameras);
+  buildDriving(about);
+});

@@ -1,0 +1,264 @@
+"""The page in a real browser, before a robot of our own: keyboard, dead-man, stop, sizes, a server that comes back."""
+
+import time
+
+import pytest
+from support.bench import wait_for
+from support.browser import errors, find, open_browser, resize, text
+from support.page_robot import PageRobot
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope='module')
+def browser():
+    made = open_browser()
+    yield made
+    made.quit()
+
+
+def serve(robot, port=0):
+    from mode_ros.page.server import make_application
+    from mode_ros.page.serving import Address, Serving
+
+    return Serving(make_application(robot), Address('127.0.0.1', port))
+
+
+@pytest.fixture
+def robot():
+    made = PageRobot()
+    made.cameras['static'].push(b'\x80', 100_000_000)
+    return made
+
+
+@pytest.fixture
+def page(browser, robot):
+    serving = serve(robot)
+    resize(browser, 1280, 720)
+    browser.get(serving.url)
+    wait_for(lambda: text(browser, 'goal-now') == 'open the drawer', 'the state')
+    wait_for(lambda: held(robot), 'the line for driving')
+    yield browser
+    serving.close()
+
+
+def drive_tab(browser):
+    find(browser, '#tab-drive').click()
+
+
+def actions(browser):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    return ActionChains(browser)
+
+
+def held(robot):
+    return [message for message in robot.held if not isinstance(message, str)]
+
+
+def moving(robot):
+    return bool(held(robot)) and bool(held(robot)[-1].keys)
+
+
+def test_every_button_of_run_asks_for_its_own_thing(page, robot):
+    for selector, said in (
+        ('#stop', 'stop'),
+        ('#release', 'release'),
+        ('[data-call="controller/start"]', 'controller start'),
+        ('[data-call="controller/pause"]', 'controller pause'),
+        ('[data-call="controller/reset"]', 'controller reset'),
+        ('#new-scene', 'simulator reset'),
+        ('#goals li:nth-child(2) button', 'close it'),
+    ):
+        find(page, selector).click()
+        wait_for(lambda said=said: robot.done[-1:] == [said], said)
+    find(page, '#goal').send_keys('lift the lid\n')
+    wait_for(lambda: robot.done[-1] == 'lift the lid', 'the goal')
+    assert text(page, 'answer') == '✓ The goal is "lift the lid".'
+    assert errors(page) == []
+
+
+def test_a_refusal_is_shown_in_the_words_of_the_node(page):
+    find(page, '#release').click()
+
+    wait_for(lambda: text(page, 'answer') == '✗ estop: it is engaged', 'the words')
+
+
+def test_the_space_bar_stops_wherever_the_focus_is_but_in_a_text(page, robot):
+    for selector in ('#tab-run', '[data-call="controller/start"]', '#goals button'):
+        page.execute_script('arguments[0].focus()', find(page, selector))
+        robot.done.clear()
+        actions(page).send_keys(' ').perform()
+        wait_for(lambda: robot.done == ['stop'], f'a stop at {selector}, and nothing else')
+    find(page, '#goal').send_keys('open it')
+    assert find(page, '#goal').get_attribute('value') == 'open it'
+    assert robot.done == ['stop']
+
+
+def test_a_stop_is_heard_while_a_camera_hangs(page, robot):
+    wait_for(lambda: find(page, 'figure .age').text.startswith('⚠ OLD'), 'an old picture')
+    find(page, '#stop').click()
+    wait_for(lambda: robot.done == ['stop'], 'the stop')
+
+
+def test_what_keeps_the_robot_is_shown(page, robot):
+    robot.safety = {'stopped': True, 'latched': True, 'check': 'stale', 'reason': 'joints: last message 0.9 s ago'}
+    wait_for(lambda: text(page, 'reason').startswith('stale: joints: last message 0.9 s ago.'), 'the reason')
+    assert find(page, '#state').text == '✗ STOPPED'
+    robot.nodes['controller'] = {'name': 'controller_node', 'level': 'silent', 'words': 'it is silent', 'values': {}}
+    wait_for(lambda: text(page, 'reason') == 'it is silent', 'a dead node')
+    assert find(page, '#state').text == '✗ no controller'
+
+
+def test_what_the_recorder_misses_is_listed(page, robot):
+    words = 'cannot start: wrist: nobody publishes on /wrist; no goal: publish one on /goal'
+    robot.nodes['recorder'] = {'name': 'recorder_node', 'level': 'warning', 'words': words, 'values': {}}
+    drive_tab(page)
+    wait_for(lambda: len(page.find_elements('css selector', '#missing li')) == 2, 'the list')
+    assert find(page, '#missing').text.splitlines() == [
+        '! wrist: nobody publishes on /wrist',
+        '! no goal: publish one on /goal',
+    ]
+
+
+def test_every_button_of_drive_and_record(page, robot):
+    drive_tab(page)
+    for word in ('start', 'success', 'failure', 'stop', 'discard'):
+        find(page, f'[data-call="recorder/{word}"]').click()
+        wait_for(lambda word=word: robot.done[-1:] == [f'recorder {word}'], word)
+    actions(page).click_and_hold(find(page, '#hold')).perform()
+    wait_for(lambda: held(robot)[-1].hold, 'holding still')
+    actions(page).release().perform()
+    wait_for(lambda: not held(robot)[-1].hold, 'letting go')
+
+
+def test_a_held_button_repeats_and_letting_go_is_said(page, robot):
+    drive_tab(page)
+    actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
+    wait_for(lambda: len([message for message in held(robot) if message.keys == {'w'}]) > 10, 'repetition')
+    actions(page).release().perform()
+    wait_for(lambda: not moving(robot), 'letting go')
+    count = len(held(robot))
+    time.sleep(0.3)
+    assert len(held(robot)) == count, 'nothing is sent while nothing is held'
+
+
+@pytest.mark.parametrize(
+    'leave',
+    [
+        "window.dispatchEvent(new Event('blur'))",
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'));"
+        'delete document.hidden',
+    ],
+)
+def test_another_window_or_tab_lets_go(page, robot, leave):
+    drive_tab(page)
+    actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
+    wait_for(lambda: moving(robot), 'driving')
+    page.execute_script(leave)
+    wait_for(lambda: not moving(robot), 'letting go')
+    actions(page).release().perform()
+
+
+def test_keys_drive_only_when_they_are_meant_to(page, robot):
+    drive_tab(page)
+    actions(page).key_down('w').pause(0.2).key_up('w').perform()
+    assert not any(message.keys for message in held(robot))
+    find(page, '#keys-drive').click()
+    actions(page).key_down('w').perform()
+    wait_for(lambda: moving(robot), 'driving')
+    actions(page).key_up('w').perform()
+    wait_for(lambda: not moving(robot), 'letting go')
+    find(page, '#tab-run').click()
+    actions(page).key_down('w').pause(0.2).key_up('w').perform()
+    assert not moving(robot)
+
+
+def test_all_of_it_by_the_keyboard(page, robot):
+    from selenium.webdriver.common.keys import Keys
+
+    page.execute_script('arguments[0].focus()', find(page, '#tab-run'))
+    actions(page).send_keys(Keys.ARROW_RIGHT).perform()
+    assert find(page, '#drive').is_displayed()
+    page.execute_script('arguments[0].focus()', find(page, '[data-key=w]'))
+    actions(page).key_down(Keys.ENTER).perform()
+    wait_for(lambda: moving(robot), 'driving by Enter')
+    actions(page).key_up(Keys.ENTER).perform()
+    wait_for(lambda: not moving(robot), 'letting go')
+
+
+def test_a_refused_driver_is_told_why(page, robot):
+    robot.refusal = 'a page at 10.0.0.7 drives'
+    drive_tab(page)
+    actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
+    wait_for(lambda: 'a page at 10.0.0.7 drives' in text(page, 'driving'), 'who drives')
+    actions(page).release().perform()
+
+
+def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):
+    serving = serve(robot)
+    port = int(serving.url.rstrip('/').rpartition(':')[2])
+    browser.get(serving.url)
+    wait_for(lambda: text(browser, 'goal-now') == 'open the drawer', 'the state')
+    find(browser, '#goal').send_keys('half a sent')
+    serving.close()
+    wait_for(lambda: text(browser, 'reason').startswith("The page's server does not answer"), 'the loss', 10.0)
+    find(browser, '#stop').click()
+    wait_for(lambda: text(browser, 'reason').startswith('STOP HAS NOT BEEN HEARD'), 'that the stop was not heard')
+    again = serve(robot, port)
+    try:
+        wait_for(lambda: text(browser, 'state').endswith('running'), 'the return', 15.0)
+        assert find(browser, '#goal').get_attribute('value') == 'half a sent', 'what was typed is still there'
+        robot.cameras['static'].push(b'\x10', 0)
+        drive_tab(browser)
+        actions(browser).click_and_hold(find(browser, '[data-key=w]')).perform()
+        wait_for(lambda: moving(robot), 'driving again')
+        actions(browser).release().perform()
+    finally:
+        again.close()
+        browser.get_log('browser')  # the connections that failed are no findings of the next test
+
+
+@pytest.mark.parametrize(('width', 'height'), [(1280, 720), (390, 844)])
+def test_it_fits_and_stop_is_in_reach(page, width, height):
+    resize(page, width, height)
+    for tab in ('#tab-run', '#tab-drive'):
+        find(page, tab).click()
+        assert page.execute_script('return document.documentElement.scrollWidth') <= width
+        box = find(page, '#stop').rect
+        assert box['width'] * box['height'] >= 16_000
+        on_top = page.execute_script(
+            'const b = document.getElementById("stop").getBoundingClientRect();'
+            'return document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2).closest("#stop") !== null'
+        )
+        assert on_top, 'nothing covers it'
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_no_serious_finding_of_axe(page, axe, scheme):
+    """axe-core, where npm can bring it."""
+    page.execute_script('document.documentElement.dataset.theme = arguments[0]', scheme)
+    for tab in ('#tab-run', '#tab-drive'):
+        find(page, tab).click()
+        # Through the driver, as the page's own policy lets no foreign script in.
+        page.execute_script(axe)
+        found = page.execute_async_script(
+            'const done = arguments[0]; axe.run().then((r) => done(r.violations.map('
+            '(v) => [v.impact, v.id, v.nodes.map((n) => n.target.join(" ")).join("; ")])))'
+        )
+        assert [finding for finding in found if finding[0] in ('serious', 'critical')] == []
+
+
+@pytest.fixture(scope='session')
+def axe(tmp_path_factory):
+    import shutil
+    import subprocess
+
+    folder = tmp_path_factory.mktemp('axe')
+    if not shutil.which('npm'):
+        pytest.skip('npm is not installed')
+    command = ['npm', 'install', '--prefix', str(folder), '--no-audit', '--no-fund', 'axe-core@4']
+    if subprocess.run(command, capture_output=True, timeout=120).returncode:
+        pytest.skip('npm could not bring axe-core')
+    return (folder / 'node_modules' / 'axe-core' / 'axe.min.js').read_text()

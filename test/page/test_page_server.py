@@ -1,0 +1,195 @@
+"""The server as a browser meets it, over a socket: addresses, requests, pictures, driving; with a robot of our own."""
+
+import json
+import struct
+import urllib.error
+import urllib.request
+
+import pytest
+from support.page_robot import PageRobot
+
+pytest.importorskip('uvicorn')
+pytest.importorskip('starlette')
+
+from support.bench import wait_for
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from mode_ros.errors import UserError
+from mode_ros.page.server import make_application
+from mode_ros.page.serving import Address, Serving
+
+
+@pytest.fixture
+def robot():
+    return PageRobot()
+
+
+@pytest.fixture
+def served(robot):
+    serving = Serving(make_application(robot), Address('127.0.0.1', 0))
+    yield serving.url
+    serving.close()
+
+
+def post(url, body=None):
+    data = b'{}' if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data, method='POST'), timeout=10) as response:
+        return json.load(response)
+
+
+def status(url, method='GET'):
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def socket(url, path, **options):
+    return connect(url.replace('http', 'ws', 1).rstrip('/') + path, **options)
+
+
+def test_the_page_and_what_it_needs_are_served(served):
+    page = urllib.request.urlopen(served, timeout=10)
+    assert 'STOP' in page.read().decode()
+    assert "default-src 'self'" in page.headers['content-security-policy']
+    for name in ('page.js', 'page.css', 'tiles.js', 'driving.js', 'line.js', 'icon.svg'):
+        assert status(f'{served}static/{name}') == 200
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['static/../server.py', 'static/%2e%2e/server.py', 'static//etc/passwd', 'etc/passwd', 'call/recorder/__init__'],
+)
+def test_no_file_and_no_code_can_be_asked_for(served, path):
+    assert status(served + path) in (404, 405)
+
+
+def test_what_is_pressed_reaches_the_robot(served, robot):
+    assert post(f'{served}stop')['done']
+    assert post(f'{served}release') == {'done': False, 'words': 'estop: it is engaged'}
+    assert post(f'{served}goal', {'goal': '  open   the drawer '})['words'] == 'The goal is "open the drawer".'
+    assert post(f'{served}call/controller/pause')['done']
+    assert post(f'{served}call/recorder/start')['done']
+    assert robot.done == ['stop', 'release', 'open the drawer', 'controller pause', 'recorder start']
+
+
+@pytest.mark.parametrize(
+    'body', [{'goal': ' '}, {'goal': 7}, {'goal': 'a' * 301}, {}, [], b'{', b'{"goal": "' + b'a' * 9000]
+)
+def test_a_goal_that_is_none_is_refused_in_words(served, robot, body):
+    answer = post(f'{served}goal', body)
+
+    assert not answer['done']
+    assert 'goal' in answer['words']
+    assert robot.done == []
+
+
+@pytest.mark.parametrize(
+    'path', ['call/controller/release', 'call/controller/destroy_node', 'call/policy/start', 'stop/now']
+)
+def test_only_what_is_listed_can_be_called(served, robot, path):
+    assert status(served + path, 'POST') == 404
+    assert robot.done == []
+
+
+def test_a_look_does_nothing(served, robot):
+    for path in ('stop', 'release', 'goal', 'call/controller/start'):
+        assert status(served + path) == 405
+    assert robot.done == []
+
+
+def test_the_state_is_told_when_it_changes(served, robot):
+    with socket(served, '/state') as line:
+        assert json.loads(line.recv(10))['goal'] == 'open the drawer'
+        robot.safety = {'stopped': True, 'latched': True, 'check': 'estop', 'reason': 'it is engaged'}
+        wait_for(lambda: json.loads(line.recv(10))['safety'] is not None, 'the new state')
+
+
+def test_a_viewer_gets_the_newest_picture_and_none_in_between(served, robot):
+    camera = robot.cameras['static']
+    with socket(served, '/cameras/static') as line:
+        for level in range(20):
+            camera.push(bytes([level]), level)
+        line.send('next')
+        first = line.recv(10)
+        for level in range(20, 40):
+            camera.push(bytes([level]), level)
+        line.send('next')
+        second = line.recv(10)
+        line.send('next')
+        with pytest.raises(TimeoutError):
+            line.recv(0.5)  # nothing new
+    assert [round(1e9 * struct.unpack_from('<d', picture)[0]) for picture in (first, second)] == [19, 39]
+    assert first[8:10] == b'\xff\xd8'
+
+
+def test_a_picture_that_cannot_be_shown_costs_only_itself(served, robot):
+    camera = robot.cameras['static']
+    camera.push(b'broken', 1)
+    with socket(served, '/cameras/static') as line:
+        line.send('next')
+        wait_for(lambda: camera.problem == 'its image cannot be converted', 'the reason')
+        camera.push(b'\x07', 2)
+        assert line.recv(10)[8:10] == b'\xff\xd8'
+    assert camera.problem == ''
+
+
+def test_another_camera_is_none(served):
+    with pytest.raises((ConnectionClosed, InvalidStatus)), socket(served, '/cameras/joints') as line:
+        line.recv(10)
+
+
+def test_what_is_held_reaches_the_robot_and_a_cut_line_is_told(served, robot):
+    with socket(served, '/drive') as line:
+        robot.refusal = 'ann drives'
+        line.send(json.dumps({'sent': 1.0, 'keys': ['w']}))
+        assert json.loads(line.recv(10)) == {'refused': 'ann drives'}
+        line.socket.close()  # as a cable that is drawn, not a goodbye
+    wait_for(lambda: robot.held[-1] == 'leave', 'the end of the connection')
+    assert robot.held[0] == 'come'
+    assert robot.held[1].keys == {'w'}
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"sent": "now"}', '{"sent": 1, "keys": [{}]}', 'x' * 5000])
+def test_a_driver_that_is_no_page_is_cut_off(served, robot, text):
+    with socket(served, '/drive') as line:
+        line.send(text)
+        with pytest.raises(ConnectionClosed):
+            line.recv(10)
+    wait_for(lambda: robot.held == ['come', 'leave'], 'the end')
+
+
+def test_another_page_cannot_listen(served):
+    with pytest.raises(InvalidStatus), socket(served, '/state', origin='http://evil.com'):
+        pass
+
+
+def test_on_another_address_a_token_is_asked_for():
+    robot = PageRobot()
+    serving = Serving(make_application(robot), Address('0.0.0.0', 0))
+    try:
+        token = serving.url.partition('token=')[2]
+        assert len(token) >= 32
+        port = serving.url.partition('?')[0].rstrip('/').rpartition(':')[2]
+        there = f'http://127.0.0.1:{port}/'
+        assert status(f'{there}about') == 401
+        with pytest.raises(urllib.error.HTTPError):
+            post(f'{there}stop')
+        opened = urllib.request.urlopen(f'{there}?token={token}', timeout=10)
+        cookie = opened.headers['set-cookie'].partition(';')[0]
+        request = urllib.request.Request(f'{there}about', headers={'cookie': cookie})
+        assert json.load(urllib.request.urlopen(request, timeout=10))['robot'] == 'tester'
+        assert robot.done == []
+    finally:
+        serving.close()
+
+
+def test_an_address_that_cannot_be_had_is_said(served, robot):
+    port = int(served.rstrip('/').rpartition(':')[2])
+    with pytest.raises(UserError, match=f'127.0.0.1:{port}: Address already in use. Give another port'):
+        Serving(make_application(robot), Address('127.0.0.1', port))
+    with pytest.raises(UserError, match='TLS needs both'):
+        Serving(make_application(robot), Address('127.0.0.1', 0, certificate='a.pem'))
+    with pytest.raises(UserError, match=r"The certificate 'a.pem' does not exist"):
+        Serving(make_application(robot), Address('127.0.0.1', 0, certificate='a.pem', key='b.pem'))

@@ -1,0 +1,192 @@
+"""The page on a simulated robot with real nodes, in a real browser: every button, two viewers, a killed page."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from support.bench import wait_for
+from support.browser import errors, find, open_browser, text
+
+pytest.importorskip('metaworld')
+pytestmark = [pytest.mark.browser, pytest.mark.rendering]
+
+CONTRACT = 'metaworld_sawyer'
+
+
+class Listener:
+    """What reaches the arm."""
+
+    def __init__(self):
+        import rclpy
+        from geometry_msgs.msg import TwistStamped
+        from rclpy.executors import SingleThreadedExecutor
+        from std_msgs.msg import String
+        from trajectory_msgs.msg import JointTrajectory
+
+        from mode_ros.nodes.qos import LATCHED, SENSOR
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node('listener', context=self.context)
+        self.twists, self.commands, self.goals = [], [], []
+        self.node.create_subscription(TwistStamped, 'arm/twist_command', self.twists.append, SENSOR)
+        self.node.create_subscription(JointTrajectory, 'teleop_command', self.commands.append, 10)
+        self.node.create_subscription(String, 'goal', lambda message: self.goals.append(message.data), LATCHED)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+
+    def moves(self):
+        return abs(self.twists[-1].twist.linear.x) > 0.01 if self.twists else False
+
+    def close(self):
+        self.executor.shutdown()
+        self.thread.join()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+def stamp(message):
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+@pytest.fixture(scope='module')
+def robot(tmp_path_factory):
+    """The simulated robot, its controller and a recorder."""
+    from mode_ros.bringup.nodes import NodeSpec, recording_nodes
+    from mode_ros.bringup.processes import Processes
+    from mode_ros.paths import share_folder
+
+    folder = tmp_path_factory.mktemp('robot')
+    specs = recording_nodes(CONTRACT, str(folder / 'recordings'), 'metaworld', 'drawer-open', teleop=False)
+    # A busy machine may keep a state waiting, and that is not what is tested here.
+    specs = [NodeSpec(spec.executable, dict(spec.parameters)) for spec in specs]
+    with Processes(specs, share_folder() / 'config' / 'nodes.yaml', folder / 'logs'):
+        listener = Listener()
+        yield listener
+        listener.close()
+
+
+class Page:
+    """A page_node of its own process, which can be killed."""
+
+    def __init__(self):
+        command = [sys.executable, '-m', 'mode_ros', 'page', CONTRACT, '--port', '0', '--sim-time']
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def page():
+    made = Page()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def browser(page):
+    made = open_browser()
+    made.get(page.url)
+    yield made
+    made.quit()
+
+
+def press(browser, selector, words):
+    wait_for(lambda: find(browser, selector).is_enabled(), selector)
+    find(browser, selector).click()
+    wait_for(lambda: words in text(browser, 'answer'), f'{words!r} after {selector}', 60.0)
+
+
+def hold(browser, key):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    wait_for(lambda: browser.find_elements('css selector', f'[data-key={key}]'), 'the buttons')
+    time.sleep(0.5)  # the line for driving
+    ActionChains(browser).click_and_hold(find(browser, f'[data-key={key}]')).perform()
+
+
+def let_go(browser):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).release().perform()
+
+
+def test_every_button_on_a_robot(browser, robot):
+    wait_for(lambda: 'running' in text(browser, 'nodes') or 'slower' in text(browser, 'nodes'), 'the simulator', 60.0)
+    wait_for(lambda: all(figure.get_attribute('data-pictures') for figure in tiles(browser)), 'pictures')
+    find(browser, '#goal').send_keys('push the drawer\n')
+    wait_for(lambda: robot.goals[-1:] == ['push the drawer'], 'the goal')
+    wait_for(lambda: text(browser, 'goal-now') == 'push the drawer', 'that it was heard')
+    press(browser, '[data-call="controller/pause"]', 'pause')
+    wait_for(lambda: 'holding' in text(browser, 'state'), 'holding')
+    press(browser, '[data-call="controller/start"]', 'start')
+    press(browser, '[data-call="controller/reset"]', 'reset')
+    press(browser, '#new-scene', 'reset with seed')
+    find(browser, '#stop').click()
+    wait_for(lambda: 'STOPPED' in text(browser, 'state'), 'the stop')
+    assert 'This page has said stop' in text(browser, 'reason')
+    press(browser, '#release', 'release')
+    wait_for(lambda: 'STOPPED' not in text(browser, 'state'), 'the release')
+    find(browser, '#tab-drive').click()
+    press(browser, '[data-call="recorder/stop"]', 'Nothing is being recorded')
+    press(browser, '[data-call="recorder/start"]', 'Recording episode_000000')
+    press(browser, '[data-call="recorder/failure"]', 'marked as a failure')
+    press(browser, '[data-call="recorder/success"]', 'marked as a success')
+    press(browser, '[data-call="recorder/stop"]', 'episode_000000: ')
+    press(browser, '[data-call="recorder/start"]', 'Recording episode_000001')
+    press(browser, '[data-call="recorder/discard"]', 'discarded')
+    assert errors(browser) == []
+
+
+def tiles(browser):
+    found = browser.find_elements('css selector', 'figure')
+    return found if len(found) == 2 else [found[0]] * 2 if found else [find(browser, 'body')]
+
+
+def test_a_second_viewer_sees_the_same_and_is_told_who_drives(browser, page, robot):
+    other = open_browser()
+    try:
+        other.get(page.url)
+        for one in (browser, other):
+            one.execute_script('document.getElementById("tab-drive").click()')
+        hold(browser, 'w')
+        wait_for(robot.moves, 'motion')
+        hold(other, 's')
+        wait_for(lambda: 'a page at 127.0.0.1 drives' in text(other, 'driving'), 'who drives')
+        wait_for(lambda: text(other, 'driving').startswith('✗ Not driving'), 'the refusal')
+        wait_for(robot.moves, 'that the first one goes on driving')
+        assert min(twist.twist.linear.x for twist in robot.twists[-40:]) > -0.01, 'and never as the second wants'
+        let_go(other)
+        let_go(browser)
+        wait_for(lambda: not robot.moves(), 'a stop')
+    finally:
+        other.quit()
+
+
+def test_a_page_that_is_killed_while_somebody_drives_stops_the_robot(browser, page, robot):
+    """The dead-man: nothing of the page is left to say anything."""
+    find(browser, '#tab-drive').click()
+    hold(browser, 'w')
+    wait_for(robot.moves, 'motion')
+    page.kill()
+    wait_for(lambda: not robot.moves(), 'a stop')
+    time.sleep(0.3)
+    assert not robot.moves(), 'and it stays'
+    last = stamp(robot.commands[-1])
+    assert robot.commands[-1].points, 'nobody has said that it was let go'
+    # Full speed is commanded in no period that begins later than one and a half periods after what was heard last.
+    full = max(abs(twist.twist.linear.x) for twist in robot.twists)
+    late = [stamp(twist) - last for twist in robot.twists if abs(twist.twist.linear.x) > 0.99 * full]
+    assert max(late) <= 1.5 * 50_000_000 + 50_000_000
