@@ -128,7 +128,8 @@ class PageNode(Node):
 
     def _on_image(self, camera: CameraStream, message: bytes) -> None:
         stamp = self._now() if camera.stamps == 'reception' else header_stamp(message)
-        self.cameras[camera.name].push(message, stamp)
+        if stamp is not None:  # else it is cut off before its header ends
+            self.cameras[camera.name].push(message, stamp)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self._told.hear(message, time.monotonic(), self.get_namespace())
