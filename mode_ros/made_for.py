@@ -16,7 +16,8 @@ def require_made_for(folder: str, contract: Contract) -> None:
             'No checkpoint is given: set `checkpoint` to a checkpoint folder (`mode_ros init` makes an untrained one).'
         )
     require_files(Path(folder))
-    found = differences(contract, parse_contract(read_text(Path(folder) / CONTRACT), f'{folder}/contract.yaml'))
+    theirs = parse_contract(read_text(Path(folder) / CONTRACT), f'{folder}/contract.yaml')
+    found = differences(contract, theirs, running=True)
     if found:
         listed = '\n'.join(f'  {line}' for line in found)
         raise UserError(

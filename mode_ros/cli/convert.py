@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
     from mode_ros.training.data.convert import Conversion, choose_contract, default_jobs
-    from mode_ros.training.data.editing import apply_again, is_edited, original_of
+    from mode_ros.training.data.editing import catch_up, is_edited, original_of
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings, passed_over
     from mode_ros.training.data.staging import Settings
@@ -69,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         edited = is_edited(target)
         with Conversion(original_of(target) if edited else target, settings, robot) as conversion:
             outcome = conversion.run(recordings, arguments.jobs or default_jobs(), arguments.strict)
-        if edited and outcome.new:
-            apply_again(target)
+        # Also where an earlier conversion was interrupted before it came to this.
+        lost = catch_up(target) if edited else ''
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise
@@ -81,12 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
         f'See {target / "report.html"}'
     )
     if outcome.frames or outcome.unused:
-        lost = sum(frames for _, frames in outcome.unused)
+        unused = sum(frames for _, frames in outcome.unused)
         reasons = '; '.join(f'{frames}: {reason}' for reason, frames in outcome.unused)
-        print(f'{outcome.frames} of {outcome.frames + lost} frames are used' + (f'. Not used: {reasons}' * bool(lost)))
+        print(
+            f'{outcome.frames} of {outcome.frames + unused} frames are used' + (f'. Not used: {reasons}' * bool(unused))
+        )
     for reason in outcome.left_out:
         print(f'left out: {reason}', file=sys.stderr)
     goals = goal_sentences(target) if outcome.new or outcome.corrected else []
-    for note in (*outcome.notes, *goals, *passed_over([Path(item) for item in arguments.recordings])):
+    told = (*outcome.notes, *filter(None, [lost]), *goals)
+    for note in (*told, *passed_over([Path(item) for item in arguments.recordings])):
         print(f'note: {note}', file=sys.stderr)
     return LEFT_OUT if outcome.left_out else 0

@@ -186,6 +186,9 @@ class Output(_Section):
         description='How the command leaves: docs/drivers.md has a section for each.'
     )
     topic: Topic
+    joints: tuple[str, ...] | None = Field(
+        None, description="Of forward_command: names of all the array's numbers, where groups share it."
+    )
     frame_id: str = Field('', description='Frame of a twist or a pose.')
     max_speed: Positive | None = Field(None, description='Of a pose: largest speed of its position (m/s).')
     max_rotation_speed: Positive | None = Field(None, description='Of a pose: largest turning speed (rad/s).')
@@ -211,6 +214,7 @@ class Output(_Section):
     @model_validator(mode='after')
     def _keys_fit(self) -> Output:
         owners = {
+            'joints': ('forward_command',),
             'frame_id': ('twist', 'pose'),
             'max_speed': ('pose',),
             'max_rotation_speed': ('pose',),
@@ -222,12 +226,39 @@ class Output(_Section):
         for key, adapters in owners.items():
             if key in self.model_fields_set and self.adapter not in adapters:
                 raise ValueError(f'{key} is for the adapter {" or ".join(adapters)}, not for {self.adapter!r}')
+        _refuse_repeats(self.joints or (), 'output.joints')
         if self.adapter == 'gripper_command' and (self.action is None or self.tolerance is None):
             raise ValueError(
                 "the adapter 'gripper_command' needs action (the action server, such as "
                 '/gripper_controller/gripper_cmd) and tolerance (how far a target moves before it is a new goal)'
             )
         return self
+
+
+class Leader(_Section):
+    """A second arm that a person moves and the robot follows: its joints are the actions of a recording."""
+
+    topic: Topic = Field(description='sensor_msgs/JointState of the leader, stamped by the clock of the streams.')
+    names: tuple[str, ...] | None = Field(
+        None, description="Its joints in the order of the dimensions; default: the dimensions' names."
+    )
+    max_age: Seconds = Field(0.2, description='Seconds after which what it said last is no action any more.')
+    scale: tuple[Factor, ...] | None = Field(None, description='By what each number is multiplied.')
+    offset: tuple[Factor, ...] | None = Field(None, description='What is then added to each.')
+
+    @property
+    def message_type(self) -> str:
+        return _STATE_TYPES['joint_state']
+
+    def check_fits(self, count: int) -> None:
+        """ValueError unless it has a number for each of a group's `count` dimensions."""
+        for key in ('names', 'scale', 'offset'):
+            value = getattr(self, key)
+            if value is not None and len(value) != count:
+                raise ValueError(f'leader.{key} has {len(value)} entries for {count} dimensions')
+        _refuse_repeats(self.names or (), 'leader.names')
+        if self.scale is not None and 0.0 in self.scale:
+            raise ValueError('leader.scale has a 0, which makes every number the same')
 
 
 class ActionGroup(_Section):
@@ -238,9 +269,12 @@ class ActionGroup(_Section):
     dimensions: tuple[Dimension, ...] = Field(min_length=1)
     output: Output
     feedback: Name | None = Field(None, description='State stream that measures an absolute group, name by name.')
-    source: Literal['command', 'state'] = Field(
-        'command', alias='from', description='What counts as the action of a recording: commands, or the next state.'
+    source: Literal['command', 'state', 'leader'] = Field(
+        'command',
+        alias='from',
+        description='What counts as the action of a recording: commands, the next state, or where a leader arm is.',
     )
+    leader: Leader | None = Field(None, description="With 'from: leader': the arm that a person moves.")
     initial: tuple[Finite, ...] | None = Field(
         None, description='Of an absolute group: what is in force in a recording until its first command.'
     )
@@ -252,6 +286,15 @@ class ActionGroup(_Section):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(dimension.name for dimension in self.dimensions)
+
+    @property
+    def heard_on(self) -> tuple[str, str] | None:
+        """(topic, message type) that a recording's actions are read from; None where they are measured states."""
+        if self.source == 'state':
+            return None
+        if self.leader is not None:
+            return self.leader.topic, self.leader.message_type
+        return self.output.topic, self.output.message_type
 
     @model_validator(mode='after')
     def _adapter_fits(self) -> ActionGroup:
@@ -282,6 +325,16 @@ class ActionGroup(_Section):
                 "'from: state' takes the next measured state as the action of an absolute group: it needs "
                 'kind absolute and feedback'
             )
+        if (self.source == 'leader') != (self.leader is not None):
+            raise ValueError("'from: leader' and the section 'leader' (its topic) belong together")
+        if self.leader is not None:
+            if self.kind == 'delta' or self.output.adapter == 'pose':
+                raise ValueError('a leader arm tells targets of joints: its group is absolute, and no pose')
+            self.leader.check_fits(len(self.dimensions))
+        if self.output.joints is not None:
+            missing = [name for name in self.names if name not in self.output.joints]
+            if missing:
+                raise ValueError(f'output.joints {list(self.output.joints)} lacks the dimensions {missing}')
         if self.box is not None:
             self.box.check_fits(self.output.adapter, {dimension.unit for dimension in self.dimensions})
         if self.max_tracking_error is not None and self.feedback is None:
@@ -368,6 +421,7 @@ class Contract(_Section):
         _refuse_repeats(self.action_names, 'action dimensions')
         self._check_boxes()
         self._refuse_two_types()
+        self._check_shared_outputs()
         self._refuse_uneven_rates()
         states = {state.name: state for state in self.observation.states}
         for group in self.action:
@@ -398,6 +452,29 @@ class Contract(_Section):
                     f'(poses: {poses})'
                 )
 
+    def _check_shared_outputs(self) -> None:
+        """Groups that share a topic leave in one message; what cannot be one is refused."""
+        for topic, groups in self.outputs.items():
+            first, which = groups[0].output, ' and '.join(repr(group.name) for group in groups)
+            if len(groups) > 1 and first.adapter not in ('joint_trajectory', 'forward_command'):
+                raise ValueError(
+                    f'the action groups {which} share the topic {topic!r}, and two commands of the adapter '
+                    f'{first.adapter!r} cannot be one message; give each a topic of its own'
+                )
+            if len({group.output.joints for group in groups}) > 1 or (
+                len(groups) > 1 and first.adapter == 'forward_command' and first.joints is None
+            ):
+                raise ValueError(
+                    f'the action groups {which} share the array on {topic!r}, whose numbers have no names: give both '
+                    'the same output.joints, the names of all its numbers in their order'
+                )
+            names = [name for group in groups for name in group.names]
+            if len(groups) > 1:
+                _refuse_repeats(names, f'the action groups {which}, which share the topic {topic!r},')
+            untold = [name for name in first.joints or () if name not in names]
+            if untold:
+                raise ValueError(f'no action group commands {untold}, which output.joints says are on {topic!r}')
+
     def _refuse_uneven_rates(self) -> None:
         ratio = (self.control_rate or self.rate) / self.rate
         if ratio < 1 or abs(ratio - round(ratio)) > 1e-9 * ratio:
@@ -412,6 +489,11 @@ class Contract(_Section):
         users += [
             (group.output.topic, group.output.message_type, f'action group {group.name!r}') for group in self.action
         ]
+        users += [
+            (group.leader.topic, group.leader.message_type, f'the leader of {group.name!r}')
+            for group in self.action
+            if group.leader is not None
+        ]
         first: dict[str, tuple[str, str]] = {}
         for topic, kind, user in users:
             # With and without the slash they are one topic, unless the nodes are in a namespace.
@@ -421,6 +503,12 @@ class Contract(_Section):
                     f'the topic {topic!r} is {known} for {knower} and {kind} for {user}; a topic has one message type, '
                     'so give one of them another topic'
                 )
+
+    @property
+    def outputs(self) -> dict[str, tuple[ActionGroup, ...]]:
+        """Topics of commands, and the groups whose commands leave there together."""
+        topics = dict.fromkeys(group.output.topic for group in self.action)
+        return {topic: tuple(group for group in self.action if group.output.topic == topic) for topic in topics}
 
     @property
     def commands_per_action(self) -> int:
@@ -499,20 +587,41 @@ def parse_contract(text: str, source: str) -> Contract:
 # How actions become commands: no policy learns it, so it may be changed after a training.
 _NOT_LEARNED = {'control_rate', 'max_chunk_length', 'max_jerk', 'max_tracking_error', 'publishers'}
 # Where the robot may go is the laboratory's to say, too.
-_NOT_LEARNED_SECTIONS = re.compile(r'^(action\.[^.]+\.(box|output\.delay)|self_collision)\b')
+_NOT_LEARNED_SECTIONS = re.compile(r'^(action\.[^.]+\.(box|output\.(delay|joints))|self_collision)\b')
 
 
-def differences(ours: Contract, theirs: Contract) -> list[str]:
+# What only says how recordings become data: a policy that runs is none the wiser.
+_OF_RECORDINGS = re.compile(r'^action\.[^.]+\.(initial|source|leader)\b|^observation\.states\.[^.]+\.(lower|upper)\b')
+
+
+def differences(ours: Contract, theirs: Contract, running: bool = False) -> list[str]:
     """Every field in which two contracts disagree, as 'path: ours, not theirs'; empty when they agree.
 
     What only tells how actions become commands (control rate, jerk, tracking error, longest chunk, the output's
-    delay) and where the robot may be (box, self-collision, publishers) may differ.
+    delay, names of a shared array) and where the robot may be (box, self-collision, publishers) may differ. Two ways to
+    write one conversion of units are one. running: for a policy that is to run, what only says how recordings become
+    data (initial, from, leader, bounds of states) may differ, too.
     """
     return [
         line
-        for line in _differences(ours.model_dump(), theirs.model_dump(), '')
-        if line.split(':')[0].split('.')[-1] not in _NOT_LEARNED and not _NOT_LEARNED_SECTIONS.match(line)
+        for line in _differences(_described(ours), _described(theirs), '')
+        if line.split(':')[0].split('.')[-1] not in _NOT_LEARNED
+        and not _NOT_LEARNED_SECTIONS.match(line)
+        and not (running and _OF_RECORDINGS.match(line))
     ]
+
+
+def _described(contract: Contract) -> dict[str, Any]:
+    """Its fields; message_unit as the scale that it means."""
+    found = contract.model_dump()
+    sections: list[tuple[dict[str, Any], State | Dimension]] = []
+    sections += zip(found['observation']['states'], contract.observation.states, strict=True)
+    for group, part in zip(found['action'], contract.action, strict=True):
+        sections += zip(group['dimensions'], part.dimensions, strict=True)
+    for written, meant in sections:
+        written['scale'], written['offset'] = meant.conversion
+        written['message_unit'] = None
+    return found
 
 
 _ABSENT = object()

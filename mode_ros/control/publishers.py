@@ -37,7 +37,7 @@ def voices(contract: Contract, simulated: bool) -> tuple[Voice, ...]:
             'commands on',
             'end the other controller or tool (one that was killed is remembered for up to 20 s)',
         )
-        for topic in dict.fromkeys(group.output.topic for group in contract.action)
+        for topic in contract.outputs
     ]
     allowed: dict[str, int] = {}
     for state in contract.observation.states:

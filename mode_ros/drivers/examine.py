@@ -40,6 +40,7 @@ def _examine_node(
     graph: Graph, node: str, parameters: Mapping[str, Any], group: ActionGroup, contract: Contract
 ) -> Iterator[Finding]:
     adapter = group.output.adapter
+    together = [name for each in contract.outputs[group.output.topic] for name in each.names]
     if adapter in ('twist', 'pose') and servo.recognises(parameters):
         findings = [*servo.examine(node, parameters, group, contract.command_seconds, graph.sim_time)]
         yield from findings
@@ -48,7 +49,8 @@ def _examine_node(
     elif adapter == 'pose' and pose.recognises(parameters):
         yield from pose.examine(node, parameters, group, graph.publishers(graph.resolve(group.output.topic)))
     elif adapter == 'joint_trajectory' and joint_trajectory.recognises(parameters):
-        yield from joint_trajectory.examine(node, parameters, group, ends_moving(group, contract.command_seconds))
+        moving = ends_moving(group, contract.command_seconds)
+        yield from joint_trajectory.examine(node, parameters, group, moving, together)
     elif adapter == 'forward_command' and forward_command.recognises(parameters):
         yield from forward_command.examine(node, parameters, group)
     elif adapter == 'twist':

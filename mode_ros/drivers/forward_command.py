@@ -29,7 +29,7 @@ def examine(node: str, parameters: Mapping[str, Any], group: ActionGroup) -> Ite
                 f'the group sends {len(group.names)}: give the group as many dimensions.'
             )
         return
-    joints, names = list(parameters['joints']), list(group.names)
+    joints, names = list(parameters['joints']), list(group.output.joints or group.names)
     interface = str(parameters.get('interface_name', ''))
     if len(joints) != len(names):
         yield refuse(

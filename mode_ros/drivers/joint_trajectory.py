@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mode_ros.control.contract import ActionGroup
@@ -17,10 +17,13 @@ def recognises(parameters: Mapping[str, Any]) -> bool:
     return 'joints' in parameters and any(name in parameters for name in (*_FROM_DESIRED, 'allow_partial_joints_goal'))
 
 
-def examine(node: str, parameters: Mapping[str, Any], group: ActionGroup, ends_moving: bool) -> Iterator[Finding]:
+def examine(
+    node: str, parameters: Mapping[str, Any], group: ActionGroup, ends_moving: bool, together: Sequence[str] = ()
+) -> Iterator[Finding]:
     """Findings about the controller `node`.
 
-    ends_moving: whether the messages of `group` end with a velocity that is not zero.
+    ends_moving: whether the messages of `group` end with a velocity that is not zero; together: the joints of all
+    groups that leave in the same message.
     """
     who = f'{node} (joint_trajectory_controller, for the group {group.name!r})'
     joints = list(parameters.get('joints', ()))
@@ -31,7 +34,7 @@ def examine(node: str, parameters: Mapping[str, Any], group: ActionGroup, ends_m
             'parameter `joints` does.'
         )
         return
-    left_out = [name for name in joints if name not in group.names]
+    left_out = [name for name in joints if name not in (*group.names, *together)]
     if left_out and not parameters.get('allow_partial_joints_goal', False):
         yield refuse(
             f'{who} rejects a trajectory without {left_out}: add them to the group, or type '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from mode_ros.control.contract import ActionGroup
+from mode_ros.control.contract import ActionGroup, Contract
 from mode_ros.control.observation import Unusable
 from mode_ros.control.poses import pose_vector, split_pose
 from mode_ros.messages.stamps import to_duration, to_time
@@ -65,7 +66,8 @@ def encode_command(
         return twist
     if adapter == 'joint_trajectory':
         # A zero stamp means 'from now on' to joint_trajectory_controller, which so needs no synchronised clock.
-        return JointTrajectory(joint_names=list(group.names), points=_points(values, group, period, velocities))
+        scaled = None if velocities is None else _scaled(velocities, group)
+        return JointTrajectory(joint_names=list(group.names), points=_points(values, scaled, period))
     if adapter == 'pose':
         position, quaternion = split_pose(values)
         return encode_pose(position, quaternion, stamp, group.output.frame_id)
@@ -76,13 +78,50 @@ def encode_command(
     return Float64MultiArray(data=values.tolist())
 
 
+def encode_commands(
+    commands: Mapping[str, NDArray[np.float64]],
+    contract: Contract,
+    period: float,
+    stamp: int,
+    velocities: Mapping[str, NDArray[np.float64]] | None = None,
+) -> Iterator[tuple[str, tuple[ActionGroup, ...], Any]]:
+    """(topic, groups, message) of each topic on which `commands` leave; arguments as of `encode_command`, by group.
+
+    Groups that share a topic leave in one message: a trajectory of all their joints, or one array. It is sent when all
+    of them have a command, since a driver takes it whole or not at all.
+    """
+    moving = velocities or {}
+    for topic, groups in contract.outputs.items():
+        if any(group.name not in commands for group in groups):
+            continue
+        if len(groups) == 1 and groups[0].output.joints is None:
+            (group,) = groups
+            yield topic, groups, encode_command(commands[group.name], group, period, stamp, moving.get(group.name))
+            continue
+        names = [name for group in groups for name in group.names]
+        values = np.concatenate([to_message(commands[group.name], group) for group in groups])
+        joints = groups[0].output.joints
+        if joints is not None:
+            yield topic, groups, Float64MultiArray(data=[float(values[names.index(name)]) for name in joints])
+            continue
+        scaled = None
+        if all(group.name in moving for group in groups):
+            scaled = np.concatenate([_scaled(moving[group.name], group) for group in groups])
+        yield topic, groups, JointTrajectory(joint_names=names, points=_points(values, scaled, period))
+
+
+def _scaled(velocities: NDArray[np.float64], group: ActionGroup) -> NDArray[np.float64]:
+    """Velocities in the messages' units: as positions, without the offset."""
+    return to_message(velocities, group) - to_message(np.zeros(len(velocities)), group)
+
+
 def _points(
-    values: NDArray[np.float64], group: ActionGroup, period: float, velocities: NDArray[np.float64] | None
+    values: NDArray[np.float64], scaled: NDArray[np.float64] | None, period: float
 ) -> list[JointTrajectoryPoint]:
+    """Both in the messages' units."""
     positions = values.tolist()
-    if velocities is None:
+    if scaled is None:
         return [JointTrajectoryPoint(positions=positions, time_from_start=to_duration(round(period * 1e9)))]
-    scaled = to_message(velocities, group) - to_message(np.zeros(len(velocities)), group)  # without the offset
     points = [(REACHED_AFTER, scaled)]
     if np.any(scaled != 0.0):
         # It must end at rest: since Jazzy a joint_trajectory_controller takes no other.
@@ -133,8 +172,10 @@ def _values(message: Any, group: ActionGroup, period: float) -> NDArray[np.float
         values = positions
     else:
         values = np.asarray(message.data, dtype=np.float64)
-        if len(values) != len(group.names):
-            raise Unusable(f'a command of {len(values)} values, expected {len(group.names)}')
+        joints = group.output.joints or group.names
+        if values.shape != (len(joints),):
+            raise Unusable(f'a command of {values.size} values, expected {len(joints)}')
+        values = values[[joints.index(name) for name in group.names]]
     return values
 
 

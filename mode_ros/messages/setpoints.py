@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.contract import ActionGroup
+from mode_ros.control.contract import ActionGroup, Leader
 from mode_ros.control.observation import Unusable
 from mode_ros.control.setpoints import Setpoint
 from mode_ros.messages.commands import decode_command, from_message
@@ -25,6 +25,21 @@ def names_any(message: Any, group: ActionGroup) -> bool:
     return not len(names) or not set(group.names).isdisjoint(names)
 
 
+def is_action_of(message: Any, group: ActionGroup) -> bool:
+    """Whether a message of the topic that a recording's actions are read from is about the group."""
+    if group.leader is None:
+        return names_any(message, group)
+    names = getattr(message, 'name', ())
+    return not len(names) or not set(group.leader.names or group.names).isdisjoint(names)
+
+
+def decode_action(message: Any, group: ActionGroup, period: float) -> Setpoint:
+    """What a recording holds as the action of `group`: a command, or where its leader arm is. Raises Unusable."""
+    if group.leader is None:
+        return decode_setpoint(message, group, period)
+    return Setpoint.at_once(_led(message, group, group.leader))
+
+
 def decode_setpoint(message: Any, group: ActionGroup, period: float) -> Setpoint:
     """What the message asks of `group`; raises Unusable, and nothing else, whatever has arrived.
 
@@ -36,6 +51,25 @@ def decode_setpoint(message: Any, group: ActionGroup, period: float) -> Setpoint
         return _trajectory(message, group)
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise Unusable(f'a command that is no trajectory: {type(error).__name__}: {error}') from error
+
+
+def _led(message: Any, group: ActionGroup, leader: Leader) -> NDArray[np.float64]:
+    """Where the leader's joints are, as an action [n]."""
+    try:
+        names, positions = list(message.name), np.asarray(message.position, np.float64)
+        wanted = leader.names or group.names
+        missing = [name for name in wanted if names.count(name) != 1]
+        if missing:
+            raise Unusable(f'the leader does not tell {missing} once (message has {names})')
+        if positions.shape != (len(names),):
+            raise Unusable(f'the leader tells {positions.size} positions for {len(names)} joints')
+        values = positions[[names.index(name) for name in wanted]]
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise Unusable(f'a leader that tells no JointState: {type(error).__name__}: {error}') from error
+    if not np.isfinite(values).all():
+        raise Unusable(f'a leader that is at {values.tolist()}')
+    scale, offset = leader.scale or np.ones(len(values)), leader.offset or np.zeros(len(values))
+    return np.asarray(values * np.array(scale) + np.array(offset))
 
 
 def _trajectory(message: Any, group: ActionGroup) -> Setpoint:

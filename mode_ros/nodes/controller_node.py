@@ -34,7 +34,7 @@ from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import encode_request
-from mode_ros.messages.commands import encode_command
+from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import decode_teleop
@@ -143,11 +143,10 @@ class ControllerNode(ManagedNode):
                 policy_seconds=given.policy_seconds,
             ),
         )
-        self._groups = {group.name: group for group in self._contract.action}
         self._drivers = Drivers(self, self._contract)
         self._outputs = {
-            group.name: self.create_publisher(commands.MESSAGE_TYPES[group.output.adapter], group.output.topic, COMMAND)
-            for group in self._contract.action
+            topic: self.create_publisher(commands.MESSAGE_TYPES[groups[0].output.adapter], topic, COMMAND)
+            for topic, groups in self._contract.outputs.items()
         }
         self._requests = self.create_publisher(JointTrajectory, 'chunk_request', COMMAND)
         # Serialised: a chunk may be too long to be decoded within a control period.
@@ -179,7 +178,7 @@ class ControllerNode(ManagedNode):
         self.get_logger().info(
             f'{self._contract.robot}: {", ".join(self._contract.action_names)} at '
             f'{1.0 / self._contract.command_seconds:g} Hz on '
-            f'{", ".join(group.output.topic for group in self._contract.action)}'
+            f'{", ".join(self._contract.outputs)}'
         )
 
     def activate(self) -> None:
@@ -340,11 +339,11 @@ class ControllerNode(ManagedNode):
     def _send(self, tick: Tick) -> None:
         now = self._now()
         assert self._drivers is not None
-        for name, values in tick.commands.items():
-            velocities = tick.velocities.get(name)
-            message = encode_command(values, self._groups[name], self._contract.command_seconds, now, velocities)
-            self._drivers.command(name, message, moving=tick.phase in (Phase.EXECUTING, Phase.TELEOP))
-            self._outputs[name].publish(message)
+        period = self._contract.command_seconds
+        for topic, groups, message in encode_commands(tick.commands, self._contract, period, now, tick.velocities):
+            for group in groups:
+                self._drivers.command(group.name, message, moving=tick.phase in (Phase.EXECUTING, Phase.TELEOP))
+            self._outputs[topic].publish(message)
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
         tick = self._last

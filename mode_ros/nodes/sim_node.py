@@ -28,10 +28,11 @@ from std_srvs.srv import Trigger
 
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract
 from mode_ros.control.observation import Unusable
+from mode_ros.control.setpoints import Setpoint
 from mode_ros.errors import UserError
 from mode_ros.messages import commands
-from mode_ros.messages.commands import decode_command
 from mode_ros.messages.images import encode_compressed_image, encode_image
+from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.stamps import to_time
 from mode_ros.messages.states import MESSAGE_TYPES, encode_joint_state, encode_pose
 from mode_ros.nodes.managed import Diagnostics
@@ -133,8 +134,10 @@ class SimNode(Node):
         self._success_publisher = self.create_publisher(Bool, 'success', LATCHED)
 
     def _on_command(self, group: ActionGroup, message: Any) -> None:
+        if not names_any(message, group):
+            return  # of other joints, on the same topic
         try:
-            self._commands.take(group, decode_command(message, group, self._contract.period_seconds), self._time)
+            self._commands.take(group, decode_setpoint(message, group, self._contract.period_seconds), self._time)
         except Unusable as error:
             self.get_logger().warning(f'{group.output.topic}: {error} is ignored', throttle_duration_sec=5.0)
 
@@ -256,7 +259,10 @@ def _answer(resets: list[Future], seed: int | None) -> None:
 
 
 class _Commands:
-    """The newest command of each group, from the callbacks' thread to the simulator's."""
+    """The newest command of each group, from the callbacks' thread to the simulator's.
+
+    A trajectory is followed as conversion reads it: what its n-th period is to reach is asked for in that period.
+    """
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -264,21 +270,32 @@ class _Commands:
         self._lock = threading.Lock()
         self.clear()
 
-    def take(self, group: ActionGroup, values: NDArray[np.float64], now: int) -> None:
+    def take(self, group: ActionGroup, setpoint: Setpoint, now: int) -> None:
         with self._lock:
-            self._taken[group.name] = (now, values)
+            # It sets out from where the one before had come; nobody knows for the first.
+            self._taken[group.name] = (now, setpoint, self._asked(group, now))
 
     def clear(self) -> None:
         with self._lock:
-            self._taken: dict[str, tuple[int, NDArray[np.float64]]] = {}
+            self._taken: dict[str, tuple[int, Setpoint, NDArray[np.float64] | None]] = {}
+
+    def _asked(self, group: ActionGroup, now: int) -> NDArray[np.float64] | None:
+        """What a group is to do now; None before its first command."""
+        if group.name not in self._taken:
+            return None
+        since, setpoint, start = self._taken[group.name]
+        # In the period that has begun: its end counts, so that one point due in a period is the target at once.
+        return setpoint.in_period(now - since + 1, self._contract.period, start)
 
     def at(self, now: int) -> NDArray[np.float64]:
         """The action [d] to simulate: displacements end after a timeout, targets stay."""
         action = np.zeros(len(self._contract.dimensions))
         with self._lock:
             for group in self._contract.action:
-                stamp, values = self._taken.get(group.name, (now, np.zeros(len(group.names))))
-                if group.kind == 'absolute' or now - stamp <= self._timeout:
+                values = self._asked(group, now)
+                if values is not None and (
+                    group.kind == 'absolute' or now - self._taken[group.name][0] <= self._timeout
+                ):
                     action[self._contract.group_slices[group.name]] = values
         return action
 

@@ -18,7 +18,7 @@ from std_msgs.msg import Bool, String
 from mode_ros.control.contract import NANOSECONDS, Camera, Contract
 from mode_ros.control.controller import Controller, Phase
 from mode_ros.control.takeover import TeleopCommand
-from mode_ros.messages.commands import encode_command
+from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
@@ -100,10 +100,9 @@ class Session:
         action = np.zeros(len(self._contract.dimensions))
         for group in self._contract.action:
             if group.name in commands:
-                values = commands[group.name]
-                action[self._contract.group_slices[group.name]] = values
-                message = encode_command(values, group, self._contract.period_seconds, self._now)
-                self._write(group.output.topic, self._now, message)
+                action[self._contract.group_slices[group.name]] = commands[group.name]
+        for topic, _, message in encode_commands(commands, self._contract, self._contract.period_seconds, self._now):
+            self._write(topic, self._now, message)
         return action
 
     def _execute(self, action: NDArray[np.float64]) -> None:

@@ -40,6 +40,7 @@ def recorded_topics(contract: Contract) -> tuple[RecordedTopic, ...]:
         add(state.topic, state.message_type, state.max_age, state.name)
     others = [
         *(RecordedTopic(group.output.topic, group.output.message_type) for group in contract.action),
+        *(RecordedTopic(g.leader.topic, g.leader.message_type) for g in contract.action if g.leader is not None),
         RecordedTopic(contract.goal_topic, 'std_msgs/msg/String', latched=True),
         RecordedTopic(INTERVENTION_TOPIC, 'std_msgs/msg/Bool', latched=True),
         RecordedTopic(SUCCESS_TOPIC, 'std_msgs/msg/Bool', latched=True),

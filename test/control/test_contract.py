@@ -191,3 +191,29 @@ def test_how_actions_become_commands_may_change_after_a_training():
     assert differences(changed, absolute_contract()) == []
     late = parse_contract(ABSOLUTE_TEXT.replace('max_age: 0.2', 'max_age: 0.2, delay: 0.1'), 'mine.yaml')
     assert differences(late, absolute_contract()) == ['observation.states.joints.delay: 0.1, not 0.0']
+
+
+@pytest.mark.parametrize(
+    ('ours', 'theirs', 'recorded', 'running'),
+    [
+        # What only says how recordings become data: a policy that runs sees the same.
+        ('    kind: absolute\n', '    kind: absolute\n    initial: [1.0]\n', True, False),
+        ('unit: rad, max_age', 'unit: rad, lower: -3.0, upper: 3.0, max_age', True, False),
+        # Two ways to write one conversion are one; another conversion shows the policy other numbers.
+        ('unit: rad, max_age', 'unit: rad, scale: 1.0, max_age', False, False),
+        ('unit: rad, max_age', 'unit: rad, message_unit: rad, max_age', False, False),
+        ('unit: rad, max_age', 'unit: rad, message_unit: deg, max_age', True, True),
+        ('unit: rad, max_age', 'unit: rad, offset: 0.1, max_age', True, True),
+        ("unit: '1', lower", "unit: '1', scale: 0.5, lower", True, True),
+        # When a message counts is part of what is seen.
+        ('unit: rad, max_age', 'unit: rad, stamps: reception, max_age', True, True),
+        # How a command leaves is not learned.
+        ('topic: gripper/command}', 'topic: gripper/command, joints: [grip]}', False, False),
+    ],
+)
+def test_which_keys_a_policy_may_differ_in(ours, theirs, recorded, running):
+    assert ours in DELTA_TEXT
+    before, after = delta_contract(), parse_contract(DELTA_TEXT.replace(ours, theirs, 1), 'other')
+    for one, other in ((before, after), (after, before)):
+        assert bool(differences(one, other)) is recorded
+        assert bool(differences(one, other, running=True)) is running

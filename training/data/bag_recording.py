@@ -121,7 +121,7 @@ def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
     about.notes += [str(finding) for finding in found_odd]
     for group in contract.action:
         found = resampler.command_watches[group.name].summary(about.start)
-        found['topic'] = about.topics.get(group.output.topic)
+        found['topic'] = None if group.heard_on is None else about.topics.get(group.heard_on[0])
         about.health[f'{group.name} (commands)' if group.name in about.health else group.name] = found
         if found.get('other_clock'):
             count, by = found['other_clock']
@@ -167,15 +167,16 @@ def _handlers(
     found: dict[int, tuple[Connection, list[Handler], list[Handler]]] = {}
     streams: list[Camera | State] = [*contract.observation.cameras, *contract.observation.states]
     # What is in force without a command need not have been commanded.
-    able = {group.output.topic for group in contract.action if group.initial is not None or group.source == 'state'}
-    needed = [*(stream.topic for stream in streams), *(g.output.topic for g in contract.action)]
+    heard = [(group, *group.heard_on) for group in contract.action if group.heard_on is not None]
+    able = {topic for group, topic, _ in heard if group.initial is not None}
+    needed = [*(stream.topic for stream in streams), *(topic for _, topic, _ in heard)]
     needed = [topic for topic in dict.fromkeys(needed) if topic not in able or topic in {s.topic for s in streams}]
     optional = [*sorted(able - set(needed)), contract.goal_topic, INTERVENTION_TOPIC, SUCCESS_TOPIC]
     told = bag.episode.topics if bag.episode is not None else None
     topics = match_topics(needed, optional, {connection.topic for connection in bag.connections}, told)
     about.topics = {name: topic for name, topic in topics.items() if topic is not None}
     # A group that stands where it is measured may have been left alone, too; but its topic must be there.
-    silent = {group.output.topic for group in contract.action if group.feedback is not None} | able
+    silent = {topic for group, topic, _ in heard if group.feedback is not None and group.leader is None} | able
 
     def listen(name: str, usable: Handler, unusable: Handler | None = None) -> None:
         for connection in _fitting(bag, contract, name, topics[name], name in needed, name not in silent):
@@ -186,10 +187,8 @@ def _handlers(
 
     for stream in streams:
         listen(stream.topic, *_stream_handlers(resampler, stream))
-    for group in contract.action:
-        if group.source == 'state':
-            continue
-        listen(group.output.topic, *_command_handlers(resampler, group))
+    for group, topic, _ in heard:
+        listen(topic, *_command_handlers(resampler, group))
     listen(contract.goal_topic, lambda message, at: resampler.goal(message.data, at))
     listen(INTERVENTION_TOPIC, lambda message, at: resampler.intervene(bool(message.data), at))
     if not about.judged:
@@ -250,13 +249,13 @@ def _check_contract(episode: Episode | None, contract: Contract, name: str) -> N
 
 
 # Keys that say how messages are read, not which were recorded: they may be written after the recording.
-_READING = {'initial', 'message_unit', 'scale', 'offset', 'stamps'}
+_READING = {'initial', 'message_unit', 'scale', 'offset', 'stamps', 'source', 'leader'}
 
 
 def _is_reading(line: str) -> bool:
     path = line.partition(':')[0].split('.')
     of_a_state = path[:2] == ['observation', 'states'] and path[-1] in ('lower', 'upper')
-    return path[-1] in _READING or of_a_state
+    return path[-1] in _READING or 'leader' in path or of_a_state
 
 
 def _check_spoken(resampler: Resampler, contract: Contract, about: About) -> None:

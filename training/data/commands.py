@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.contract import ActionGroup, Contract
+from mode_ros.control.contract import NANOSECONDS, ActionGroup, Contract
 from mode_ros.control.setpoints import Setpoint
 
 # A group that moves by more than this share of its range without a command is moved by somebody else.
@@ -59,6 +59,16 @@ class Command:
     def reached(self, elapsed: int, start: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
         """Where a trajectory is after `elapsed` nanoseconds, from where another sets out."""
         return self.asked.at(elapsed, start) if isinstance(self.asked, Setpoint) else self.asked
+
+
+def _refuse_silence(group: ActionGroup, command: Command, end: int) -> None:
+    """NoAction where a leader has not spoken for so long that nobody knows where it is. end: of the period."""
+    assert group.leader is not None
+    if end - command.time > group.leader.max_age * NANOSECONDS:
+        silent = (end - command.time) / NANOSECONDS
+        raise NoAction(
+            f'{group.name}: its leader was silent for {silent:.2f} s (limit {group.leader.max_age:.2f} s)', fault=True
+        )
 
 
 class CommandTrack:
@@ -121,6 +131,8 @@ class CommandTrack:
                     raise NoAction(f'{group.name}: before its first command', fault=False)
                 parts.append(self._uncommanded(group, place))
                 continue
+            if group.leader is not None and command is not None:
+                _refuse_silence(group, command, self._next)
             values = np.zeros(len(group.names)) if command is None else self._asked(group, command, place)
             if values is None:
                 raise NoAction(f'{group.name}: {command.problem if command else ""}', fault=True)
@@ -144,7 +156,7 @@ class CommandTrack:
             return np.zeros(len(group.names))
         if group.initial is not None:
             return np.array(group.initial)
-        if place is None or np.isnan(place).any():
+        if place is None or np.isnan(place).any() or group.leader is not None:
             raise NoAction(f'{group.name}: before its first command', fault=False)
         standing = self._standing.setdefault(group.name, place)
         room = _STANDS * np.array([dimension.upper - dimension.lower for dimension in group.dimensions])

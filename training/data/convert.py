@@ -175,6 +175,11 @@ class Conversion:
                 f'The data set {self._target} was made for another robot contract. Here, and in it:\n{listed}\n'
                 'Give the contract it was made for, or the name of a new folder.'
             )
+        encoding = self._settings.encoding
+        if encoding.quality is None and extras['encoding']['codec'] == encoding.codec:
+            # It goes on as it was begun, also where another quality is usual by now.
+            self._settings = replace(self._settings, encoding=replace(encoding, quality=extras['encoding']['quality']))
+            wanted = extras['encoding']
         if extras['encoding'] != wanted:
             raise UserError(
                 f'The data set {self._target} has images as {extras["encoding"]}, not as {wanted}; '

@@ -21,7 +21,15 @@ from mode_ros.errors import UserError, full_disk_told
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import TREE, restore, swap
 from mode_ros.training.data.data_files import DataFiles
-from mode_ros.training.data.edits import EDITS, Command, kept_episodes, read_commands, write_commands
+from mode_ros.training.data.edits import (
+    EDITS,
+    Command,
+    kept_episodes,
+    read_commands,
+    renumbered,
+    sources_told,
+    write_commands,
+)
 from mode_ros.training.data.layout import ACTION
 from mode_ros.training.data.rebuild import rebuild
 
@@ -97,10 +105,22 @@ def undo(root: Path) -> Command:
         return commands[-1]
 
 
-def apply_again(root: Path) -> None:
-    """Makes the data set anew from its original, as after new recordings were added to that."""
+def catch_up(root: Path) -> str:
+    """Makes an edited data set anew where its original is another than it was made from: with more recordings, or with
+    corrected ones. Returns what became of the edits where not all could be kept, else ''.
+    """
     with _locked(root):
-        _apply(root, read_commands(root))
+        before = DataFiles(root).extras.get('original_sources')
+        now = sources_told(DataFiles(original_of(root)).extras)
+        if before == now:
+            return ''
+        commands, lost = read_commands(root), 0
+        if before is not None:
+            commands, lost = renumbered(commands, before, now)
+        _apply(root, commands)
+    if not lost:
+        return ''
+    return f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look with --list'
 
 
 def _apply(root: Path, commands: Sequence[Command]) -> None:

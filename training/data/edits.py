@@ -6,7 +6,7 @@ Edits name episodes by their place in the data set as it was converted, so that 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,56 @@ def kept_episodes(count: int, commands: Sequence[Command]) -> list[Kept]:
             episodes[number] = replace(episodes[number], success=success)
     dropped = {number for command in commands for number in command.drop}
     return [kept for number, kept in episodes.items() if number not in dropped]
+
+
+def sources_told(extras: Mapping[str, Any]) -> dict[str, Any]:
+    """What each recording gave, by its key: numbers of the episodes, their goals and lengths, and the label.
+
+    extras: those of a data set. Kept with an edited one, to see when its original has changed.
+    """
+    return {
+        source['key']: {
+            'numbers': list(source.get('numbers', ())),
+            'episodes': [[each['goal'], each['length']] for each in source['episodes']],
+            'success': source.get('success'),
+        }
+        for source in extras.get('sources', ())
+        if 'key' in source and 'episodes' in source
+    }
+
+
+def renumbered(
+    commands: Sequence[Command], before: Mapping[str, Any], now: Mapping[str, Any]
+) -> tuple[list[Command], int]:
+    """The commands for an original that was made anew, and how many of their decisions no longer mean anything.
+
+    before, now: as `sources_told` gives them. A recording that gives another number of episodes than it did takes its
+    edits with it, and one that gives longer or shorter ones the rows that were cut.
+    """
+    place: dict[int, int] = {}
+    same_rows: set[int] = set()
+    for key, source in before.items():
+        found = now.get(key, {'numbers': [], 'episodes': []})
+        if len(found['numbers']) != len(source['numbers']):
+            continue
+        place |= dict(zip(source['numbers'], found['numbers'], strict=True))
+        lengths = ([length for _, length in each['episodes']] for each in (source, found))
+        same_rows |= {number for number, old, new in zip(source['numbers'], *lengths, strict=True) if old == new}
+    made = [
+        Command(
+            tuple(place[number] for number in command.drop if number in place),
+            {place[number]: goal for number, goal in command.relabel.items() if number in place},
+            {place[number]: good for number, good in command.mark.items() if number in place},
+            {place[number]: rows for number, rows in command.trim.items() if number in place and number in same_rows},
+        )
+        for command in commands
+    ]
+    lost = sum(_size(command) for command in commands) - sum(_size(command) for command in made)
+    return [command for command in made if not command.is_empty], lost
+
+
+def _size(command: Command) -> int:
+    return len(command.drop) + len(command.relabel) + len(command.mark) + len(command.trim)
 
 
 def read_commands(root: Path) -> list[Command]:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import column_values, link, write_json, write_tasks
 from mode_ros.training.data.data_files import DataFiles, EpisodeFiles
-from mode_ros.training.data.edits import Kept
+from mode_ros.training.data.edits import Kept, sources_told
 from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.pictures_of import pictures_of
 from mode_ros.training.data.report import write_report
@@ -197,7 +197,12 @@ class _Rebuild:
 
     def _write_extras(self, kept: Sequence[Kept]) -> None:
         place = {each.number: number for number, each in enumerate(kept)}
-        extras = {**self._source.extras, 'success': self._success, 'originals': [each.number for each in kept]}
+        extras = {
+            **self._source.extras,
+            'success': self._success,
+            'originals': [each.number for each in kept],
+            'original_sources': sources_told(self._source.extras),
+        }
         if 'episodes' in extras:
             extras['episodes'] = len(kept)
         sources = [

@@ -30,7 +30,7 @@ from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
 from mode_ros.messages.ingest import ingest, is_of, stamp_of
 from mode_ros.messages.picture_header import message_size
-from mode_ros.messages.setpoints import decode_setpoint, names_any
+from mode_ros.messages.setpoints import decode_action, is_action_of
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.training.data.clocks import WINDOW, Clocks
 from mode_ros.training.data.command_clock import CommandClock
@@ -104,12 +104,12 @@ class Resampler:
 
     def command(self, group: ActionGroup, message: Any, received: int) -> None:
         """A message of a command topic."""
-        if not names_any(message, group):
+        if not is_action_of(message, group):
             return  # of other joints, on the same topic
         header = getattr(message, 'header', None)
         stamp = to_nanoseconds(header.stamp) if header is not None else 0
         try:
-            command = Command(stamp, decode_setpoint(message, group, self._contract.period_seconds))
+            command = Command(stamp, decode_action(message, group, self._contract.period_seconds))
         except Unusable as error:
             command = Command(stamp, None, str(error))
             self.command_watches[group.name].unusable += 1

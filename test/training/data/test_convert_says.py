@@ -1,5 +1,6 @@
 """What a conversion says in the end: failures, frames that were not used, corrections, and what it passed over."""
 
+import json
 import os
 import shutil
 
@@ -17,8 +18,12 @@ from support.bags import (
     without,
     write_bag,
 )
+from support.data_sets import make_data_set
 
+from mode_ros.cli.main import build_parser
+from mode_ros.errors import UserError
 from mode_ros.recording.bag import Bag
+from mode_ros.training.data import layout
 from mode_ros.training.data.dataset import open_dataset
 
 
@@ -286,3 +291,18 @@ def test_av1_refuses_odd_sizes_before_it_begins(convert, tmp_path):
     )
     assert status == 1
     assert "--codec av1 takes even sizes, and the camera 'static' has 65x49" in printed
+
+
+def test_a_data_set_goes_on_in_the_quality_that_it_was_begun_in(tmp_path):
+    data = make_data_set(tmp_path, codec='h264')
+    told = json.loads((data / layout.EXTRAS).read_text())
+    assert told['encoding'] == {'codec': 'h264', 'quality': 23}
+    (data / layout.EXTRAS).write_text(json.dumps(told | {'encoding': {'codec': 'h264', 'quality': 18}}))
+    write_bag(tmp_path / 'bags' / '7', demonstration(2.0, 'wave', START + 9 * 10**12), custom=episode('wave'))
+    words = ['convert', str(tmp_path / 'bags'), str(data), '--jobs', '1']
+    arguments = build_parser().parse_args(words)
+    assert arguments.run(arguments) == 0
+    assert json.loads((data / layout.EXTRAS).read_text())['encoding']['quality'] == 18
+    arguments = build_parser().parse_args([*words, '--quality', '30'])
+    with pytest.raises(UserError, match='give the same --codec and --quality'):
+        arguments.run(arguments)

@@ -16,7 +16,7 @@ from mode_ros.training.data import layout
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.data.editing import edit, original_of, undo
-from mode_ros.training.data.edits import Command, kept_episodes, parse_numbers
+from mode_ros.training.data.edits import Command, kept_episodes, parse_numbers, renumbered
 from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.statistics import vector_statistics
 from mode_ros.training.plan import make_plan
@@ -181,6 +181,65 @@ def test_recordings_that_come_later_are_edited_too(tmp_path):
     assert [each.tasks[0] for each in DataFiles(data).episodes] == [GOALS[1], 'wave']
     undo(data)
     assert [each.tasks[0] for each in DataFiles(data).episodes] == [*GOALS[:2], 'wave']
+
+
+def convert_again(tmp_path, *more):
+    words = ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', 'png', '--jobs', '1', *more]
+    arguments = build_parser().parse_args(words)
+    return arguments.run(arguments)
+
+
+def goals(root):
+    return [each.tasks[0] for each in DataFiles(root).episodes]
+
+
+def test_a_goal_that_is_corrected_after_an_edit_arrives_and_the_edit_stays(tmp_path):
+    data = make_data_set(tmp_path, GOALS)
+    edit(data, drop=[0], relabel={1: 'pull the drawer'})
+    convert_again(tmp_path, '--goal', 'tidy up')
+    agrees(data)
+    assert goals(data) == ['pull the drawer', 'tidy up']  # what was edited is a person's last word
+    assert goals(original_of(data)) == ['tidy up'] * 3
+    edit(data, mark={1: False})  # and an edit after that
+    assert episode_success(DataFiles(data)) == [None, False]
+    undo(data), undo(data)
+    assert goals(data) == ['tidy up'] * 3
+    agrees(data)
+
+
+def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path, monkeypatch):
+    data = make_data_set(tmp_path, GOALS[:2])
+    edit(data, drop=[0])
+
+    def interrupted(root):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mode_ros.training.data.editing.catch_up', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            convert_again(tmp_path, '--goal', 'tidy up')
+    assert goals(data) == [GOALS[1]]
+    convert_again(tmp_path, '--goal', 'tidy up')
+    assert goals(data) == ['tidy up']
+
+
+def test_edits_follow_their_recordings_when_another_gives_more_episodes():
+    one = {'episodes': [['x', 30]], 'success': None}
+    told = {'a': {**one, 'numbers': [0]}, 'b': {**one, 'numbers': [1]}, 'c': {**one, 'numbers': [2]}}
+    two = {'numbers': [0, 1], 'episodes': [['x', 14], ['x', 16]], 'success': None}
+    now = {'a': two, 'b': {**one, 'numbers': [2]}, 'c': {**one, 'numbers': [3]}}
+    commands = [Command(drop=(0,), mark={2: False}), Command(relabel={1: 'y'})]
+    # The drop was about one episode, and there are two.
+    assert renumbered(commands, told, now) == ([Command(mark={3: False}), Command(relabel={2: 'y'})], 1)
+    assert renumbered(commands, told, told) == (commands, 0)
+
+
+def test_rows_that_were_cut_are_kept_only_where_the_episode_is_as_long():
+    told = {'a': {'numbers': [0], 'episodes': [['x', 30]]}, 'b': {'numbers': [1], 'episodes': [['x', 30]]}}
+    longer = {**told, 'b': {'numbers': [1], 'episodes': [['x', 40]]}}
+    commands = [Command(trim={0: (3, 20), 1: (3, 20)}, relabel={1: 'y'})]
+    assert renumbered(commands, told, longer) == ([Command(trim={0: (3, 20)}, relabel={1: 'y'})], 1)
+    assert renumbered(commands, told, {'a': told['a']}) == ([Command(trim={0: (3, 20)})], 2)
 
 
 def test_other_peoples_data_are_edited_too(tmp_path):
