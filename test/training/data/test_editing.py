@@ -183,6 +183,20 @@ def test_recordings_that_come_later_are_edited_too(tmp_path):
     assert [each.tasks[0] for each in DataFiles(data).episodes] == [*GOALS[:2], 'wave']
 
 
+def test_failures_that_are_inside_a_data_set_are_no_demonstrations_unless_told(tmp_path):
+    for k, success in enumerate((True, False, None)):
+        items = demonstration(2.0, GOALS[k], START + k * 10**12)
+        write_bag(tmp_path / 'bags' / f'{k}', items, custom=episode(GOALS[k], success=success))
+    convert_again(tmp_path, '--keep-failures')
+    data = tmp_path / 'data'
+    assert episode_success(DataFiles(data)) == [True, False, None]
+    plan = make_plan(train_settings(data), TextNumbers())
+    assert plan.source.selection.usable[0].tolist() == [True, False, True]
+    assert any('marked as failures' in str(finding) and ': 1.' in str(finding) for finding in plan.findings)
+    told = make_plan(train_settings(data, **{'data.keep_failures': True}), TextNumbers())
+    assert told.source.selection.usable[0].all()
+
+
 def convert_again(tmp_path, *more):
     words = ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', 'png', '--jobs', '1', *more]
     arguments = build_parser().parse_args(words)
