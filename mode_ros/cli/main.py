@@ -33,6 +33,7 @@ VERBS = {
     'inspect': 'inspect_checkpoint',
     'export': 'export',
     'ablate': 'ablate',
+    'improve': 'improve',
     'bench-data': 'bench_data',
     'bench-safety': 'bench_safety',
     'bench-control': 'bench_control',

@@ -130,7 +130,7 @@ def test_settings_on_the_command_line_win_and_numbers_may_be_written_as_usual(tm
     assert load_train_settings(path) == settings
 
 
-@pytest.mark.parametrize('name', ['small', 'published', 'libero', 'finetune', 'pretrain'])
+@pytest.mark.parametrize('name', ['small', 'published', 'libero', 'metaworld', 'finetune', 'pretrain'])
 def test_the_trainings_that_come_along_are_valid(name):
     load_train_settings(find_config(name))
 

@@ -1,0 +1,208 @@
+"""Rounds of attempts, corrections and training: the verbs of mode_ros one after the other, going on where they were.
+
+    OUT/round_0/evaluation
+    OUT/round_1/attempts, data, mixture.yaml, run, evaluation
+    OUT/control_1/demonstrations, data, mixture.yaml, run, evaluation     as many minutes of new demonstrations
+
+Each step is a command of its own, which is skipped where its result is there and typed again where it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from mode_ros.attempts.account import Effort, Score, effort, table
+from mode_ros.attempts.show import FIRST_ATTEMPT_SEED
+from mode_ros.errors import UserError
+from mode_ros.evaluation.episodes import digest, read_json, write_whole
+from mode_ros.evaluation.results import RESULTS, read_results
+from mode_ros.training.data.data_files import DataFiles
+
+FIRST_CONTROL_SEED = 2 * FIRST_ATTEMPT_SEED
+# So many scenes are a round's.
+SEEDS = 10_000
+SETTINGS, TABLE = 'improve.json', 'improve.md'
+# What convert says when something was left out, which its report tells.
+LEFT_OUT = 3
+
+Run = Callable[[Sequence[str]], int]
+"""Runs one command line of mode_ros, and returns its exit status."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """policy: the checkpoint of round 0; data: what it was trained on; tasks: a suite; attempts, rollouts: per task;
+    steps: of each training; changes: KEY=VALUE for all of them; share: of the samples that come from the new data.
+    """
+
+    policy: str
+    data: str
+    tasks: str
+    attempts: int
+    rollouts: int
+    steps: int
+    changes: tuple[str, ...] = ()
+    share: float = 0.5
+    latency: float = 0.1
+
+
+def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: int, run: Run | None = None) -> str:
+    """Runs what is missing of the rounds 0 to `rounds`, and returns the table, which is in OUT/improve.md, too.
+
+    control: also trains on as many minutes of new demonstrations. Raises UserError for what cannot be used, before
+    the first step, and where a step fails.
+    """
+    _check(agreed, rounds)
+    _agree(out, agreed)
+    verbs = _Verbs(out, agreed, jobs, run or run_verb)
+    verbs.evaluate(out / 'round_0', Path(agreed.policy))
+    for number in range(1, rounds + 1):
+        verbs.round(number)
+        if control:
+            verbs.control(number)
+    text = table(_scores(out, 'round', rounds), _scores(out, 'control', rounds)[1:] if control else [])
+    write_whole(out / TABLE, text)
+    return text
+
+
+def run_verb(words: Sequence[str]) -> int:
+    """`mode_ros WORDS` in a process of its own, its output where this one's is."""
+    return subprocess.run([sys.executable, '-m', 'mode_ros', *words], check=False).returncode
+
+
+def mixture(base: Path, new: Sequence[Path], share: float) -> str:
+    """A mixture file: what there was, and the new data sets, which get `share` of the samples between them."""
+    items = [{'path': str(base.absolute()), 'weight': 1 - share}]
+    items += [{'path': str(path.absolute()), 'weight': share / len(new)} for path in new]
+    return yaml.safe_dump({'datasets': items}, sort_keys=False)
+
+
+class _Verbs:
+    def __init__(self, out: Path, agreed: Improvement, jobs: int, run: Run) -> None:
+        self._out, self._agreed, self._jobs, self._run = out, agreed, jobs, run
+
+    def round(self, number: int) -> None:
+        """Attempts of the last round's policy, and a training on their corrections."""
+        folder, before = self._out / f'round_{number}', self._policy('round', number - 1)
+        seed = FIRST_ATTEMPT_SEED + SEEDS * (number - 1)
+        self._record(folder / 'attempts', self._agreed.attempts, seed, folder / 'data', '--policy', str(before))
+        self._train('round', number)
+        self.evaluate(folder, self._policy('round', number))
+
+    def control(self, number: int) -> None:
+        """As many minutes of new demonstrations as the round has of corrections, rounded up to whole episodes."""
+        folder = self._out / f'control_{number}'
+        base, tasks = effort(Path(self._agreed.data)), self._count_tasks()
+        each = base.minutes / max(base.episodes, 1)
+        wanted = effort(self._out / f'round_{number}' / 'data').minutes
+        episodes = max(math.ceil(wanted / each / tasks), 1) if each else 1
+        seed = FIRST_CONTROL_SEED + SEEDS * (number - 1)
+        self._record(folder / 'demonstrations', episodes, seed, folder / 'data')
+        self._train('control', number)
+        self.evaluate(folder, self._policy('control', number))
+
+    def evaluate(self, folder: Path, policy: Path) -> None:
+        """Scores a policy where that is not done."""
+        out, agreed = folder / 'evaluation', self._agreed
+        if (out / RESULTS).exists():
+            return
+        words = ['evaluate', str(policy), '--rollouts', str(agreed.rollouts), '--latency', f'{agreed.latency:g}']
+        words += ['--suite', agreed.tasks, '--videos', '0', '--jobs', str(self._jobs), '--output', str(out)]
+        self._do(words)
+
+    def _record(self, bags: Path, episodes: int, seed: int, data: Path, *more: str) -> None:
+        if data.exists():
+            return
+        given = ['--tasks', self._agreed.tasks, '--episodes', str(episodes), '--seed', str(seed)]
+        self._do(['record-sim', str(bags), *given, '--jobs', str(self._jobs), *more])
+        folders = sorted(str(path) for path in bags.iterdir() if path.is_dir())
+        self._do(['convert', *folders, str(data)], (0, LEFT_OUT))
+
+    def _train(self, kind: str, number: int) -> None:
+        folder, agreed = self._out / f'{kind}_{number}', self._agreed
+        run = folder / 'run'
+        if (run / 'policy').exists():
+            return
+        new = [self._out / f'{kind}_{k}' / 'data' for k in range(1, number + 1)]
+        write_whole(folder / 'mixture.yaml', mixture(Path(agreed.data), new, agreed.share))
+        begun = sorted((run / 'checkpoints').glob('step_*'))
+        if run.exists() and not begun:
+            shutil.rmtree(run)  # killed before there was anything to go on from
+        before = self._policy(kind, number - 1)
+        words = ['train', str(Path(agreed.policy) / 'training.yaml')]
+        words += ['data.path=', f'data.mixture={folder / "mixture.yaml"}', 'start.encoders=']
+        words += [f'start.checkpoint={before}', 'start.statistics=checkpoint']
+        words += [f'run.steps={agreed.steps}', 'optimizer.schedule_steps=null', *agreed.changes]
+        self._do([*words, '--output', str(run), *(['--resume'] if begun else [])])
+
+    def _policy(self, kind: str, number: int) -> Path:
+        return self._out / f'{kind}_{number}' / 'run' / 'policy' if number else Path(self._agreed.policy)
+
+    def _count_tasks(self) -> int:
+        return len(read_results(self._out / 'round_0' / 'evaluation')['tasks'])
+
+    def _do(self, words: list[str], good: Sequence[int] = (0,)) -> None:
+        print('mode_ros ' + ' '.join(words), file=sys.stderr, flush=True)
+        status = self._run(words)
+        if status not in good:
+            raise UserError(
+                f'`mode_ros {words[0]}` ended with exit status {status}, and said why above; type the same command '
+                'again to go on from there.'
+            )
+
+
+def _scores(out: Path, kind: str, rounds: int) -> list[Score]:
+    found, total = [], Effort()
+    for number in range(rounds + 1):
+        folder = out / (f'{kind}_{number}' if number else 'round_0')
+        total = total + effort(folder / 'data') if number else total
+        found.append(Score(str(number), total, read_results(folder / 'evaluation')))
+    return found
+
+
+def _check(agreed: Improvement, rounds: int) -> None:
+    numbers = {
+        '--attempts': agreed.attempts,
+        '--rollouts': agreed.rollouts,
+        '--steps': agreed.steps,
+        '--rounds': rounds,
+    }
+    for option, value in numbers.items():
+        if value < 1:
+            raise UserError(f'{option} {value} is too small; give 1 or more.')
+    if not 0 < agreed.share < 1:
+        raise UserError(f'--share {agreed.share:g} cannot be used; give a number between 0 and 1, such as 0.5.')
+    if agreed.attempts > SEEDS:
+        raise UserError(f'--attempts {agreed.attempts} is more than the {SEEDS} scenes of a round.')
+    if not (Path(agreed.policy) / 'training.yaml').is_file():
+        raise UserError(f'{agreed.policy} has no training.yaml, which says how to train on; give a trained checkpoint.')
+    DataFiles(Path(agreed.data))
+
+
+def _agree(out: Path, agreed: Improvement) -> None:
+    """Notes what the rounds have in common, and refuses what differs from what was noted."""
+    values = {**json.loads(json.dumps(asdict(agreed))), 'digest': digest(Path(agreed.policy))}
+    path = out / SETTINGS
+    if path.exists():
+        known = read_json(path)
+        differing = [
+            f'{name} is {values[name]} now and {known.get(name)} there'
+            for name in values
+            if values[name] != known.get(name) and name != 'policy'
+        ]
+        if differing:
+            raise UserError(f'{out} holds other rounds: {"; ".join(differing)}. Give the same, or another folder.')
+        return
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f'{out} is not empty and holds no rounds; give another folder.')
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(values, indent=1) + '\n')

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Demonstrations, data set, policy and scores of Meta-World's tasks, without a network once mode_ros is installed.
+#
+#   scripts/train_metaworld.sh OUT [TASKS]        TASKS: metaworld-50 by default, or metaworld-10, or tasks with commas
+#
+# EPISODES=100 per task, STEPS=40000, BATCH=128, ROLLOUTS=50 per task, JOBS=one per core, CHANGES="KEY=VALUE ..." of the
+# training, MODE_ROS="mode_ros". Typed again it goes on where it was. Rehearse it first:
+#
+#   EPISODES=2 STEPS=2 BATCH=8 ROLLOUTS=1 JOBS=1 scripts/train_metaworld.sh rehearsal reach,push
+set -euo pipefail
+
+out=${1:?give a folder for everything}
+tasks=${2:-metaworld-50}
+mode_ros=${MODE_ROS:-mode_ros}
+jobs=${JOBS:-$(nproc)}
+
+# Exit status 3: something was left out or given up, which was said; the rest is there.
+allow_left_out() { "$@" || [ $? -eq 3 ]; }
+
+mkdir -p "$out"
+# $mode_ros and $CHANGES may be several words.
+allow_left_out $mode_ros record-sim "$out/bags" --tasks "$tasks" --episodes "${EPISODES:-100}" --jobs "$jobs"
+allow_left_out $mode_ros convert "$out"/bags/*/ "$out/data" --chunk-length 20 --jobs "$jobs"
+
+if [ ! -e "$out/run/policy" ]; then
+    resume=()
+    if compgen -G "$out/run/checkpoints/step_*" >/dev/null; then resume=(--resume); fi
+    $mode_ros train metaworld data.path="$out/data" run.steps="${STEPS:-40000}" run.batch_size="${BATCH:-128}" \
+        ${CHANGES:-} --output "$out/run" "${resume[@]}"
+fi
+
+case $tasks in
+    metaworld-*) which=(--suite "$tasks") ;;
+    *) which=(--suite metaworld-50 --tasks "$tasks") ;;
+esac
+for number_format in float32 bfloat16; do
+    $mode_ros evaluate "$out/run/policy" "${which[@]}" --rollouts "${ROLLOUTS:-50}" --jobs "$jobs" --latency 0.1 \
+        --number-format $number_format --output "$out/evaluation_$number_format"
+done

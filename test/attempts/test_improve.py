@@ -1,0 +1,181 @@
+"""Rounds are commands: in their order, skipped where their result is there, and counted into a table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from support.contracts import ABSOLUTE_TEXT
+from support.training_sets import write_data_set
+
+from mode_ros.attempts import improve as module
+from mode_ros.attempts.account import difference, effort
+from mode_ros.attempts.improve import Improvement, improve
+from mode_ros.errors import UserError
+
+
+def data_set(root, drivers, success):
+    """Episodes of joints, 10 frames a second; drivers: 'ppEE' by frame, per episode."""
+    made = [
+        {
+            'state': np.zeros((len(who), 2)),
+            'action': np.zeros((len(who), 2)),
+            'task': 'reach',
+            'intervention': [letter == 'E' for letter in who],
+        }
+        for who in drivers
+    ]
+    return write_data_set(root, made, ABSOLUTE_TEXT, fps=10, streams={'joints': 2}, success=success)
+
+
+def results(solved):
+    rate = sum(solved) / len(solved)
+    episodes = [{'task': 'reach', 'seed': k, 'success': won} for k, won in enumerate(solved)]
+    mean = {'rate': rate, 'low': rate / 2, 'high': (1 + rate) / 2}
+    return {'format': 1, 'tasks': [{'task': 'reach'}], 'mean': mean, 'episodes': episodes}
+
+
+class Verbs:
+    """Leaves what each verb would leave, and remembers the command lines."""
+
+    def __init__(self, fails_at=None):
+        self.lines, self.fails_at = [], fails_at
+
+    def __call__(self, words):
+        if len(self.lines) == self.fails_at:
+            return 1
+        self.lines.append(list(words))
+        verb = words[0]
+        if verb == 'record-sim':
+            (Path(words[1]) / 'reach').mkdir(parents=True, exist_ok=True)
+        elif verb == 'convert':
+            corrected = Path(words[-1]).parent.name.startswith('round')
+            data_set(
+                Path(words[-1]), ['p' * 60 + 'E' * 60, 'p' * 60] if corrected else ['E' * 60], [True] * (1 + corrected)
+            )
+        elif verb == 'train':
+            (Path(words[words.index('--output') + 1]) / 'policy').mkdir(parents=True)
+        else:
+            out = Path(words[words.index('--output') + 1])
+            out.mkdir(parents=True)
+            solved = {'round_0': 2, 'round_1': 9, 'round_2': 9}.get(out.parent.name, 4)
+            (out / 'results.json').write_text(json.dumps(results([k < solved for k in range(10)])))
+        return 0
+
+    @property
+    def verbs(self):
+        return [words[0] for words in self.lines]
+
+
+@pytest.fixture
+def agreed(tmp_path, monkeypatch):
+    policy = tmp_path / 'policy'
+    policy.mkdir()
+    (policy / 'training.yaml').write_text('data: {path: x}\n')
+    monkeypatch.setattr(module, 'digest', lambda _: 'abc')
+    base = data_set(tmp_path / 'base', ['E' * 60] * 4, [True] * 4)
+    return Improvement(str(policy), str(base), 'metaworld-demo', 5, 10, 100, ('optimizer.learning_rate=1e-4',))
+
+
+ROUND = ['record-sim', 'convert', 'train', 'evaluate']
+
+
+def test_two_rounds_with_their_control(agreed, tmp_path):
+    verbs, out = Verbs(), tmp_path / 'out'
+
+    text = improve(out, agreed, 2, True, 1, verbs)
+
+    assert verbs.verbs == ['evaluate', *ROUND * 4]
+    record, convert, train, evaluate = (next(words for words in verbs.lines[1:] if words[0] == verb) for verb in ROUND)
+    assert record[record.index('--policy') + 1] == agreed.policy
+    assert convert[1:] == [str(out / 'round_1/attempts/reach'), str(out / 'round_1/data')]
+    assert f'start.checkpoint={agreed.policy}' in train
+    assert 'start.statistics=checkpoint' in train
+    assert 'optimizer.learning_rate=1e-4' in train
+    assert evaluate[1] == str(out / 'round_1/run/policy')
+    trainings = [words for words in verbs.lines if words[0] == 'train']
+    assert f'start.checkpoint={out / "round_1/run/policy"}' in trainings[2]
+    assert f'start.checkpoint={out / "control_1/run/policy"}' in trainings[3], 'the control goes on from its own'
+    seeds = [words[words.index('--seed') + 1] for words in verbs.lines if words[0] == 'record-sim']
+    assert seeds == ['100000', '200000', '110000', '210000'], 'no scene twice'
+    mixed = yaml.safe_load((out / 'round_2/mixture.yaml').read_text())['datasets']
+    assert [item['weight'] for item in mixed] == [0.5, 0.25, 0.25]
+    assert text == (out / 'improve.md').read_text()
+    assert '| round 2 | 0.2 | 2, 2, 0 | 90.0 %' in text
+    assert '| demonstrations 1 | 0.1 | 0, 1, 0 | 40.0 %' in text
+    assert 'Round 1 against demonstrations: +50.0' in text
+
+
+def test_the_control_has_as_many_minutes(agreed, tmp_path):
+    verbs = Verbs()
+    improve(tmp_path / 'out', agreed, 1, True, 1, verbs)
+    (control,) = [words for words in verbs.lines if words[0] == 'record-sim' and '--policy' not in words]
+    # 6 s of corrections, demonstrations of 6 s, one task.
+    assert control[control.index('--episodes') + 1] == '1'
+
+
+@pytest.mark.parametrize('at', range(0, 9, 2))
+def test_typed_again_it_goes_on(agreed, tmp_path, at):
+    out = tmp_path / 'out'
+    with pytest.raises(UserError, match='exit status 1'):
+        improve(out, agreed, 2, False, 1, verbs := Verbs(fails_at=at))
+    assert len(verbs.lines) == at
+
+    again = Verbs()
+    improve(out, agreed, 2, False, 1, again)
+
+    # Until its bags are converted, record-sim is asked again: it knows itself what is there.
+    asked_again = again.verbs[0] == 'record-sim' and verbs.verbs[-1:] == ['record-sim']
+    assert (verbs.verbs[:-1] if asked_again else verbs.verbs) + again.verbs == ['evaluate', *ROUND * 2]
+    none = Verbs()
+    improve(out, agreed, 2, False, 1, none)
+    assert not none.lines
+
+
+def test_a_training_that_was_killed_goes_on_or_begins_anew(agreed, tmp_path):
+    out = tmp_path / 'out'
+    with pytest.raises(UserError):
+        improve(out, agreed, 1, False, 1, Verbs(fails_at=3))
+    run = out / 'round_1' / 'run'
+    run.mkdir()
+    with pytest.raises(UserError):
+        improve(out, agreed, 1, False, 1, Verbs(fails_at=0))
+    assert not run.exists()
+    (run / 'checkpoints' / 'step_00000010').mkdir(parents=True)
+    improve(out, agreed, 1, False, 1, verbs := Verbs())
+    assert verbs.lines[0][-1] == '--resume'
+
+
+def test_what_does_not_fit_is_refused_before_the_first_step(agreed, tmp_path):
+    from dataclasses import replace
+
+    out = tmp_path / 'out'
+    for changes, message in (
+        ({'attempts': 0}, '--attempts 0'),
+        ({'share': 1.0}, '--share 1'),
+        ({'policy': str(tmp_path)}, 'no training.yaml'),
+        ({'data': str(tmp_path / 'nothing')}, 'nothing'),
+    ):
+        with pytest.raises(UserError, match=message):
+            improve(out, replace(agreed, **changes), 1, False, 1, Verbs(fails_at=0))
+    assert not out.exists()
+    improve(out, agreed, 1, False, 1, Verbs())
+    with pytest.raises(UserError, match=r'steps is 7 now and 100 there'):
+        improve(out, replace(agreed, steps=7), 1, False, 1, Verbs())
+    with pytest.raises(UserError, match='not empty'):
+        improve(tmp_path / 'base', agreed, 1, False, 1, Verbs())
+
+
+def test_minutes_are_those_that_a_person_drove(tmp_path):
+    found = effort(data_set(tmp_path / 'data', ['ppppEE', 'pppp', 'EEEE', 'pppp'], [True, True, None, False]))
+    assert found.minutes == pytest.approx(6 / 10 / 60)
+    assert (found.episodes, found.alone, found.helped, found.failed) == (4, 1, 2, 1)
+
+
+def test_only_pairs_are_compared():
+    apart, (low, high) = difference(results([False] * 10), results([True] * 10))
+    assert apart == 1.0
+    assert 0 < low < high
+    with pytest.raises(UserError, match='no pairs'):
+        difference(results([True]), results([True, False]))
