@@ -12,6 +12,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
@@ -31,7 +32,7 @@ from mode_ros.nodes.reference import Reference, find_mapping
 from mode_ros.page.driving import Driving, Held
 from mode_ros.page.goals import UsedGoals, offered, training_goals
 from mode_ros.page.pictures import Camera
-from mode_ros.page.stop import EstopWords
+from mode_ros.page.stop import READERS, EstopWords
 from mode_ros.page.told import Outcomes, Told, describe_keys, read_safety
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 from mode_ros.recording.liveness import header_stamp
@@ -41,6 +42,8 @@ from mode_ros.robots import load_named_contract
 TOKEN_VARIABLE = 'MODE_ROS_PAGE_TOKEN'
 
 ADDRESS_WORDS = 'The page is at'
+
+ESTOP_DEPTH = 100
 
 # A service that does not answer for so long has a node that does not (seconds).
 ANSWER_SECONDS = 5.0
@@ -123,8 +126,12 @@ class PageNode(Node):
         self.create_subscription(String, 'safety_state', self._on_safety, LATCHED)
         self.create_subscription(Bool, SUCCESS_TOPIC, self._on_success, LATCHED)
         self.create_subscription(Bool, INTERVENTION_TOPIC, self._on_intervention, LATCHED)
-        # Words of the past are not counted: only what is said while the page is there.
-        self.create_subscription(Bool, 'estop', self._on_estop, COMMAND)
+        # Deep: of two words in one moment neither may be lost, or somebody else's stop is taken for the page's own.
+        for reader, durability in zip(
+            READERS, (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE), strict=True
+        ):
+            qos = QoSProfile(depth=ESTOP_DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+            self.create_subscription(Bool, 'estop', partial(self._on_estop, reader), qos)
 
     def _on_image(self, camera: CameraStream, message: bytes) -> None:
         stamp = self._now() if camera.stamps == 'reception' else header_stamp(message)
@@ -151,8 +158,8 @@ class PageNode(Node):
     def _on_intervention(self, message: Bool) -> None:
         self._intervention = bool(message.data)
 
-    def _on_estop(self, message: Bool) -> None:
-        self._estop_words.heard(bool(message.data))
+    def _on_estop(self, reader: str, message: Bool) -> None:
+        self._estop_words.heard(bool(message.data), reader)
 
     # ---- what is said -----------------------------------------------------------------------------------------
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+# A latched word, also one from before the page was there, comes to the first reader; every word of now to the second.
+READERS = ('latched', 'live')
+
 
 class EstopWords:
     """Counts the words on `estop`: the page's own come back to it as well."""
 
     def __init__(self) -> None:
         self._own_stop = False
-        self._own_expected = 0
+        self._own_expected = dict.fromkeys(READERS, 0)
         self._others = False
 
     @property
@@ -22,16 +25,17 @@ class EstopWords:
         return self._others
 
     def said(self, stop: bool) -> None:
-        """The page publishes this; it will be heard once."""
+        """The page publishes this, latched; each reader will hear it once."""
         self._own_stop = stop
-        self._own_expected += stop
+        for reader in READERS:
+            self._own_expected[reader] += stop
 
-    def heard(self, stop: bool) -> None:
-        """A word of anybody."""
+    def heard(self, stop: bool, reader: str) -> None:
+        """A word of anybody. reader: one of READERS."""
         if not stop:
             self._others = False
-        elif self._own_expected:
-            self._own_expected -= 1
+        elif self._own_expected[reader]:
+            self._own_expected[reader] -= 1
         else:
             self._others = True
 

@@ -11,7 +11,7 @@ import mode_ros
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.teleop_mapping import load_mapping
 from mode_ros.page.goals import GOALS, MAX_LENGTH, UsedGoals, check_goal, offered, training_goals
-from mode_ros.page.stop import EstopWords
+from mode_ros.page.stop import READERS, EstopWords
 from mode_ros.page.told import Outcomes, Told, describe_keys, read_safety
 from mode_ros.paths import share_folder
 
@@ -20,27 +20,29 @@ def test_the_page_lifts_its_own_stop():
     words = EstopWords()
     assert not words.may_lift()
     words.said(True)
-    words.heard(True)
+    for reader in READERS:
+        words.heard(True, reader)
     assert words.may_lift()
     words.said(False)
     assert not words.may_lift()
 
 
+@pytest.mark.parametrize('reader', READERS)
 @pytest.mark.parametrize('heard', [[True, True], [True, False, True], [False, True, True]])
-def test_it_never_lifts_somebody_elses(heard):
+def test_it_never_lifts_somebody_elses(heard, reader):
     words = EstopWords()
     words.said(True)
     for word in heard:
-        words.heard(word)
+        words.heard(word, reader)
     assert words.others
     assert not words.may_lift()
-    words.heard(False)
+    words.heard(False, reader)
     assert words.may_lift()
 
 
 def test_another_stop_alone_is_not_the_pages():
     words = EstopWords()
-    words.heard(True)
+    words.heard(True, 'latched')
     assert words.others
     assert not words.own
 

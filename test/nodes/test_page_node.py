@@ -1,0 +1,129 @@
+"""page_node: what is pressed becomes the documented topics and services, what nodes say becomes what is shown."""
+
+import asyncio
+import json
+
+import pytest
+from sensor_msgs.msg import Image
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+from support.bench import wait_for
+from trajectory_msgs.msg import JointTrajectory
+
+from mode_ros.messages.teleop import decode_teleop
+from mode_ros.nodes.controller_node import ControllerNode
+from mode_ros.nodes.page_node import PageNode
+from mode_ros.nodes.qos import LATCHED
+from mode_ros.page.driving import Held
+
+
+class Quiet(PageNode):
+    """Without its web server."""
+
+    def __init__(self, **options):
+        super().__init__(serve=False, **options)
+
+
+@pytest.fixture
+def page(bench, contract_file):
+    return bench.start(Quiet, activate=False, contract=contract_file)
+
+
+def held(sent, *keys):
+    return Held(sent, frozenset(keys), False, None, ())
+
+
+def test_stop_and_release(bench, page, contract_file):
+    bench.start(ControllerNode, contract=contract_file)
+    bench.node.create_timer(0.02, bench.joints)
+    wait_for(lambda: page.state()['nodes']['controller']['level'] != 'missing', 'the controller')
+    page.stop()
+    wait_for(lambda: (page.state()['safety'] or {}).get('check') == 'estop', 'the stop')
+    wait_for(lambda: page.state()['estop'] == {'own': True, 'others': False}, 'its own word')
+    assert asyncio.run(page.release()) == (True, 'release')
+    wait_for(lambda: not page.state()['safety']['latched'], 'the release')
+    json.dumps(page.state(), allow_nan=False)
+
+
+@pytest.mark.parametrize('before', [True, False])
+def test_somebody_elses_stop_is_not_lifted(bench, contract_file, before):
+    """Nor one that was said before the page was there."""
+    bench.start(ControllerNode, contract=contract_file)
+    bench.node.create_timer(0.02, bench.joints)
+    if before:
+        bench.publish(Bool(data=True), 'estop', LATCHED)
+    page = bench.start(Quiet, activate=False, contract=contract_file)
+    words = bench.listen(Bool, 'estop')
+    page.stop()
+    if not before:
+        bench.publish(Bool(data=True), 'estop', LATCHED)
+    wait_for(lambda: page.state()['estop']['others'], 'the other stop')
+    done, told = asyncio.run(page.release())
+
+    assert not done
+    assert 'emergency stop' in told
+    assert all(word.data for word in words), 'nobody has said that it is lifted'
+
+
+def test_a_node_that_is_not_there_is_named(bench, page):
+    done, words = asyncio.run(page.call('recorder', 'start'))
+
+    assert not done
+    assert words == 'recorder_node is not running: nobody offers its service start.'
+
+
+def test_a_service_that_fails_says_so_in_its_own_words(bench, page):
+    def refuse(request, response):
+        response.success, response.message = False, 'Not started: wrist: nobody publishes.'
+        return response
+
+    bench.node.create_service(Trigger, 'recorder_node/start', refuse)
+    client = page._calls['recorder', 'start'][0]
+    wait_for(client.service_is_ready, 'the service')
+
+    assert asyncio.run(page.call('recorder', 'start')) == (False, 'Not started: wrist: nobody publishes.')
+
+
+def test_a_goal_is_latched_and_remembered(bench, page):
+    page.say_goal('open the drawer')
+    heard = bench.listen(String, 'goal', LATCHED)
+    wait_for(lambda: heard, 'the goal, by one who comes later')
+    wait_for(lambda: page.state()['goals'] == ['open the drawer'], 'its own goal')
+    bench.goal('close it')
+    wait_for(lambda: page.state()['goal'] == 'close it', "somebody else's goal")
+    assert page.state()['goals'] == ['close it', 'open the drawer']
+
+
+def test_pictures_are_those_of_the_camera(bench, page):
+    bench.image(value=200)
+    wait_for(lambda: page.cameras['static'].number, 'a picture')
+    picture = page.cameras['static'].newest()
+    assert picture.kind == 'image/jpeg'
+    assert page.age(picture.stamp) < 20.0
+    broken = Image(encoding='32FC1', width=32, height=32, step=128, data=bytes(4096))
+    bench.publish(broken, 'static/image')
+    wait_for(lambda: page.cameras['static'].number > 1, 'the next one')
+    assert page.cameras['static'].newest() is None
+    assert '32FC1' in page.state()['cameras']['static']['problem']
+
+
+def test_what_is_held_drives_and_silence_ends_it(bench, page):
+    commands = bench.listen(JointTrajectory, 'teleop_command')
+    page.come('a', 'ann')
+    assert page.drive('a', held(0.0)) == ''
+    assert page.drive('a', held(0.01, 'w')) == ''
+    last = bench.now()
+    wait_for(lambda: commands and decode_teleop(commands[-1]).action is None, 'the end')
+    moving = [decode_teleop(message) for message in commands if message.points]
+    assert all(command.stamp <= last for command in moving), 'stamped when it was heard'
+    assert all(command.action[0] > 0 for command in moving)
+
+
+def test_who_drives_otherwise_is_told(bench, page):
+    bench.node.create_publisher(JointTrajectory, 'teleop_command', 1)
+    bench.publish(Bool(data=True), 'intervention', LATCHED)
+    wait_for(lambda: page.state()['intervention'], 'the intervention')
+    page.come('a', 'ann')
+    page.drive('a', held(0.0))
+
+    wait_for(lambda: page.drive('a', held(0.0, 'w')) == 'somebody else drives: bench', 'the name')
