@@ -18,7 +18,11 @@ FIRST_LINE = '#!/usr/bin/env python3'
 
 def shared(folder, pattern):
     """Return `data_files` entries that put a folder's files under share/mode_ros, subfolders kept."""
-    files = sorted(path for path in Path(folder).rglob(pattern) if path.is_file() and '__pycache__' not in path.parts)
+    files = sorted(
+        path
+        for path in Path(folder).rglob(pattern)
+        if path.is_file() and not {'__pycache__', 'runtimes'} & {*path.parts}
+    )
     parents = sorted({path.parent for path in files})
     return [
         (f'share/{NAME}/{parent.as_posix()}', [path.as_posix() for path in files if path.parent == parent])
@@ -94,6 +98,8 @@ setup(
             'packaging',
         ],
         'training': ['accelerate>=1', 'av>=12', 'h5py>=3.8', 'pyarrow>=15', 'tensorboard>=2.14', 'tqdm>=4.60'],
+        # A static graph for policy_node: made with both, run with onnxruntime alone.
+        'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
         'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'ruff>=0.8', 'types-PyYAML'],
     },
     entry_points={

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mode_ros.checks.finding import Finding
 from mode_ros.checks.goals import coinciding, unknown_words
 from mode_ros.errors import UserError
-from mode_ros.policy.language import TextEncoder, lost_words, normalize_sentence
+from mode_ros.policy.goals import SentenceEncoder, lost_words, normalize_sentence
 
 
 class GoalWatch:
     """The sentences that a policy was trained with, and those that it has heard since."""
 
-    def __init__(self, goals: tuple[str, ...], encoder: TextEncoder) -> None:
+    def __init__(self, goals: tuple[str, ...], encoder: SentenceEncoder) -> None:
         """goals: of the training; none where the checkpoint does not say."""
         self._encoder = encoder
         self._known = list(dict.fromkeys(map(normalize_sentence, goals)))
-        self._embeddings = list(encoder.encode(self._known).numpy()) if self._known else []
+        self._embeddings = list(np.asarray(encoder.encode(self._known))) if self._known else []
 
     def among_known(self) -> list[Finding]:
         """What cannot be told apart among the sentences of the training."""
@@ -30,6 +32,6 @@ class GoalWatch:
         if sentence in self._known:
             return []
         self._known.append(sentence)
-        self._embeddings.append(self._encoder.encode([sentence])[0].numpy())
+        self._embeddings.append(np.asarray(self._encoder.encode([sentence])[0]))
         lost = unknown_words([sentence], [lost_words(self._encoder, sentence)])
         return coinciding(self._known, self._embeddings, among=[len(self._known) - 1]) + lost

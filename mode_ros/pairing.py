@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import Contract
@@ -13,9 +13,14 @@ from mode_ros.control.images import fit
 from mode_ros.control.observation import Observation
 from mode_ros.made_for import require_made_for
 from mode_ros.policy.config import PolicyConfig
-from mode_ros.policy.continuation import Continuation, PlanLike
 from mode_ros.policy.normalization import Statistics, StreamStatistics
-from mode_ros.policy.policy import Policy
+from mode_ros.policy.plans import Continuation, PlanLike
+from mode_ros.policy.runtimes.choose import RunSettings, load_policy
+from mode_ros.policy.runtimes.interface import RunningPolicy
+
+if TYPE_CHECKING:
+    from mode_ros.policy.policy import Policy
+    from mode_ros.policy.runtimes.interface import Noise
 
 
 def small_config(contract: Contract, chunk_length: int = 10, with_state: bool = False) -> PolicyConfig:
@@ -44,6 +49,8 @@ def make_untrained(
     contract: Contract, text: str, seed: int, chunk_length: int = 10, with_state: bool = False
 ) -> Policy:
     """A laptop-sized policy with random weights; text: the contract's own text, for its checkpoint."""
+    from mode_ros.policy.policy import Policy  # which imports torch, and predicting may not need it
+
     config = small_config(contract, chunk_length, with_state)
     return Policy.untrained(config, limit_statistics(contract), text, seed)
 
@@ -56,27 +63,27 @@ def load_paired(
     steps: int | None = None,
     solver: str | None = None,
     continuation: Continuation | None = None,
-) -> Policy:
+    runtime: str = 'torch',
+    threads: int = 1,
+) -> RunningPolicy:
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
-    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, continuation: as for Policy.load.
+    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, continuation, runtime, threads: as for load_policy.
     """
     require_made_for(folder, contract)
-    return Policy.load(
-        folder, device=device, number_format=number_format, steps=steps, solver=solver, continuation=continuation
-    )
+    return load_policy(folder, runtime, RunSettings(device, number_format, steps, solver, continuation, threads))
 
 
 def predict(
-    policy: Policy,
+    policy: RunningPolicy,
     observation: Observation,
     goal: str,
-    generator: torch.Generator,
+    generator: Noise,
     should_stop: Callable[[], bool] | None = None,
     on_stage: Callable[[str], None] | None = None,
     plan: PlanLike | None = None,
 ) -> NDArray[np.float64]:
-    """Actions [A, d] in the contract's order and units; see Policy.predict. Pictures get the policy's size."""
+    """Actions [A, d] in the contract's order and units; see RunningPolicy.predict. Pictures get the policy's size."""
     streams = policy.config.state_streams
     state = np.concatenate([observation.states[name] for name in streams]) if streams else None
     sizes = {camera.name: (camera.width, camera.height) for camera in policy.config.cameras}

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig
-from mode_ros.policy.language import TextEncoder, normalize_sentence
+from mode_ros.policy.goals import normalize_sentence
+from mode_ros.policy.language import TextEncoder
 from mode_ros.policy.normalization import (
     Normalizer,
     Statistics,

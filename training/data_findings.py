@@ -9,7 +9,8 @@ from mode_ros.checks.finding import Finding, unique
 from mode_ros.checks.goals import are_plain, coinciding, unknown_words
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
 from mode_ros.errors import UserError
-from mode_ros.policy.language import MiniLmTextEncoder, TextEncoder, lost_words, normalize_sentence
+from mode_ros.policy.goals import lost_words, normalize_sentence
+from mode_ros.policy.language import MiniLmTextEncoder, TextEncoder
 from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import Dataset
 

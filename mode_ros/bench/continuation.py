@@ -18,9 +18,10 @@ from torch import Tensor
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig, DiffusionConfig
-from mode_ros.policy.continuation import CONTINUATIONS, GUIDANCE, Continuation, Known, known_of
+from mode_ros.policy.continuation import GUIDANCE, Known, known_of
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain
+from mode_ros.policy.plans import CONTINUATIONS, Continuation
 
 Floats = NDArray[np.float64]
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from mode_ros.bench.baselines import FullSequenceSampler, dense, fused_copies
 from mode_ros.policy.config import DenoiserConfig, DiffusionConfig
-from mode_ros.policy.continuation import Continuation, Known, known_of
+from mode_ros.policy.continuation import Known, known_of
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.inference import ChunkSampler
 from mode_ros.policy.linear import NUMBER_FORMATS, linear_makers
+from mode_ros.policy.plans import Continuation
 from mode_ros.policy.products import LayerProducts, UsedExperts, product_names
 from mode_ros.policy.weights import load_products, load_weights, meta_device
 

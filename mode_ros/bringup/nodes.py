@@ -16,12 +16,18 @@ class NodeSpec:
 
 
 def robot_nodes(
-    contract: str, checkpoint: str, device: str = '', use_sim_time: bool = False, page: bool = False
+    contract: str,
+    checkpoint: str,
+    device: str = '',
+    use_sim_time: bool = False,
+    page: bool = False,
+    runtime: str = '',
 ) -> list[NodeSpec]:
     """The nodes beside a robot's own drivers. Empty strings leave a parameter to the settings file."""
     clock = {'use_sim_time': use_sim_time}
+    thinking = _given(contract=contract, checkpoint=checkpoint, device=device, runtime=runtime)
     nodes = [
-        NodeSpec('policy_node', _given(contract=contract, checkpoint=checkpoint, device=device) | clock),
+        NodeSpec('policy_node', thinking | clock),
         NodeSpec('controller_node', _given(contract=contract) | clock),
     ]
     return [*nodes, *_pages(page, contract, checkpoint, clock)]
@@ -34,12 +40,13 @@ def simulation_nodes(
     simulator: str = '',
     task: str = '',
     page: bool = False,
+    runtime: str = '',
     **simulation: Any,
 ) -> list[NodeSpec]:
     """A simulated robot and the nodes of a real one. simulation: further parameters of sim_node."""
     # The simulator is the clock's source, so it runs on wall time itself.
     simulated = NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task, **simulation))
-    return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True, page=page)]
+    return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True, page=page, runtime=runtime)]
 
 
 def recording_nodes(

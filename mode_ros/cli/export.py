@@ -1,6 +1,7 @@
 """Copy a policy with its weights in bfloat16: half the size, for a robot or to be passed on.
 
 What a training keeps beside the policy for going on is left behind; its settings and its card come along.
+With --runtime onnxruntime there is no copy: the policy's static graph is put beside it, for a machine without torch.
 """
 
 from __future__ import annotations
@@ -15,26 +16,48 @@ HELP = 'copy a policy with its weights in half the bytes'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument('checkpoint', metavar='SRC', help='checkpoint folder')
-    parser.add_argument('output', metavar='DST', type=Path, help='checkpoint folder to write')
-    parser.add_argument('--weights', default='bfloat16', choices=('bfloat16', 'float32'), help='default: bfloat16')
+    parser.add_argument('output', metavar='DST', nargs='?', type=Path, help='checkpoint folder to write')
+    parser.add_argument('--weights', choices=('bfloat16', 'float32'), help='default: bfloat16')
+    parser.add_argument('--runtime', choices=('onnxruntime',), help='make the static graph for it, inside SRC')
+    parser.add_argument('--steps', type=int, help="with --runtime: denoising steps, instead of the checkpoint's")
+    parser.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="with --runtime: instead of the checkpoint's")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Writes the copy and says how large it is."""
+    """Writes the copy or the graph, and says how large it is."""
+    from mode_ros.errors import UserError
+
+    if arguments.runtime:
+        if arguments.output is not None or arguments.weights:
+            raise UserError('--runtime puts a graph beside SRC and copies nothing: leave DST and --weights out.')
+        return _graph(arguments)
+    if arguments.output is None:
+        raise UserError('Give the folder to write the copy to, or --runtime onnxruntime for the static graph.')
+    if arguments.steps is not None or arguments.solver is not None:
+        raise UserError('--steps and --solver are of a static graph: give --runtime onnxruntime as well.')
     import torch
 
-    from mode_ros.errors import UserError
     from mode_ros.policy.checkpoint import load_checkpoint, save_checkpoint
     from mode_ros.policy.folder import WEIGHTS
 
+    weights = arguments.weights or 'bfloat16'
     source, output = Path(arguments.checkpoint), arguments.output
     if output.resolve() == source.resolve():
         raise UserError(f'{output} is the checkpoint itself: give another folder to write to.')
-    info, network = load_checkpoint(source, dtype=getattr(torch, arguments.weights))
+    info, network = load_checkpoint(source, dtype=getattr(torch, weights))
     save_checkpoint(output, info, network)
     for name in ('training.yaml', 'README.md'):
         if (source / name).is_file():
             shutil.copyfile(source / name, output / name)
     size = (output / WEIGHTS).stat().st_size / 1e6
-    print(f'{output}: {size:.1f} MB of weights in {arguments.weights}, after {info.trained_steps} steps of training.')
+    print(f'{output}: {size:.1f} MB of weights in {weights}, after {info.trained_steps} steps of training.')
+    return 0
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    from mode_ros.policy.runtimes.export import export_graph
+    from mode_ros.policy.runtimes.graph_file import GRAPH
+
+    graph = export_graph(arguments.checkpoint, arguments.steps, arguments.solver) / GRAPH
+    print(f'{graph}: {graph.stat().st_size / 1e6:.1f} MB, the whole chunk in float32.')
     return 0

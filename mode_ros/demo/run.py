@@ -24,6 +24,7 @@ from mode_ros.errors import UserError
 from mode_ros.nodes.page_node import ADDRESS_WORDS
 from mode_ros.pairing import load_paired, make_untrained
 from mode_ros.paths import share_folder, shipped_policy
+from mode_ros.policy.runtimes.choose import RunSettings, make_graph_where_it_serves
 from mode_ros.robots import load_named_contract
 
 # LIBERO needs up to half a minute to its first image on two cores, the policy less.
@@ -45,6 +46,7 @@ class DemoSettings:
     checkpoint: Path | None
     untrained: bool
     device: str
+    runtime: str
     seconds: float
     seed: int
     output: Path
@@ -69,6 +71,7 @@ def run_demo(settings: DemoSettings) -> int:
         contract=ROBOTS[settings.simulator],
         checkpoint=str(checkpoint),
         device=settings.device,
+        runtime=settings.runtime,
         simulator=settings.simulator,
         task=settings.task,
         seed=settings.seed,
@@ -108,7 +111,11 @@ def _checkpoint(settings: DemoSettings, contract: Contract, text: str) -> tuple[
         checkpoint = shipped_policy(contract.robot)
     if checkpoint is not None:
         # Read here as well, so that a wrong checkpoint is one sentence and not a node's log.
-        return checkpoint, load_paired(str(checkpoint), contract, 'cpu').is_trained
+        trained = load_paired(str(checkpoint), contract, 'cpu').is_trained
+        if settings.runtime == 'auto' and settings.device != 'cuda':
+            reason = make_graph_where_it_serves(checkpoint, RunSettings('cpu'))
+            print(f'No static graph: {reason}.' if reason else 'The policy runs as a static graph, without torch.')
+        return checkpoint, trained
     folder = settings.output / f'untrained_{contract.robot}'
     if not (folder / 'weights.safetensors').exists():
         make_untrained(contract, text, seed=0).save(folder)

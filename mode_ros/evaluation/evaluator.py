@@ -23,7 +23,7 @@ from mode_ros.evaluation.sensors import Faults
 from mode_ros.evaluation.settings import EvaluationSettings
 from mode_ros.pairing import load_paired
 from mode_ros.policy.checkpoint import read_info
-from mode_ros.policy.policy import Policy
+from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.simulator import Simulator
 from mode_ros.simulated import check_fits
@@ -40,7 +40,7 @@ class Work:
     latency: int
 
 
-def load_policy(settings: EvaluationSettings) -> Policy:
+def load_policy(settings: EvaluationSettings) -> RunningPolicy:
     """The checkpoint's policy, for the contract that it carries; UserError where it cannot be loaded."""
     return load_paired(
         str(settings.checkpoint),
@@ -50,6 +50,8 @@ def load_policy(settings: EvaluationSettings) -> Policy:
         steps=settings.steps,
         solver=settings.solver,
         continuation=settings.continuation,
+        runtime=settings.runtime,
+        threads=settings.threads or 1,
     )
 
 
@@ -58,7 +60,7 @@ def checkpoint_contract(checkpoint: Path) -> Contract:
     return parse_contract(read_info(checkpoint).contract_text, f'{checkpoint}/contract.yaml')
 
 
-def inference_seconds(policy: Policy, clock: Callable[[], float] = time.perf_counter) -> list[float]:
+def inference_seconds(policy: RunningPolicy, clock: Callable[[], float] = time.perf_counter) -> list[float]:
     """How long the policy takes for a chunk on this machine, several times, with what is running on it now.
 
     clock: seconds.
@@ -69,7 +71,7 @@ def inference_seconds(policy: Policy, clock: Callable[[], float] = time.perf_cou
     taken = []
     for _ in range(MEASURED_CHUNKS):
         begin = clock()
-        policy.predict(images, state, 'how long does it take', torch.Generator().manual_seed(0))
+        policy.predict(images, state, 'how long does it take', np.random.default_rng(0))
         taken.append(clock() - begin)
     return taken
 
@@ -82,7 +84,7 @@ def in_periods(seconds: float, contract: Contract) -> int:
 class Evaluator:
     """One policy on one simulator at a time. A context: leaving it closes the simulator."""
 
-    def __init__(self, work: Work, policy: Policy) -> None:
+    def __init__(self, work: Work, policy: RunningPolicy) -> None:
         self._work, self._policy = work, policy
         self._contract = checkpoint_contract(work.settings.checkpoint)
         self._simulator: Simulator | None = None

@@ -26,8 +26,8 @@ from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.control.seams import jerk
 from mode_ros.evaluation.sensors import Faults, Sensors
 from mode_ros.pairing import predict
-from mode_ros.policy.inference import Interrupted
-from mode_ros.policy.policy import Policy
+from mode_ros.policy.runtimes.interface import RunningPolicy
+from mode_ros.policy.stages import Interrupted
 from mode_ros.sim.simulator import Simulator
 
 # As config/nodes.yaml sets it for controller_node (seconds).
@@ -65,7 +65,7 @@ class Outcome:
 def run_episode(
     simulator: Simulator,
     contract: Contract,
-    policy: Policy,
+    policy: RunningPolicy,
     goal: str,
     latency: int,
     noise: torch.Generator,
@@ -134,7 +134,7 @@ class Player:
     def __init__(
         self,
         contract: Contract,
-        policy: Policy,
+        policy: RunningPolicy,
         goal: str,
         delay: Callable[[], int],
         noise: torch.Generator,

@@ -21,10 +21,10 @@ from mode_ros.evaluation.report import write_report
 from mode_ros.evaluation.settings import EvaluationSettings, of_an_episode
 from mode_ros.evaluation.workers import run_here, run_in_processes
 from mode_ros.policy.checkpoint import read_info
-from mode_ros.policy.policy import Policy
+from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.sim.suites import FIRST_TRAINING_SEED
 
-Load = Callable[[EvaluationSettings], Policy]
+Load = Callable[[EvaluationSettings], RunningPolicy]
 
 # A chunk that takes so many times longer than another tells of other work on the machine.
 UNSTEADY = 2.0
@@ -77,7 +77,7 @@ def evaluate(settings: EvaluationSettings, load: Load = load_policy) -> dict[str
     return found
 
 
-def _run(work: Work, waiting: list[tuple[str, int]], policy: Callable[[], Policy]) -> Iterator[Episode]:
+def _run(work: Work, waiting: list[tuple[str, int]], policy: Callable[[], RunningPolicy]) -> Iterator[Episode]:
     if work.settings.through_ros:
         # Only this needs ROS.
         from mode_ros.evaluation.through_ros import run_through_ros
@@ -88,7 +88,7 @@ def _run(work: Work, waiting: list[tuple[str, int]], policy: Callable[[], Policy
     return run_here(work, waiting, policy)
 
 
-def _measured_latency(policy: Policy) -> float:
+def _measured_latency(policy: RunningPolicy) -> float:
     taken = inference_seconds(policy)
     seconds = statistics.median(taken)
     print(

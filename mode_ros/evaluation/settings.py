@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mode_ros.control.execution import Mode
 from mode_ros.errors import UserError
 from mode_ros.evaluation.rollout import MAX_CHUNK_AGE
-from mode_ros.policy.continuation import Continuation
+from mode_ros.policy.plans import Continuation
 from mode_ros.settings import read_values
 
 Goals = Literal['trained', 'held-out']
@@ -43,6 +43,7 @@ class EvaluationSettings(BaseModel):
     )
     continuation: Continuation | None = Field(default=None, description="None: the checkpoint's")
     number_format: Literal['float32', 'bfloat16', 'int8'] = 'float32'
+    runtime: Literal['auto', 'torch', 'onnxruntime'] = Field(default='torch', description='what computes the chunks')
     solver: Literal['ddim', 'dpmpp_2m'] | None = None
     steps: Count | None = Field(default=None, description='denoising steps')
     device: str = 'auto'
@@ -94,6 +95,7 @@ OF_AN_EPISODE = (
     'delay',
     'continuation',
     'number_format',
+    'runtime',
     'solver',
     'steps',
     'through_ros',

@@ -92,6 +92,7 @@ def _nodes(work: Work, task: str, seed: int) -> list[NodeSpec]:
     # What the settings leave to the checkpoint, the node's settings file leaves to it too.
     policy = {
         'number_format': settings.number_format,
+        'runtime': settings.runtime,
         'steps': settings.steps,
         'solver': settings.solver,
         'threads': settings.threads,

@@ -16,7 +16,7 @@ import torch
 from mode_ros.errors import UserError
 from mode_ros.evaluation.episodes import Episode
 from mode_ros.evaluation.evaluator import Evaluator, Work, load_policy
-from mode_ros.policy.inference import Interrupted
+from mode_ros.policy.stages import Interrupted
 
 # A task's episodes are split where there would be fewer pieces than this per process, so that none idles for long.
 PIECES_PER_JOB = 2

@@ -41,8 +41,8 @@ from mode_ros.nodes.statistics import Percentiles
 from mode_ros.robots import load_named_contract
 
 if TYPE_CHECKING:
-    from mode_ros.policy.continuation import Continuation
-    from mode_ros.policy.policy import Policy
+    from mode_ros.policy.plans import Continuation
+    from mode_ros.policy.runtimes.interface import RunningPolicy
 
 # How long deactivation waits for the worker, which looks up between two denoising steps (seconds).
 STOP_SECONDS = 1.5
@@ -66,15 +66,13 @@ class PolicyNode(ManagedNode):
     def configure(self) -> None:
         contract = load_named_contract(self.parameters.contract)[0]
         require_made_for(self.parameters.checkpoint, contract)
-        # Only now: torch takes seconds to import, and a wrong contract or checkpoint is told before.
-        import torch
-
+        # Only now: it takes time to import, and a wrong contract or checkpoint is told before.
         from mode_ros.goal_watch import GoalWatch
         from mode_ros.pairing import load_paired
-        from mode_ros.policy.policy import StageTimer
+        from mode_ros.policy.stages import StageTimer
 
         given = self.parameters
-        torch.set_num_threads(given.threads or spare_cores())
+        threads = given.threads or spare_cores()
         policy = load_paired(
             given.checkpoint,
             contract,
@@ -83,19 +81,22 @@ class PolicyNode(ManagedNode):
             steps=given.steps or None,
             solver=None if given.solver == 'checkpoint' else given.solver,
             continuation=None if given.continuation == 'checkpoint' else cast('Continuation', given.continuation),
+            runtime=given.runtime,
+            threads=threads,
         )
+        if policy.runtime == 'torch':
+            import torch
+
+            torch.set_num_threads(threads)
         if not policy.is_trained:
             self.get_logger().warning(
                 f'the checkpoint {self.parameters.checkpoint} is untrained: its actions are random'
             )
         policy.warm_up()
         self._contract: Contract = contract
-        self._policy: Policy = policy
-        self._generator = torch.Generator()
-        if self.parameters.seed >= 0:
-            self._generator.manual_seed(self.parameters.seed)
-        else:
-            self._generator.seed()
+        self._policy: RunningPolicy = policy
+        # NumPy's, which is the same for every runtime.
+        self._generator = np.random.default_rng(None if given.seed < 0 else given.seed)
         self._buffer = ObservationBuffer(contract)
         spread = {name: np.array(state.std) for name, state in policy.info.statistics.state.items()}
         self._cameras = CameraWatch(contract, spread, given.frozen_periods)
@@ -205,7 +206,7 @@ class PolicyNode(ManagedNode):
             self._request, self._answered = None, ''
 
     def _work(self) -> None:
-        from mode_ros.policy.inference import Interrupted
+        from mode_ros.policy.stages import Interrupted
 
         while not self._stopping.is_set():
             work = self._next_work()
@@ -293,6 +294,7 @@ class PolicyNode(ManagedNode):
             'chunks': self._chunks,
             'goal': self._goal,
             'device': str(self._policy.device),
+            'runtime': self._policy.runtime,
             'inference latency p50 (ms)': _milliseconds(self._latency.of(50)),
             'inference latency p99 (ms)': _milliseconds(self._latency.of(99)),
             'observation age (ms)': _milliseconds(self._age.of(50)),

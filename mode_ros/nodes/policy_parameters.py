@@ -13,6 +13,11 @@ class PolicyParameters:
     contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
     checkpoint: str = parameter('', 'Checkpoint folder of the policy.')
     device: str = parameter('auto', 'Where the network runs.', choices=('auto', 'cpu', 'cuda'))
+    runtime: str = parameter(
+        'auto',
+        'What computes the chunks; auto: the static graph beside the checkpoint, where there is one and it serves.',
+        choices=('auto', 'torch', 'onnxruntime'),
+    )
     threads: int = parameter(
         0, 'CPU threads of the network; 0: all cores but one, which is left to the control.', minimum=0, maximum=256
     )

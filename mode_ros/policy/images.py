@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import CameraConfig
+
+if TYPE_CHECKING:  # imported where it is used: a robot may have none
+    import torch
+    from torch import Tensor
 
 # CLIP's, which the published encoders were trained with. Red, green, blue, for values in [0, 1].
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -17,6 +21,8 @@ IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 def normalize_images(images: Tensor) -> Tensor:
     """uint8 [..., 3, H, W], red first → float32 of the same shape with CLIP's mean and deviation taken out."""
+    import torch
+
     mean = torch.tensor(IMAGE_MEAN, device=images.device).view(3, 1, 1) * 255
     std = torch.tensor(IMAGE_STD, device=images.device).view(3, 1, 1) * 255
     return (images.float() - mean) / std
@@ -37,6 +43,8 @@ def image_to_tensor(image: NDArray[np.uint8], camera: CameraConfig, device: torc
 
     Raises UserError that names the camera and both sizes when the image does not fit.
     """
+    import torch
+
     check_image(image, camera)
     # A copy, because a ROS message's buffer is read-only and torch takes only writable ones. Sent as bytes: a quarter.
     return normalize_images(torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device))

@@ -12,7 +12,6 @@ which compute what Block does with fewer. sample_plain in mode_ros.policy.diffus
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, cast
@@ -29,12 +28,7 @@ from mode_ros.policy.graph import LoopGraph, Prefix, record_cuda
 from mode_ros.policy.layers import RMSNorm, gate, merge_heads
 from mode_ros.policy.linear import LinearMakers, LinearOp, MakeLinear, view_linear
 from mode_ros.policy.products import LayerProducts, MakeProducts, products_of
-
-ShouldStop = Callable[[], bool]
-
-
-class Interrupted(Exception):
-    """Sampling was asked to stop between two steps; there is no chunk."""
+from mode_ros.policy.stages import Interrupted, ShouldStop
 
 
 class RoutingTable(NamedTuple):
@@ -149,7 +143,7 @@ class ChunkSampler:
         with torch.inference_mode():
             device = denoiser.position.device
             self._noise = denoiser.noise_embedding(self.sigmas[:-1].to(device))  # [N, D]
-            self.routing = _decide_routing(denoiser, self._noise)
+            self.routing = decide_routing(denoiser, self._noise)
             if make_products is None:
                 make_products = partial(products_of, denoiser, LinearMakers(make_linear, make_linear))
             products = make_products(self.routing.used)
@@ -325,7 +319,7 @@ def _step_scalings(sigmas: Tensor, sigma_data: float) -> tuple[_StepScalings, ..
     return tuple(_StepScalings(*row) for row in zip(*columns, strict=True))
 
 
-def _decide_routing(denoiser: Denoiser, noise: Tensor) -> RoutingTable:
+def decide_routing(denoiser: Denoiser, noise: Tensor) -> RoutingTable:
     """noise: [N, D], the embedded levels. The one place where numbers leave the device."""
     experts, weights = [], []
     for block in denoiser.stack:

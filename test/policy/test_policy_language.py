@@ -10,13 +10,8 @@ from policy_samples import FakeTextEncoder
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import TextEncoderConfig
-from mode_ros.policy.language import (
-    ClipTextEncoder,
-    GoalCache,
-    MiniLmTextEncoder,
-    build_text_encoder,
-    normalize_sentence,
-)
+from mode_ros.policy.goals import GoalCache, normalize_sentence
+from mode_ros.policy.language import ClipTextEncoder, MiniLmTextEncoder, build_text_encoder
 
 
 @pytest.fixture(scope='module')

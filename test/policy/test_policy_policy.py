@@ -12,9 +12,9 @@ from policy_samples import CONTRACT, FakeTextEncoder, camera_policy_config, stat
 from mode_ros.errors import UserError
 from mode_ros.policy.diffusion import initial_noise, sample_plain
 from mode_ros.policy.images import image_to_tensor
-from mode_ros.policy.inference import Interrupted
 from mode_ros.policy.normalization import build_normalizer
-from mode_ros.policy.policy import STAGES, Policy, StageTimer
+from mode_ros.policy.policy import Policy
+from mode_ros.policy.stages import STAGES, Interrupted, StageTimer
 
 STATE = np.array([0.5, 1.0, -2.0, 0.03])
 RNG = np.random.default_rng(0)

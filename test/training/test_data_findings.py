@@ -10,7 +10,7 @@ from support.contracts import ABSOLUTE_TEXT
 from support.training_sets import TextNumbers, joints_set, train_settings, write_data_set
 
 from mode_ros.errors import UserError
-from mode_ros.policy.language import lost_words
+from mode_ros.policy.goals import lost_words
 from mode_ros.policy.normalization import StreamStatistics, build_normalizer, build_state_normalizer
 from mode_ros.training.data import layout
 from mode_ros.training.plan import make_plan

@@ -1,0 +1,173 @@
+"""Which runtime a checkpoint is run with. Imports torch only where torch is to run it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint_info import CheckpointInfo, read_info
+from mode_ros.policy.config import Solver
+from mode_ros.policy.goals import SentenceEncoder
+from mode_ros.policy.plans import Continuation
+from mode_ros.policy.runtimes.graph_file import (
+    GRAPH,
+    SMALL,
+    export_command,
+    graph_folder,
+    numbers_in,
+    read_graph,
+)
+from mode_ros.policy.runtimes.interface import RunningPolicy, with_sampling
+
+log = logging.getLogger(__name__)
+
+Runtime = Literal['auto', 'torch', 'onnxruntime']
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+
+_GPUS = ('/dev/nvidiactl', '/dev/nvhost-gpu', '/dev/nvgpu')
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a checkpoint is to be run; None: as the checkpoint says.
+
+    number_format: of the large products; threads: of a static graph, torch's being set for its process.
+    """
+
+    device: str = 'auto'
+    number_format: str = 'float32'
+    steps: int | None = None
+    solver: Solver | str | None = None
+    continuation: Continuation | None = None
+    threads: int = 1
+
+
+def load_policy(
+    folder: Path | str, runtime: str, settings: RunSettings, text_encoder: SentenceEncoder | None = None
+) -> RunningPolicy:
+    """A checkpoint, ready to predict.
+
+    runtime: 'torch'; 'onnxruntime', which makes the graph where there is none yet; or 'auto': the graph where there is
+    one that belongs to the checkpoint and serves these settings, else torch, and why is said in the device_note.
+
+    Raises UserError that names what is wrong and what to type.
+    """
+    folder = Path(folder)
+    if runtime not in RUNTIMES:
+        raise UserError(f'There is no runtime {runtime!r}: use one of {", ".join(RUNTIMES)}.')
+    if runtime == 'torch':
+        return _with_torch(folder, settings, text_encoder)
+    stored = read_info(folder)
+    info = replace(stored, config=with_sampling(stored.config, settings.steps, settings.solver))
+    command = export_command(folder, info.config, stored.config)
+    reason = unfit(info, folder, settings)
+    if runtime == 'onnxruntime':
+        if reason:
+            raise UserError(f'The runtime onnxruntime was asked for, but {reason}: use auto or torch.')
+        if not graph_folder(folder, info.config).is_dir():
+            _export(folder, settings, command)
+        return _with_graph(folder, info, settings, command, text_encoder, 'runtime onnxruntime was asked for')
+    if not reason and not graph_folder(folder, info.config).is_dir():
+        reason = f'there is no graph beside the checkpoint (`{command}` makes it)'
+    if not reason and _prefers_gpu(settings.device):
+        reason = 'there is a GPU'
+    if not reason:
+        try:
+            return _with_graph(folder, info, settings, command, text_encoder, 'runtime auto chose onnxruntime')
+        except UserError as error:
+            log.warning('%s', error)
+            reason = str(error).rstrip('.')
+    policy = _with_torch(folder, settings, text_encoder)
+    policy.device_note += f'; runtime auto chose torch, because {reason}'
+    return policy
+
+
+def unfit(info: CheckpointInfo, folder: Path, settings: RunSettings) -> str:
+    """Why a static graph cannot serve, a part of a sentence; empty where it can. The graph itself is not looked at."""
+    if settings.device not in ('auto', 'cpu'):
+        return f'a static graph runs on the CPU, and the device is {settings.device!r}'
+    if settings.number_format != 'float32':
+        return f'a static graph is in float32, and the number format is {settings.number_format!r}'
+    if settings.continuation == 'guided':
+        return 'the continuation guided takes gradients, which a static graph has none of'
+    if not info.config.denoiser.has_fast_path:
+        return f'the policy has routing {info.config.denoiser.routing!r} or another alternative to the published block'
+    if (numbers := numbers_in(folder)) > SMALL:
+        return f'the policy has {numbers / 1e6:.0f} million numbers, for which a static graph is no faster'
+    if importlib.util.find_spec('onnxruntime') is None:
+        return "ONNX Runtime is not installed (`pip install 'mode_ros[onnx]'`)"
+    return ''
+
+
+def make_graph_where_it_serves(folder: Path | str, settings: RunSettings) -> str:
+    """For auto: make a checkpoint's graph where there is none, and where it serves; returns why not, or ''."""
+    folder = Path(folder)
+    stored = read_info(folder)
+    config = with_sampling(stored.config, settings.steps, settings.solver)
+    reason = unfit(replace(stored, config=config), folder, settings)
+    if reason or graph_folder(folder, config).is_dir():
+        return reason
+    try:
+        _export(folder, settings, export_command(folder, config, stored.config))
+    except UserError as error:
+        return str(error).rstrip('.')
+    return ''
+
+
+def _prefers_gpu(device: str) -> bool:
+    """Whether `auto` leaves the choice to torch. Asking CUDA itself would need torch, which takes seconds to import."""
+    return device == 'auto' and any(map(os.path.exists, _GPUS)) and importlib.util.find_spec('torch') is not None
+
+
+def _with_torch(folder: Path, settings: RunSettings, text_encoder: SentenceEncoder | None) -> RunningPolicy:
+    try:
+        from mode_ros.policy.policy import Policy
+    except ImportError as error:
+        if (error.name or '').partition('.')[0] not in ('torch', 'torchvision', 'transformers'):
+            raise
+        raise UserError(
+            f"There is no {error.name} here to run {folder} with: install it with `pip install 'mode_ros[torch]'`, "
+            "or make the checkpoint's static graph where torch is, with `mode_ros export --runtime onnxruntime`."
+        ) from error
+    return Policy.load(
+        folder,
+        settings.device,
+        text_encoder,
+        settings.number_format,
+        settings.steps,
+        settings.solver,
+        settings.continuation,
+    )
+
+
+def _with_graph(
+    folder: Path,
+    info: CheckpointInfo,
+    settings: RunSettings,
+    command: str,
+    text_encoder: SentenceEncoder | None,
+    why: str,
+) -> RunningPolicy:
+    from mode_ros.policy.runtimes.onnx_runtime import GraphPolicy
+
+    graph = read_graph(folder, info.config, command)
+    note = f'{why}: {graph_folder(folder, info.config) / GRAPH}, on the CPU, {settings.threads} threads'
+    if not info.trained_steps:
+        log.warning('the policy in %s is untrained: its actions are random', folder)
+    return GraphPolicy(info, graph, settings.threads, text_encoder, note, settings.continuation)
+
+
+def _export(folder: Path, settings: RunSettings, command: str) -> None:
+    try:
+        from mode_ros.policy.runtimes.export import export_graph
+    except ImportError as error:
+        raise UserError(
+            f'There is no graph beside {folder}, and no {error.name} here to make it: where torch is, type `{command}`.'
+        ) from error
+    log.info('making the static graph of %s, which takes some seconds', folder)
+    export_graph(folder, settings.steps, settings.solver)

@@ -1,0 +1,117 @@
+"""A policy whose whole chunk is one static graph in ONNX Runtime, on the CPU, without torch.
+
+For a small network it takes about a third of torch's time (docs/performance.md). Its products are float32, and its
+steps, solver and sizes are the graph's; how a plan is continued is decided by what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint_info import CheckpointInfo
+from mode_ros.policy.config import TextEncoderConfig
+from mode_ros.policy.goals import SentenceEncoder
+from mode_ros.policy.minilm import NumpyMiniLm
+from mode_ros.policy.plans import Continuation, KnownActions, no_action_known
+from mode_ros.policy.runtimes.graph_file import OUTPUT, input_shapes
+from mode_ros.policy.runtimes.interface import RunningPolicy
+from mode_ros.policy.stages import DONE, OnStage, ShouldStop
+
+# Whether threads that wait for work of a graph do so busily. They would take the control loop's core, and with one
+# thread, which is what is left on two cores, there are none.
+SPINNING = False
+
+
+class GraphPolicy(RunningPolicy):
+    """A loaded policy that ONNX Runtime computes. Not for several threads at once."""
+
+    runtime = 'onnxruntime'
+    device = 'cpu'
+
+    def __init__(
+        self,
+        info: CheckpointInfo,
+        graph: bytes,
+        threads: int,
+        text_encoder: SentenceEncoder | None = None,
+        device_note: str = '',
+        continuation: Continuation | None = None,
+        spinning: bool = SPINNING,
+    ) -> None:
+        """graph: as read_graph gives it; info: its config samples as the graph does; threads: at least 1.
+
+        Raises UserError for a graph that ONNX Runtime cannot load, or whose inputs are not the policy's.
+        """
+        if continuation == 'guided':
+            raise UserError(
+                'The continuation guided takes gradients, which a static graph has none of: use soft, or the runtime '
+                'torch.'
+            )
+        super().__init__(info, text_encoder or _text_encoder(info.config.text_encoder), device_note, continuation)
+        self._nothing = no_action_known(info.config.denoiser)
+        self._session = open_session(graph, threads, spinning)
+        expected = {name: list(shape) for name, shape in input_shapes(info.config).items()}
+        found = {each.name: each.shape for each in self._session.get_inputs()}
+        if found != expected:
+            raise UserError(f'The graph takes {found}, and the policy gives {expected}: export it anew.')
+
+    def _chunk(
+        self,
+        sentence: str,
+        images: Sequence[NDArray[np.uint8]],
+        state: NDArray[np.float32] | None,
+        noise: NDArray[np.float32],
+        known: KnownActions | None,
+        on_stage: OnStage,
+        should_stop: ShouldStop | None,
+    ) -> NDArray[np.float32]:
+        on_stage('goal')
+        given: dict[str, Any] = {'goal': np.asarray(self._goals.embed(sentence), np.float32), 'noise': noise}
+        on_stage('chunk')
+        given |= {f'image_{camera.name}': image for camera, image in zip(self.config.cameras, images, strict=True)}
+        if state is not None:
+            given['state'] = state
+        known = known or self._nothing
+        given |= {'target': known.target, 'weight': known.weight}
+        if self._nothing.clean is not None:
+            given['clean'] = self._nothing.clean if known.clean is None else known.clean
+        feed = {name: np.ascontiguousarray(value[None]) for name, value in given.items()}
+        chunk: NDArray[np.float32] = self._session.run([OUTPUT], feed)[0][0]
+        on_stage(DONE)
+        return chunk
+
+
+def open_session(graph: bytes | Path, threads: int, spinning: bool = SPINNING) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, which runs the graph in the calling thread and threads − 1 others."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry('session.intra_op.allow_spinning', '1' if spinning else '0')
+    options.log_severity_level = 3
+    source = graph if isinstance(graph, bytes) else str(graph)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # its exceptions have no common base
+        raise UserError(f'ONNX Runtime {onnxruntime.__version__} cannot load the graph ({error}).') from error
+
+
+def _text_encoder(config: TextEncoderConfig) -> SentenceEncoder:
+    """MiniLM needs no torch, CLIP does."""
+    if config.kind == 'minilm':
+        return NumpyMiniLm()
+    try:
+        from mode_ros.policy.language import build_text_encoder
+    except ImportError as error:
+        raise UserError(
+            f'The policy hears goals by CLIP, which needs torch and transformers ({error}): install them with '
+            "`pip install 'mode_ros[torch]'`."
+        ) from error
+    return build_text_encoder(config)
