@@ -14,7 +14,10 @@ import numpy as np
 import torch
 
 from mode_ros.bench.continuation import Seam, as_values, table
+from mode_ros.bench.limit import Limit, Rates
 from mode_ros.bench.measure import Result
+from mode_ros.bench.runtimes import Found
+from mode_ros.bench.runtimes import as_values as runtime_values
 from mode_ros.bench.scaling import Point
 from mode_ros.bench.solvers import STEPS, SolverError
 from mode_ros.bench.training import TrainingCost, ratios
@@ -23,7 +26,8 @@ from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 from mode_ros.policy.size import active_parameters, total_parameters
 
-_KIND = {'dense': 'dense', 'mixture': 'full sequence', 'fused copies': 'full sequence'}
+# Which variants compute the same numbers of products, by KINDS of mode_ros.bench.flops.
+KIND = {'dense': 'dense', 'mixture': 'full sequence', 'fused copies': 'full sequence'}
 
 
 def machine(device: str, threads: int) -> dict[str, str]:
@@ -51,13 +55,26 @@ def write_comparison(
     results: Sequence[Result],
     encoders: Mapping[int, Sequence[float]],
     flops: Mapping[int, Mapping[str, int]],
+    rates: Rates,
+    limits: Sequence[Limit],
 ) -> None:
     """Print the table; write it, results.json and latency.png to `folder`."""
-    rows = [_row(result, config, encoders[result.batch], flops[result.batch]) for result in results]
+    rows = [
+        _row(result, config, encoders[result.batch], flops[result.batch], limit)
+        for result, limit in zip(results, limits, strict=True)
+    ]
     about = machine(device, threads)
-    table = '\n'.join([f'On {", ".join(about.values())}.', '', *_table(rows)])
+    measured = (
+        f'Limit: weights read at {rates.bytes_per_second / 1e9:.1f} GB/s, or products at {rates.flops / 1e9:.0f} '
+        f'GFLOP/s ({rates.flops_bfloat16 / 1e9:.0f} for bfloat16 and int8), whichever takes longer; measured here.'
+    )
+    table = '\n'.join([f'On {", ".join(about.values())}. {measured}', '', *_table(rows)])
     print(table)
-    _write(folder, 'results', {'machine': about, 'configuration': config.model_dump(mode='json'), 'rows': rows})
+    _write(
+        folder,
+        'results',
+        {'machine': about, 'rates': vars(rates), 'configuration': config.model_dump(mode='json'), 'rows': rows},
+    )
     (folder / 'table.md').write_text(table + '\n', encoding='utf-8')
     _plot_latency(folder / 'latency.png', rows)
 
@@ -127,7 +144,15 @@ def write_continuations(folder: Path, checkpoint: str, trained_steps: int, found
     _write(folder, 'continuation', {**about, 'seams': as_values(found)})
 
 
-def _row(result: Result, config: PolicyConfig, encoder: Sequence[float], flops: Mapping[str, int]) -> dict[str, Any]:
+def write_runtimes(folder: Path, checkpoint: str, cores: int, found: Sequence[Found]) -> None:
+    """Write runtimes.json to `folder`."""
+    about = {'machine': machine('cpu', cores), 'checkpoint': checkpoint, 'cores': cores}
+    _write(folder, 'runtimes', {**about, 'ways': runtime_values(found)})
+
+
+def _row(
+    result: Result, config: PolicyConfig, encoder: Sequence[float], flops: Mapping[str, int], limit: Limit
+) -> dict[str, Any]:
     total = total_parameters(config.denoiser)
     return {
         'variant': TITLES[result.variant],
@@ -140,8 +165,12 @@ def _row(result: Result, config: PolicyConfig, encoder: Sequence[float], flops: 
         'processor_ratio': result.processor_ratio,
         'peak_bytes': result.peak_bytes,
         'build_seconds': result.build_seconds,
-        'flops': flops[_KIND.get(result.variant, 'this project')],
+        'flops': flops[KIND.get(result.variant, 'this project')],
         'active_parameters': total if result.variant == 'dense' else active_parameters(config.denoiser),
+        'limit': limit.seconds,
+        'times_limit': result.percentile(50) / limit.seconds,
+        'bytes_read': limit.bytes,
+        'bound_by': limit.bound_by,
         'error': result.error if math.isfinite(result.error) else None,
         'seconds': list(result.totals),
     }
@@ -150,8 +179,8 @@ def _row(result: Result, config: PolicyConfig, encoder: Sequence[float], flops: 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
         '| variant | batch | p50 | p90 | p99 (ms) | images | prefix | steps (ms) | ratio | processor | peak GB | '
-        'ready s | GFLOP | active M | error |',
-        '|---|' + '--:|' * 14,
+        'ready s | GFLOP | active M | error | limit (ms) | times the limit |',
+        '|---|' + '--:|' * 16,
     ]
     for row in rows:
         times = ' | '.join(f'{1000 * row[key]:.0f}' for key in ('p50', 'p90', 'p99', 'encoder', 'prefix', 'steps'))
@@ -159,7 +188,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(
             f'| {row["variant"]} | {row["batch"]} | {times} | {row["ratio"]:.3f} | {row["processor_ratio"]:.3f} | '
             f'{row["peak_bytes"] / 1e9:.2f} | {row["build_seconds"]:.1f} | {row["flops"] / 1e9:.1f} | '
-            f'{row["active_parameters"] / 1e6:.1f} | {error} |'
+            f'{row["active_parameters"] / 1e6:.1f} | {error} | {1000 * row["limit"]:.1f} ({row["bound_by"]}) | '
+            f'{row["times_limit"]:.2f} |'
         )
     return lines
 

@@ -14,7 +14,9 @@ from mode_ros.bench import report
 from mode_ros.bench.continuation import DELAYS, ReadMoments, compare_continuations
 from mode_ros.bench.encoder import encoder_seconds
 from mode_ros.bench.flops import chunk_flops
-from mode_ros.bench.measure import Result, compare
+from mode_ros.bench.limit import limit_of, measure_rates
+from mode_ros.bench.measure import Result, compare, warm_torch
+from mode_ros.bench.runtimes import HEAD, compare_ways, ways
 from mode_ros.bench.scaling import SWEEPS, Point
 from mode_ros.bench.solvers import errors_of, format_errors
 from mode_ros.bench.training import compare_training
@@ -82,7 +84,21 @@ def run_comparison(settings: BenchSettings) -> list[Result]:
             results += compare(settings.variants, setting, batch, settings.rounds, lambda text: print(f'  {text}'))
             encoders[batch] = encoder_seconds(config, batch, settings.rounds, settings.device, settings.threads)
         flops = {batch: chunk_flops(setting, batch) for batch in settings.batches}
-    report.write_comparison(settings.output, config, settings.device, settings.threads, results, encoders, flops)
+    warm_torch(settings.threads)
+    rates = measure_rates(settings.device)
+    limits = [
+        limit_of(
+            result.variant,
+            config.denoiser,
+            config.diffusion.steps,
+            flops[result.batch][report.KIND.get(result.variant, 'this project')],
+            rates,
+        )
+        for result in results
+    ]
+    report.write_comparison(
+        settings.output, config, settings.device, settings.threads, results, encoders, flops, rates, limits
+    )
     return results
 
 
@@ -109,6 +125,13 @@ def run_training(settings: BenchSettings) -> None:
     config = settings.policy.denoiser
     found = {batch: compare_training(config, batch, settings.rounds, settings.device) for batch in settings.batches}
     report.write_training(settings.output, config, settings.device, settings.threads, found)
+
+
+def run_runtimes(checkpoint: Path, settings: BenchSettings, cores: int) -> None:
+    """Torch and the static graph beside a control loop; prints, and writes runtimes.json."""
+    found = compare_ways(checkpoint, ways(cores), settings.rounds, lambda text: print(f'  {text}', flush=True))
+    print('\n'.join([HEAD, *(each.row() for each in found)]))
+    report.write_runtimes(settings.output, checkpoint.name, cores, found)
 
 
 def run_solvers(checkpoint: Path, settings: BenchSettings, read: ReadInputs | None = None) -> None:

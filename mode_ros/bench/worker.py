@@ -7,12 +7,12 @@ import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 import torch
 
+from mode_ros.bench.memory import peak_resident
 from mode_ros.bench.variants import Measured, Setting, build_variant, make_inputs, measure_once
 from mode_ros.errors import UserError
 
@@ -79,12 +79,7 @@ def peak_memory(device: str) -> int:
     """Bytes: of this process's resident memory at its highest, or of the GPU's allocations."""
     if device != 'cpu':
         return torch.cuda.max_memory_allocated()
-    try:
-        status = Path('/proc/self/status').read_text(encoding='ascii')
-    except OSError as error:
-        raise UserError(f'Peak memory is read from /proc, as on Linux, and that failed ({error}).') from error
-    # Not getrusage's ru_maxrss, which starts with what the parent process had.
-    return int(next(line for line in status.splitlines() if line.startswith('VmHWM')).split()[1]) * 1024
+    return peak_resident()
 
 
 def _serve(connection: Connection, name: str, setting: Setting, batch: int) -> None:

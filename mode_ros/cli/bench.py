@@ -4,6 +4,7 @@ with its fused copies, the mixture without a cache and a dense transformer of th
 The variants run in processes of their own and take turns, so that drift cancels; each ratio is the median over rounds.
 --scaling measures how the cost grows with steps, layers, width, experts and cameras; --solvers compares solvers and
 step counts with 200 steps on a checkpoint; --continuation compares the ways to go on from a plan on recorded moments;
+--runtimes compares torch with the static graph, end to end, and what each does to a control loop beside it;
 --training compares a training step with that of a dense transformer of as many active numbers.
 """
 
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--scaling', action='store_true', help='how cost grows with the sizes, instead')
     parser.add_argument('--training', action='store_true', help='training steps (default batch 64), instead')
     parser.add_argument('--solvers', type=Path, metavar='CHECKPOINT', help='solvers and step counts, instead')
+    parser.add_argument('--runtimes', type=Path, metavar='CHECKPOINT', help='torch and the static graph, instead')
     parser.add_argument('--continuation', type=Path, metavar='CHECKPOINT', help='ways to continue a plan, instead')
     parser.add_argument(
         '--dataset', type=Path, help='moments of it: for --continuation, and for --solvers instead of random ones'
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         BenchSettings,
         run_comparison,
         run_continuations,
+        run_runtimes,
         run_scaling,
         run_solvers,
         run_training,
@@ -80,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError('--continuation compares on recorded moments: name a data set with --dataset.')
     if arguments.continuation:
         run_continuations(arguments.continuation, settings, _seams(arguments.dataset))
+    elif arguments.runtimes:
+        run_runtimes(arguments.runtimes, settings, arguments.threads)
     elif arguments.solvers:
         run_solvers(arguments.solvers, settings, _moments(arguments.dataset) if arguments.dataset else None)
     elif arguments.training:

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from mode_ros.bench.limit import Rates, bytes_read
 from mode_ros.bench.measure import compare, estimate_memory, groups
 from mode_ros.bench.run import BenchSettings, run_comparison
 from mode_ros.bench.solvers import STEPS, errors_of, format_errors
@@ -87,6 +88,8 @@ def test_the_command_writes_what_it_found(tmp_path, monkeypatch, capsys):
         update={'denoiser': small.denoiser.model_copy(update={'embed_dim': 32, 'heads': 4, 'layers': 2})}
     )
     monkeypatch.setattr(BenchSettings, 'policy', property(lambda self: tiny))
+    rates = Rates(bytes_per_second=1e9, flops=1e15, flops_bfloat16=2e15)
+    monkeypatch.setattr('mode_ros.bench.run.measure_rates', lambda device: rates)
     settings = BenchSettings(variants=('fused copies', 'int8'), rounds=2, threads=1, output=tmp_path / 'out')
     run_comparison(settings)
     written = json.loads((tmp_path / 'out' / 'results.json').read_text())
@@ -94,6 +97,8 @@ def test_the_command_writes_what_it_found(tmp_path, monkeypatch, capsys):
     assert written['machine']['processor']
     published, ours = written['rows']
     assert 0 < ours['flops'] < published['flops']
+    assert ours['limit'] == bytes_read('int8', tiny.denoiser, 10) / 1e9
+    assert ours['times_limit'] == ours['p50'] / ours['limit']
     assert 'fused copies, as published' in capsys.readouterr().out
 
 

@@ -36,7 +36,8 @@ _GPUS = ('/dev/nvidiactl', '/dev/nvhost-gpu', '/dev/nvgpu')
 class RunSettings:
     """How a checkpoint is to be run; None: as the checkpoint says.
 
-    number_format: of the large products; threads: of a static graph, torch's being set for its process.
+    number_format: of the large products; threads: of a static graph, torch's being set for its process;
+    spinning: whether they wait for work busily, which starves what runs beside them.
     """
 
     device: str = 'auto'
@@ -45,6 +46,7 @@ class RunSettings:
     solver: Solver | str | None = None
     continuation: Continuation | None = None
     threads: int = 1
+    spinning: bool = False
 
 
 def load_policy(
@@ -159,7 +161,7 @@ def _with_graph(
     note = f'{why}: {graph_folder(folder, info.config) / GRAPH}, on the CPU, {settings.threads} threads'
     if not info.trained_steps:
         log.warning('the policy in %s is untrained: its actions are random', folder)
-    return GraphPolicy(info, graph, settings.threads, text_encoder, note, settings.continuation)
+    return GraphPolicy(info, graph, settings.threads, text_encoder, note, settings.continuation, settings.spinning)
 
 
 def _export(folder: Path, settings: RunSettings, command: str) -> None:

@@ -23,10 +23,6 @@ from mode_ros.policy.runtimes.graph_file import OUTPUT, input_shapes
 from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.policy.stages import DONE, OnStage, ShouldStop
 
-# Whether threads that wait for work of a graph do so busily. They would take the control loop's core, and with one
-# thread, which is what is left on two cores, there are none.
-SPINNING = False
-
 
 class GraphPolicy(RunningPolicy):
     """A loaded policy that ONNX Runtime computes. Not for several threads at once."""
@@ -42,9 +38,10 @@ class GraphPolicy(RunningPolicy):
         text_encoder: SentenceEncoder | None = None,
         device_note: str = '',
         continuation: Continuation | None = None,
-        spinning: bool = SPINNING,
+        spinning: bool = False,
     ) -> None:
-        """graph: as read_graph gives it; info: its config samples as the graph does; threads: at least 1.
+        """graph: as read_graph gives it; info: its config samples as the graph does; threads: at least 1; spinning:
+        whether they wait busily.
 
         Raises UserError for a graph that ONNX Runtime cannot load, or whose inputs are not the policy's.
         """
@@ -87,7 +84,7 @@ class GraphPolicy(RunningPolicy):
         return chunk
 
 
-def open_session(graph: bytes | Path, threads: int, spinning: bool = SPINNING) -> Any:
+def open_session(graph: bytes | Path, threads: int, spinning: bool = False) -> Any:
     """An onnxruntime.InferenceSession on the CPU, which runs the graph in the calling thread and threads − 1 others."""
     import onnxruntime
 
