@@ -42,6 +42,9 @@ def develop_with_first_line():
     return Develop
 
 
+# For everything but running a static graph (docs/performance.md).
+TORCH = ['torch>=2.5', 'torchvision>=0.20', 'transformers>=4.46']
+
 packages = find_packages(include=[NAME, f'{NAME}.*'])
 package_dir = {}
 # colcon --symlink-install runs this file in its build folder, which has no training/. There mode_ros/training.py,
@@ -79,12 +82,9 @@ setup(
         'rosbags>=0.11,<0.12',  # recording closes its MCAP chunks itself, so that a crash loses a second at most
         'ruckig>=0.14',  # jerk-limited motion between the actions and the commands
         'safetensors>=0.4.3',
-        'torch>=2.5',
-        'torchvision>=0.20',
-        'transformers>=4.46',
     ],
     extras_require={
-        'bench': ['matplotlib>=3.7'],
+        'bench': ['matplotlib>=3.7', *TORCH],
         'collision': ['pin>=3'],  # a box or self_collision in the contract
         # `make libero` installs it without the opencv-python that it asks for, which takes opencv-python-headless's
         # place and does not load on a machine without libGL.
@@ -96,10 +96,14 @@ setup(
             'metaworld==3.1.1; python_version < "3.14"',
             'mujoco==3.3.0; python_version < "3.14"',
             'packaging',
+            *TORCH,
         ],
-        'training': ['accelerate>=1', 'av>=12', 'h5py>=3.8', 'pyarrow>=15', 'tensorboard>=2.14', 'tqdm>=4.60'],
-        # A static graph for policy_node: made with both, run with onnxruntime alone.
+        'torch': TORCH,
+        'training': ['accelerate>=1', 'av>=12', 'h5py>=3.8', 'pyarrow>=15', 'tensorboard>=2.14', 'tqdm>=4.60', *TORCH],
+        # A static graph for policy_node: made with these and torch, run with onnxruntime alone.
         'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
+        # A robot that runs such a graph, without torch; tokenizers reads goals.
+        'robot': ['onnxruntime>=1.18', 'tokenizers>=0.20'],
         'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'ruff>=0.8', 'types-PyYAML'],
     },
     entry_points={

