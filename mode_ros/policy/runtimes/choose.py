@@ -84,7 +84,7 @@ def load_policy(
         except UserError as error:
             log.warning('%s', error)
             reason = str(error).rstrip('.')
-    policy = _with_torch(folder, settings, text_encoder)
+    policy = _with_torch(folder, settings, text_encoder, f' The runtime auto asks for it because {reason}.')
     policy.device_note += f'; runtime auto chose torch, because {reason}'
     return policy
 
@@ -126,7 +126,9 @@ def _prefers_gpu(device: str) -> bool:
     return device == 'auto' and any(map(os.path.exists, _GPUS)) and importlib.util.find_spec('torch') is not None
 
 
-def _with_torch(folder: Path, settings: RunSettings, text_encoder: SentenceEncoder | None) -> RunningPolicy:
+def _with_torch(
+    folder: Path, settings: RunSettings, text_encoder: SentenceEncoder | None, why: str = ''
+) -> RunningPolicy:
     try:
         from mode_ros.policy.policy import Policy
     except ImportError as error:

@@ -119,7 +119,9 @@ def numbers_in(folder: Path) -> int:
 
 def _origin(checkpoint: Path, config: PolicyConfig) -> dict[str, Any]:
     """What a graph depends on. How a plan is continued is decided by its inputs, and statistics are applied outside."""
-    settings = config.model_dump(mode='json', exclude={'action_normalization', 'state_normalization', 'text_encoder'})
+    outside = {'action_normalization', 'state_normalization', 'text_encoder'}
+    # Without what is usual, so that a setting that a later version adds makes no graph stale.
+    settings = config.model_dump(mode='json', exclude=outside, exclude_defaults=True)
     return {
         'weights_sha256': _digest(checkpoint / WEIGHTS),
         'settings_sha256': hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest(),
