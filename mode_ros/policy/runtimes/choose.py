@@ -135,8 +135,8 @@ def _with_torch(
         if (error.name or '').partition('.')[0] not in ('torch', 'torchvision', 'transformers'):
             raise
         raise UserError(
-            f"There is no {error.name} here to run {folder} with: install it with `pip install 'mode_ros[torch]'`, "
-            "or make the checkpoint's static graph where torch is, with `mode_ros export --runtime onnxruntime`."
+            f"There is no {error.name} here to run {folder} with: install it with `pip install 'mode_ros[torch]'`, or "
+            f'make the graph where torch is, with `mode_ros export --runtime onnxruntime`.{why}'
         ) from error
     return Policy.load(
         folder,
