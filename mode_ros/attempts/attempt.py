@@ -23,7 +23,7 @@ from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.evaluation.rollout import Player
 from mode_ros.evaluation.sensors import as_compressed
-from mode_ros.policy.policy import Policy
+from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.record_sim.session import Session, Write
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.sim.demonstrator import Demonstrator, Noise
@@ -46,7 +46,7 @@ class Attempt:
 def attempt(
     simulator: Simulator,
     contract: Contract,
-    policy: Policy,
+    policy: RunningPolicy,
     goal: str,
     seed: int,
     write: Write,

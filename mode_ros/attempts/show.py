@@ -16,7 +16,7 @@ from mode_ros.evaluation.episodes import digest
 from mode_ros.evaluation.evaluator import checkpoint_contract
 from mode_ros.pairing import load_paired
 from mode_ros.policy.checkpoint import read_info
-from mode_ros.policy.policy import Policy
+from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.record_sim.session import Write
 from mode_ros.record_sim.task_folder import Attempts, Terms
 from mode_ros.sim.demonstrator import Noise
@@ -51,7 +51,7 @@ def show_attempt(
 
 
 @functools.cache
-def _policy(checkpoint: str, known: str) -> Policy:
+def _policy(checkpoint: str, known: str) -> RunningPolicy:
     if digest(Path(checkpoint)) != known:
         raise UserError(f'The checkpoint {checkpoint} has changed while it was being recorded; type the command again.')
     # A process for each core is what --jobs is for.
