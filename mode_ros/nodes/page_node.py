@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ from mode_ros.page.driving import Driving, Held
 from mode_ros.page.goals import UsedGoals, offered, training_goals
 from mode_ros.page.pictures import Camera
 from mode_ros.page.stop import READERS, EstopWords
-from mode_ros.page.told import Outcomes, Told, describe_keys, read_safety
+from mode_ros.page.told import Outcomes, Told, describe_keys, read_object
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 from mode_ros.recording.liveness import header_stamp
 from mode_ros.robots import load_named_contract
@@ -63,6 +63,7 @@ class PageParameters:
     recorder: str = parameter('recorder_node', 'The recorder.')
     policy: str = parameter('policy_node', 'The policy.')
     simulator: str = parameter('sim_node', 'The simulator.')
+    goals: str = parameter('goals_node', 'The queue of goals, where one runs.')
 
 
 class PageNode(Node):
@@ -77,6 +78,7 @@ class PageNode(Node):
         self._told = Told({name: getattr(given, name) for name in ('controller', 'policy', 'recorder', 'simulator')})
         self._goal = ''
         self._safety: Mapping[str, Any] | None = None
+        self._queue: Mapping[str, Any] | None = None
         self._intervention = False
         self._training = training_goals(given.checkpoint)
         self._serving: Any = None
@@ -124,6 +126,7 @@ class PageNode(Node):
         )
         subscribe_latched(self, String, self._contract.goal_topic, self._on_goal)
         self.create_subscription(String, 'safety_state', self._on_safety, LATCHED)
+        self.create_subscription(String, 'goal_queue', self._on_queue, LATCHED)
         self.create_subscription(Bool, SUCCESS_TOPIC, self._on_success, LATCHED)
         self.create_subscription(Bool, INTERVENTION_TOPIC, self._on_intervention, LATCHED)
         # Deep: of two words in one moment neither may be lost, or somebody else's stop is taken for the page's own.
@@ -150,7 +153,10 @@ class PageNode(Node):
         self._used.hear(message.data)
 
     def _on_safety(self, message: String) -> None:
-        self._safety = read_safety(message.data)
+        self._safety = read_object(message.data)
+
+    def _on_queue(self, message: String) -> None:
+        self._queue = read_object(message.data)
 
     def _on_success(self, message: Bool) -> None:
         self._outcomes.hear(bool(message.data))
@@ -169,7 +175,8 @@ class PageNode(Node):
         self._goals = self.create_publisher(String, self._contract.goal_topic, LATCHED)
         self._teleop = self.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
         services = {'controller': ('start', 'pause', 'reset', 'release'), 'recorder': ('start', 'stop', 'discard')}
-        services['simulator'] = ('reset',)
+        services |= {'simulator': ('reset',), 'goals': ('next',)}
+        self._goal_queue = self.create_publisher(String, 'goals', COMMAND)
         self._calls = {
             (node, word): (self.create_client(Trigger, f'{getattr(given, node)}/{word}'), Trigger.Request())
             for node, words in services.items()
@@ -186,6 +193,9 @@ class PageNode(Node):
 
     def say_goal(self, goal: str) -> None:
         self._goals.publish(String(data=goal))
+
+    def say_goals(self, goals: Sequence[str]) -> None:
+        self._goal_queue.publish(String(data='\n'.join(goals)))
 
     async def release(self) -> tuple[bool, str]:
         if self._estop_words.may_lift():
@@ -292,7 +302,7 @@ class PageNode(Node):
 
     def state(self) -> Mapping[str, Any]:
         """Keys: nodes (Told.now), safety (safety_state or null), estop, goal, goals, success, intervention, cameras
-        (age in s and problem), drive (Driving.told).
+        (age in s and problem), drive (Driving.told), queue (goal_queue, {} before it has one, null without the node).
         """
         return {
             'nodes': self._told.now(time.monotonic()),
@@ -310,6 +320,7 @@ class PageNode(Node):
                 for name, camera in self.cameras.items()
             },
             'drive': None if self._driving is None else self._driving.told(),
+            'queue': (self._queue or {}) if self._calls['goals', 'next'][0].service_is_ready() else None,
         }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from mode_ros.page.driving import Held
@@ -33,11 +33,14 @@ class Robot(Protocol):
     def say_goal(self, goal: str) -> None:
         """Publishes a goal that `check_goal` has let through."""
 
+    def say_goals(self, goals: Sequence[str]) -> None:
+        """Gives the queue of goals these, one after the other."""
+
     async def release(self) -> tuple[bool, str]:
         """Lifts the page's own stop and asks the controller to go on: (whether, its words)."""
 
     async def call(self, node: str, word: str) -> tuple[bool, str]:
-        """A service of 'controller', 'recorder' or 'simulator': (whether it did, its words)."""
+        """A service of 'controller', 'recorder', 'simulator' or 'goals': (whether it did, its words)."""
 
     def come(self, session: str, name: str) -> None:
         """Somebody might drive."""

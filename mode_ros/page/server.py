@@ -5,7 +5,7 @@
     WS   /state            what is shown, as JSON: when it has changed, and once a second
     WS   /cameras/NAME     pictures: each after the viewer has said that it has shown the one before
     WS   /drive            what is held down
-    POST /stop /release /goal /call/NODE/WORD
+    POST /stop /release /goal /goals /call/NODE/WORD
 
 Everything else is not found. Nothing that is asked for names a file, a topic or a piece of code.
 """
@@ -39,8 +39,10 @@ HEARTBEAT_SECONDS = 1.0
 # A camera is looked at so often for something new, and sends no more pictures a second than this allows.
 PICTURE_SECONDS = 1 / 15
 MAX_BODY_BYTES = 4096
+MAX_GOALS = 50
+NO_GOALS = 'No goal is given: write some with semicolons between them.'
 
-_CALLS = {'controller': CONTROLLER_CALLS, 'recorder': RECORDER_CALLS, 'simulator': ('reset',)}
+_CALLS = {'controller': CONTROLLER_CALLS, 'recorder': RECORDER_CALLS, 'simulator': ('reset',), 'goals': ('next',)}
 
 
 class _Shown:
@@ -67,6 +69,7 @@ def make_application(robot: Robot) -> Starlette:
             Route('/stop', pages.stop, methods=['POST']),
             Route('/release', pages.release, methods=['POST']),
             Route('/goal', pages.goal, methods=['POST']),
+            Route('/goals', pages.goals, methods=['POST']),
             Route('/call/{node}/{word}', pages.call, methods=['POST']),
             WebSocketRoute('/state', pages.state),
             WebSocketRoute('/cameras/{name}', pages.camera),
@@ -101,6 +104,17 @@ class _Pages:
             return _said(False, problem)
         self._robot.say_goal(goal)
         return _said(True, f'The goal is "{goal}".')
+
+    async def goals(self, request: Request) -> Response:
+        body = await _json(request)
+        given = body.get('goals') if isinstance(body, dict) else None
+        checked = (
+            [check_goal(goal) for goal in given[:MAX_GOALS]] if isinstance(given, list) and given else [('', NO_GOALS)]
+        )
+        if problem := next((problem for _, problem in checked if problem), ''):
+            return _said(False, problem)
+        self._robot.say_goals([goal for goal, _ in checked])
+        return _said(True, f'{len(checked)} goal{"s" if len(checked) > 1 else ""}, one after the other.')
 
     async def call(self, request: Request) -> Response:
         node, word = request.path_params['node'], request.path_params['word']

@@ -73,8 +73,8 @@ class Outcomes:
         return {'now': episodes[-1] if episodes else None, 'before': episodes[:-1]}
 
 
-def read_safety(text: str) -> Mapping[str, Any] | None:
-    """The JSON of the topic `safety_state`; None for what is none."""
+def read_object(text: str) -> Mapping[str, Any] | None:
+    """The JSON of a topic as `safety_state` or `goal_queue`; None for what is none."""
     try:
         found = json.loads(text)
     except ValueError:

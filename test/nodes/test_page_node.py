@@ -12,6 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.messages.teleop import decode_teleop
 from mode_ros.nodes.controller_node import ControllerNode
+from mode_ros.nodes.goals_node import GoalsNode
 from mode_ros.nodes.page_node import PageNode
 from mode_ros.nodes.qos import LATCHED
 from mode_ros.page.driving import Held
@@ -92,6 +93,17 @@ def test_a_goal_is_latched_and_remembered(bench, page):
     bench.goal('close it')
     wait_for(lambda: page.state()['goal'] == 'close it', "somebody else's goal")
     assert page.state()['goals'] == ['close it', 'open the drawer']
+
+
+def test_a_queue_of_goals_is_filled_and_shown(bench, page, contract_file):
+    assert page.state()['queue'] is None
+    bench.start(GoalsNode, activate=False, contract=contract_file)
+    wait_for(lambda: page.state()['queue'] == {}, 'the queue')
+    wait_for(lambda: page._goal_queue.get_subscription_count(), 'its ear')
+    page.say_goals(['open it', 'close it'])
+    wait_for(lambda: (page.state()['queue'] or {}).get('of') == 2, 'the goals')
+    assert asyncio.run(page.call('goals', 'next')) == (True, 'next')
+    wait_for(lambda: page.state()['queue']['goal'] == 'close it', 'the second')
 
 
 def test_pictures_are_those_of_the_camera(bench, page):

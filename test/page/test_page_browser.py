@@ -78,6 +78,17 @@ def test_every_button_of_run_asks_for_its_own_thing(page, robot):
     assert errors(page) == []
 
 
+def test_a_queue_of_goals_where_there_is_one(page, robot):
+    assert not find(page, '#queue').is_displayed()
+    robot.queue = {'goal': 'close it', 'of': 3, 'ended': [{'goal': 'open it'}], 'in a row': 1}
+    wait_for(lambda: find(page, '#queued').text.startswith('goal 2 of 3, 1 succeeded in a row'), 'the queue')
+    find(page, '#goal').send_keys('a; b ;')
+    find(page, '#queue').click()
+    wait_for(lambda: robot.done == [['a', 'b']], 'the goals')
+    find(page, '[data-call="goals/next"]').click()
+    wait_for(lambda: robot.done[-1] == 'goals next', 'the next one')
+
+
 def test_a_refusal_is_shown_in_the_words_of_the_node(page):
     find(page, '#release').click()
 

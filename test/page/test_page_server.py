@@ -85,6 +85,18 @@ def test_a_goal_that_is_none_is_refused_in_words(served, robot, body):
     assert robot.done == []
 
 
+def test_goals_one_after_the_other(served, robot):
+    assert post(f'{served}goals', {'goals': ['open  it', 'close it']})['words'] == '2 goals, one after the other.'
+    assert post(f'{served}call/goals/next')['done']
+    assert robot.done == [['open it', 'close it'], 'goals next']
+
+
+@pytest.mark.parametrize('body', [{}, {'goals': []}, {'goals': 'a; b'}, {'goals': ['a', '']}, {'goals': ['a', 7]}, []])
+def test_goals_that_are_none_are_refused_whole(served, robot, body):
+    assert not post(f'{served}goals', body)['done']
+    assert robot.done == []
+
+
 @pytest.mark.parametrize(
     'path', ['call/controller/release', 'call/controller/destroy_node', 'call/policy/start', 'stop/now']
 )

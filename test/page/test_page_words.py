@@ -12,7 +12,7 @@ from mode_ros.control.contract import parse_contract
 from mode_ros.control.teleop_mapping import load_mapping
 from mode_ros.page.goals import GOALS, MAX_LENGTH, UsedGoals, check_goal, offered, training_goals
 from mode_ros.page.stop import READERS, EstopWords
-from mode_ros.page.told import Outcomes, Told, describe_keys, read_safety
+from mode_ros.page.told import Outcomes, Told, describe_keys, read_object
 from mode_ros.paths import share_folder
 
 
@@ -87,8 +87,8 @@ def test_successes_of_the_last_episodes():
 
 
 @pytest.mark.parametrize('text', ['', '{', '[1]', '"stopped"'])
-def test_a_safety_state_that_is_none_is_none(text):
-    assert read_safety(text) is None
+def test_a_state_that_is_none_is_none(text):
+    assert read_object(text) is None
 
 
 def test_sentences_of_the_training_come_after_those_used(tmp_path):

@@ -23,7 +23,7 @@ class PageRobot:
             what: {'name': f'{what}_node', 'level': 'ok', 'words': 'running', 'values': {}}
             for what in ('controller', 'policy', 'recorder', 'simulator')
         }
-        self.safety = None
+        self.safety = self.queue = None
 
     def about(self):
         keys = [{'kind': 'motion', 'label': 'x', 'sign': '+', 'key': 'w', 'unit': 'm'}]
@@ -40,6 +40,7 @@ class PageRobot:
             'success': {'now': None, 'before': []},
             'intervention': False,
             'cameras': {},
+            'queue': self.queue,
             'drive': {'driver': '', 'speed': 0.5, 'chosen': ''},
         }
 
@@ -51,6 +52,9 @@ class PageRobot:
 
     def say_goal(self, goal):
         self.done.append(goal)
+
+    def say_goals(self, goals):
+        self.done.append(goals)
 
     async def release(self):
         self.done.append('release')

@@ -81,6 +81,13 @@ $("goal-form").addEventListener("submit", async (event) => {
   if (answer.done) $("goal").value = "";
 });
 
+$("queue").addEventListener("click", async () => {
+  const goals = $("goal").value.split(";").map((goal) => goal.trim()).filter(Boolean);
+  const answer = await ask("/goals", { goals });
+  say(answer);
+  if (answer.done) $("goal").value = "";
+});
+
 // ---- tabs and theme ----------------------------------------------------------------------------------------------
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -146,7 +153,16 @@ function showSafety({ safety, nodes, estop, drive }) {
   $("release").classList.toggle("primary", Boolean(safety?.latched));
 }
 
-function showRun({ goal, goals, success, nodes }) {
+function showQueue(queue) {
+  $("queue").hidden = queue === null;
+  $("queued").hidden = !queue?.of;
+  if (!queue?.of) return;
+  const where = queue.goal ? `goal ${queue.ended.length + 1} of ${queue.of}` : `all ${queue.of} goals are over`;
+  text($("queued").querySelector("span"), `${where}, ${queue["in a row"]} succeeded in a row`);
+}
+
+function showRun({ goal, goals, success, nodes, queue }) {
+  showQueue(queue);
   text($("goal-now"), goal || "none yet");
   list($("goals"), goals, (sentence) => {
     const button = make("button", sentence, { type: "button" });
