@@ -372,7 +372,10 @@ def test_numbers_without_stamps_are_alive_while_they_come(bench, robot, tmp_path
     wait_for(lambda: any('load: nobody publishes' in problem for problem in recorder._problems()), 'the missing sensor')
     sensor = bench.node.create_publisher(Float64, 'load', 10)
     timer = bench.node.create_timer(0.05, lambda: sensor.publish(Float64(data=4e9)))
+    heard = bench.listen(Float64, 'load')
     assert 'Note' not in robot.start().message
+    heard.clear()
+    wait_for(lambda: len(heard) > 3, 'numbers while it records')
     robot.call('stop')
     assert read(tmp_path / 'recordings' / 'episode_000000')[0]['/load'] > 0
     timer.cancel()

@@ -134,7 +134,10 @@ def test_joints_are_driven_from_where_they_were_last_commanded(bench, no_termina
     time.sleep(0.3)
     pad.down = {0}
     time.sleep(0.5)
-    assert {tuple(message.points[0].positions) for message in sent} == {(0.7, -0.3)}, 'nothing jumps'
+    told = {tuple(message.points[0].positions) for message in sent}
+    assert len(told) == 1, 'nothing jumps'
+    # The bench's joints shake by billionths, as measured ones do.
+    assert told.pop() == pytest.approx((0.7, -0.3), abs=1e-6)
     pad.axes[0] = 1.0
     time.sleep(1.5)
     pad.down = set()

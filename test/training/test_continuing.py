@@ -36,7 +36,7 @@ def test_how_many_are_given_is_even_and_decided_by_seed_and_step(joints):
     assert not torch.equal(source.batch(1, 4000, slice(0, 4000), loss).draws.committed, draws.committed)
     never = plan(joints).source.batch(0, 4000, slice(0, 4000), loss).draws
     assert not never.committed.any()
-    for name in ('sigma', 'noise', 'experts', 'without_goal'):  # a policy that continues sees the rest as another does
+    for name in ('sigma', 'noise', 'experts', 'goal_kept'):  # a policy that continues sees the rest as another does
         assert torch.equal(getattr(never, name), getattr(draws, name)), name
 
 
