@@ -154,10 +154,10 @@ def test_the_last_command_is_waited_for_until_the_driver_has_it(bench, controlle
     real = dict(controller._outputs)
     controller._outputs.update({name: Noting(real[name], notes[name]) for name in real})
     send_chunk(bench, [0.01] * 60)
-    wait_for(lambda: notes['arm'], 'a command')
+    wait_for(lambda: notes['arm/twist'], 'a command')
     assert bench.transition(controller, 'deactivate')
     assert all(found[-1] == 'acknowledged' for found in notes.values()), notes
-    assert 'sent' in notes['arm']
+    assert 'sent' in notes['arm/twist']
     controller._outputs.update(real)
 
 
