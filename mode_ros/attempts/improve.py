@@ -25,6 +25,9 @@ from mode_ros.attempts.show import FIRST_ATTEMPT_SEED
 from mode_ros.errors import UserError
 from mode_ros.evaluation.episodes import digest, read_json, write_whole
 from mode_ros.evaluation.results import RESULTS, read_results
+from mode_ros.record_sim.run import choose_tasks
+from mode_ros.sim.suites import METAWORLD_ALL as ALL
+from mode_ros.sim.suites import SUITES
 from mode_ros.training.data.data_files import DataFiles
 
 FIRST_CONTROL_SEED = 2 * FIRST_ATTEMPT_SEED
@@ -40,8 +43,9 @@ Run = Callable[[Sequence[str]], int]
 
 @dataclass(frozen=True)
 class Improvement:
-    """policy: the checkpoint of round 0; data: what it was trained on; tasks: a suite; attempts, rollouts: per task;
-    steps: of each training; changes: KEY=VALUE for all of them; share: of the samples that come from the new data.
+    """policy: the checkpoint of round 0; data: what it was trained on; tasks: a suite, or tasks of Meta-World with
+    commas; attempts, rollouts: per task; steps: of each training; changes: KEY=VALUE for all of them; share: of the
+    samples that come from the new data; latency: s, of the evaluations.
     """
 
     policy: str
@@ -116,8 +120,8 @@ class _Verbs:
         if (out / RESULTS).exists():
             return
         words = ['evaluate', str(policy), '--rollouts', str(agreed.rollouts), '--latency', f'{agreed.latency:g}']
-        words += ['--suite', agreed.tasks, '--videos', '0', '--jobs', str(self._jobs), '--output', str(out)]
-        self._do(words)
+        words += ['--suite', agreed.tasks] if agreed.tasks in SUITES else ['--suite', ALL, '--tasks', agreed.tasks]
+        self._do([*words, '--videos', '0', '--jobs', str(self._jobs), '--output', str(out)])
 
     def _record(self, bags: Path, episodes: int, seed: int, data: Path, *more: str) -> None:
         if data.exists():
@@ -186,6 +190,10 @@ def _check(agreed: Improvement, rounds: int) -> None:
     if not (Path(agreed.policy) / 'training.yaml').is_file():
         raise UserError(f'{agreed.policy} has no training.yaml, which says how to train on; give a trained checkpoint.')
     DataFiles(Path(agreed.data))
+    # What record-sim takes, evaluate must take, too: a suite, or tasks of Meta-World.
+    simulator, _ = choose_tasks(agreed.tasks.split(','))
+    if agreed.tasks not in SUITES and simulator != 'metaworld':
+        raise UserError(f'--tasks {agreed.tasks} cannot be scored together; name one suite, or tasks of Meta-World.')
 
 
 def _agree(out: Path, agreed: Improvement) -> None:

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--policy', type=Path, required=True, metavar='CHECKPOINT', help='of round 0')
     parser.add_argument('--data', type=Path, required=True, metavar='DATASET', help='that it was trained on')
-    parser.add_argument('--tasks', default='metaworld-demo', help='a suite (default: metaworld-demo)')
+    parser.add_argument(
+        '--tasks', default='metaworld-demo', help='a suite, or tasks with commas (default: metaworld-demo)'
+    )
     parser.add_argument('--rounds', type=int, default=3, help='default 3')
     parser.add_argument('--attempts', type=int, default=10, help='per task and round (default 10)')
     parser.add_argument('--steps', type=int, default=1000, help='of each training (default 1000)')

@@ -107,6 +107,28 @@ def test_one_that_stands_is_taken_over_in_any_execution(toy, tmp_path, execution
     assert 0 < np.mean([frame.intervention for frame in frames]) < 1
 
 
+@pytest.mark.parametrize('execution', ['synchronous', 'realtime'])
+def test_the_expert_lets_go_and_the_policy_drives_again(toy, tmp_path, monkeypatch, execution):
+    toy(policy := Scripted(STILL))
+    monkeypatch.setattr(
+        ToySimulator, 'expert_action', lambda toy: np.append(np.clip(toy.goal - toy.position, -0.006, 0.006), -1.0)
+    )
+    monkeypatch.setattr(run, 'make_simulator', lambda *given: patient(ToySimulator(*given[1:])))
+
+    record(tmp_path, [terms(execution=execution)], 1, 1, show_attempt)
+
+    frames, _, about = converted(one(tmp_path))
+    assert about.success
+    spans = [driven for driven, _ in itertools.groupby(frame.intervention for frame in frames)]
+    assert spans[:4] == [False, True, False, True], 'the policy, the expert, the policy again, and the expert again'
+    assert len(policy.seen) >= 2, 'it plans anew from where it was left'
+
+
+def patient(simulator):
+    simulator.time_limit_steps = 1000
+    return simulator
+
+
 def test_a_failed_attempt_is_kept_and_marked(toy, tmp_path, monkeypatch):
     toy(Scripted(STILL))
     monkeypatch.setattr(ToySimulator, 'hopeless', frozenset({7}))

@@ -154,6 +154,8 @@ def test_what_does_not_fit_is_refused_before_the_first_step(agreed, tmp_path):
     for changes, message in (
         ({'attempts': 0}, '--attempts 0'),
         ({'share': 1.0}, '--share 1'),
+        ({'tasks': 'metaworld-dem'}, "no task.*'metaworld-dem'"),
+        ({'tasks': 'metaworld-halfway,libero-10'}, 'is of libero'),
         ({'policy': str(tmp_path)}, 'no training.yaml'),
         ({'data': str(tmp_path / 'nothing')}, 'nothing'),
     ):
