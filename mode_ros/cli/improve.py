@@ -20,9 +20,6 @@ HELP = 'rounds of attempts, corrections and training in simulation'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument('folder', type=Path, help='gets a folder per round')
-    parser.add_argument(
-        'changes', nargs='*', metavar='KEY=VALUE', help="of every training, in the policy's own settings"
-    )
     parser.add_argument('--policy', type=Path, required=True, metavar='CHECKPOINT', help='of round 0')
     parser.add_argument('--data', type=Path, required=True, metavar='DATASET', help='that it was trained on')
     parser.add_argument(
@@ -31,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rounds', type=int, default=3, help='default 3')
     parser.add_argument('--attempts', type=int, default=10, help='per task and round (default 10)')
     parser.add_argument('--steps', type=int, default=1000, help='of each training (default 1000)')
+    parser.add_argument(
+        '--set', nargs='+', default=[], metavar='KEY=VALUE', help="of every training, in the policy's own settings"
+    )
     parser.add_argument('--share', type=float, default=0.5, help='of the samples from the new data (default 0.5)')
     parser.add_argument('--rollouts', type=int, default=50, help='per task and evaluation (default 50)')
     parser.add_argument('--latency', type=float, default=0.1, help='s, of the evaluations (default 0.1)')
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.attempts,
         arguments.rollouts,
         arguments.steps,
-        tuple(arguments.changes),
+        tuple(arguments.set),
         arguments.share,
         arguments.latency,
     )

@@ -12,6 +12,7 @@ from support.training_sets import write_data_set
 from mode_ros.attempts import improve as module
 from mode_ros.attempts.account import difference, effort
 from mode_ros.attempts.improve import Improvement, improve
+from mode_ros.cli.main import build_parser
 from mode_ros.errors import UserError
 
 
@@ -155,7 +156,6 @@ def test_what_does_not_fit_is_refused_before_the_first_step(agreed, tmp_path):
         ({'attempts': 0}, '--attempts 0'),
         ({'share': 1.0}, '--share 1'),
         ({'tasks': 'metaworld-dem'}, "no task.*'metaworld-dem'"),
-        ({'tasks': 'metaworld-halfway,libero-10'}, 'is of libero'),
         ({'policy': str(tmp_path)}, 'no training.yaml'),
         ({'data': str(tmp_path / 'nothing')}, 'nothing'),
     ):
@@ -181,3 +181,15 @@ def test_only_pairs_are_compared():
     assert 0 < low < high
     with pytest.raises(UserError, match='no pairs'):
         difference(results([True]), results([True, False]))
+
+
+def test_the_command_hands_on_what_it_is_told(agreed, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, 'improve', lambda *given: seen.append(given) or '')
+    words = ['improve', str(tmp_path / 'out'), '--policy', agreed.policy, '--data', agreed.data, '--control']
+    words += ['--set', 'optimizer.learning_rate=1e-4', 'data.intervention_weight=2', '--rounds', '2']
+    arguments = build_parser().parse_args(words)
+    assert arguments.run(arguments) == 0
+    ((out, found, rounds, control, jobs),) = seen
+    assert (out, rounds, control, jobs) == (tmp_path / 'out', 2, True, 1)
+    assert found.changes == ('optimizer.learning_rate=1e-4', 'data.intervention_weight=2')
