@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mode_ros.bench.variants import FUSED, OTHER_CHUNKS, Measured, Setting
@@ -158,9 +157,3 @@ def _result(
 
 def _with_peak(result: Result, peak: int) -> Result:
     return Result(**{**result.__dict__, 'peak_bytes': peak})
-
-
-def warm_torch(threads: int) -> None:
-    """Set this process's torch up like the workers'."""
-    torch.set_num_threads(threads)
-    torch.set_grad_enabled(False)

@@ -15,7 +15,7 @@ from mode_ros.bench.continuation import DELAYS, ReadMoments, compare_continuatio
 from mode_ros.bench.encoder import encoder_seconds
 from mode_ros.bench.flops import chunk_flops
 from mode_ros.bench.limit import limit_of, measure_rates
-from mode_ros.bench.measure import Result, compare, warm_torch
+from mode_ros.bench.measure import Result, compare
 from mode_ros.bench.runtimes import HEAD, compare_ways, ways
 from mode_ros.bench.scaling import SWEEPS, Point
 from mode_ros.bench.solvers import errors_of, format_errors
@@ -84,8 +84,9 @@ def run_comparison(settings: BenchSettings) -> list[Result]:
             results += compare(settings.variants, setting, batch, settings.rounds, lambda text: print(f'  {text}'))
             encoders[batch] = encoder_seconds(config, batch, settings.rounds, settings.device, settings.threads)
         flops = {batch: chunk_flops(setting, batch) for batch in settings.batches}
-    warm_torch(settings.threads)
-    rates = measure_rates(settings.device)
+    torch.set_num_threads(settings.threads)  # as the workers
+    with torch.no_grad():
+        rates = measure_rates(settings.device)
     limits = [
         limit_of(
             result.variant,

@@ -32,7 +32,7 @@ def demo(folder, *arguments):
 
 def test_an_episode_ends_with_a_table_and_a_film(tmp_path):
     output = tmp_path / 'out'
-    done = demo(tmp_path, '--untrained', '--seconds', '3', '--task', 'reach', '--goal', 'touch the red ball')
+    done = demo(tmp_path, '--untrained', '--seconds', '3', '--task', 'drawer-open', '--goal', 'touch the red ball')
     assert done.returncode == 0, done.stderr
     assert 'UNTRAINED' in done.stdout
     table = {

@@ -21,7 +21,8 @@ def test_states_are_those_of_the_messages():
     generator = np.random.default_rng(0)
     names = (*CONTRACT.state('fingers').names[::-1], 'another', *CONTRACT.state('joints').names)
     joints = Joints(names, generator.normal(size=10), generator.normal(size=10))
-    pose = Pose(generator.normal(size=3), generator.normal(size=4))
+    turn = generator.normal(size=4)
+    pose = Pose(generator.normal(size=3), turn / np.linalg.norm(turn))
     speeds = parse_contract(TEXT.replace('type: joint_state\n', 'type: joint_state\n      field: velocity\n'), 'test')
     for contract in (CONTRACT, speeds):
         for stream in contract.observation.states:
@@ -38,8 +39,8 @@ def test_a_compressed_picture_is_that_of_the_messages():
 
     camera = CONTRACT.observation.cameras[0].model_copy(update={'transport': 'compressed'})
     image = np.random.default_rng(0).integers(0, 255, (128, 128, 3)).astype(np.uint8)
-    assert np.array_equal(sensors._compressed(image), decode_image(encode_compressed_image(image, 0, 'a'), camera))
-    assert not np.array_equal(sensors._compressed(image), image)
+    assert np.array_equal(sensors.as_compressed(image), decode_image(encode_compressed_image(image, 0, 'a'), camera))
+    assert not np.array_equal(sensors.as_compressed(image), image)
 
 
 def test_all_but_the_part_through_ros_imports_without_ros():

@@ -109,7 +109,7 @@ def test_a_checkpoint_without_sentences_offers_none(tmp_path, text):
 
 
 def test_the_name_of_the_file_is_the_checkpoints():
-    text = (Path(mode_ros.__file__).parent / 'policy' / 'checkpoint.py').read_text()
+    text = (Path(mode_ros.__file__).parent / 'policy' / 'checkpoint_info.py').read_text()
 
     assert f'GOALS = {GOALS!r}\n' in text
 
