@@ -12,7 +12,16 @@ import pytest
 pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).resolve().parents[2]
-EXECUTABLES = {'mode_ros', 'policy_node', 'controller_node', 'sim_node', 'teleop_node', 'recorder_node', 'goals_node'}
+EXECUTABLES = {
+    'mode_ros',
+    'policy_node',
+    'controller_node',
+    'sim_node',
+    'teleop_node',
+    'recorder_node',
+    'goals_node',
+    'page_node',
+}
 
 # Run by the installed package's Python: says where everything was found.
 REPORT = """

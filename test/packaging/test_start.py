@@ -14,7 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    'name', ['mode_ros', 'policy_node', 'controller_node', 'sim_node', 'teleop_node', 'recorder_node', 'goals_node']
+    'name',
+    [
+        'mode_ros',
+        'policy_node',
+        'controller_node',
+        'sim_node',
+        'teleop_node',
+        'recorder_node',
+        'goals_node',
+        'page_node',
+    ],
 )
 def test_without_its_environment_an_executable_says_so(name):
     # -I -S: the standard library alone, as under a system's Python without the packages from pip.
