@@ -48,7 +48,7 @@ def checkout(tmp_path):
     """A copy of the checkout without what git ignores, with one more module, contract and launch file to look for."""
     target = tmp_path / 'src' / 'mode_ros'
     ignored = shutil.ignore_patterns(
-        '.git', '.venv*', 'build', 'install', 'log', '*.egg-info', '__pycache__', '.*_cache'
+        '.git', '.venv*', 'build', 'install', 'log', '*.egg-info', '__pycache__', '.*_cache', 'onnxruntime'
     )
     shutil.copytree(ROOT, target, ignore=ignored)
     (target / 'training' / 'late.py').write_text("WORD = 'first'\n")

@@ -74,7 +74,7 @@ def test_every_button_of_run_asks_for_its_own_thing(page, robot):
         wait_for(lambda said=said: robot.done[-1:] == [said], said)
     find(page, '#goal').send_keys('lift the lid\n')
     wait_for(lambda: robot.done[-1] == 'lift the lid', 'the goal')
-    assert text(page, 'answer') == '✓ The goal is "lift the lid".'
+    wait_for(lambda: text(page, 'answer') == '✓ The goal is "lift the lid".', 'the answer')
     assert errors(page) == []
 
 
