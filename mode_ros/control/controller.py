@@ -97,6 +97,7 @@ class Controller:
         self._delay = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
         self._ahead = max(AHEAD_PERIODS * contract.period, AHEAD)
         self._measured: dict[str, tuple[int, NDArray[np.float64]]] = {}
+        self._moved_at = -1  # when the last motion was told, on the clock of the stamps
         self._estop = False
         self._crowd = ''
         self._now = self._wall = self._wall_start = 0
@@ -122,6 +123,7 @@ class Controller:
         self._wall_start = self._wall = now if wall is None else wall
         # A target from before may be far from where the arm has been brought meanwhile.
         self._motion.start_from(np.nan)
+        self._moved_at = min(self._moved_at, now)
         self._begin(now)
 
     @property
@@ -259,7 +261,10 @@ class Controller:
             self._let_go()
             self._last_driven = now
             self._begin_anew(now)
+            self._moved_at = now
         self._now = max(now, self._now)
+        if self._motion.moving:
+            self._moved_at = now
         problems = ([Problem('clock', back)] if back else []) + self._problems(now, wall)
         driven = self._driver is not None and is_fresh(self._driver, self._contract, now)
         mine = [p for p in problems if not driven or p.name not in ('paused', 'deadman', 'goal')]
@@ -306,6 +311,8 @@ class Controller:
     def stop(self, now: int, reason: str) -> Tick:
         """One period of a safe stop; `stopping` tells when it is done."""
         self.execution.clear()
+        if self._motion.moving:
+            self._moved_at = now
         return self._rest(Phase.STOPPED, reason)
 
     def halt(self, now: int, reason: str) -> Tick:
@@ -327,7 +334,10 @@ class Controller:
             found.append(Problem('publishers', self._crowd))
         if stale := describe_stale(self.ages(now)):
             found.append(Problem('stale', stale))
-        elif self._started:
+        elif not self._started:
+            if unseen := self._unseen():
+                found.append(Problem('stale', unseen))
+        else:
             if far := self._far(self._motion.rest):
                 found.append(Problem('tracking', far))
             if frozen := self._frozen.problem(now):
@@ -340,6 +350,14 @@ class Controller:
         if self.paused:
             found.append(Problem('paused', 'paused', latches=False))
         return found + [p for p in self._signs.problems(wall, self._wall_start) if not p.latches]
+
+    def _unseen(self) -> str:
+        """The states that are older than the last motion: the robot no longer is where they say."""
+        if self._motion.moving:
+            return ''
+        names = sorted({group.feedback for group in self._contract.action if group.feedback in self._measured})
+        old = [name for name in names if self._measured[name][0] < self._moved_at]
+        return '; '.join(f'{name}: no message since the robot last moved' for name in old)
 
     def _latch(self, problems: list[Problem], now: int) -> None:
         for problem in problems:

@@ -68,3 +68,8 @@ def test_a_policy_that_starts_anew_is_not_taken_for_a_slow_one(away):
     world.run(300)
     assert sum(phase.name == 'WAITING' for phase in world.phases[told:]) < 5
     assert world.in_order
+
+
+def test_an_arm_that_moved_since_it_was_measured_is_measured_before_it_starts_again():
+    script = [Happening('silent', 39, 14), Happening('deactivated', 40, 29)]
+    World(contract_of('absolute', 5, False), script, 1, 'synchronous').run(80)
