@@ -32,7 +32,7 @@ LOOSE = st.sampled_from(['naive', 'ensemble'])
 
 @ALL
 @given(script=scripts(150, 6), seed=st.integers(0, 2**32), mode=MODES)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, derandomize=True)  # the slow ones search anew each time
 def test_in_any_order(contract, script, seed, mode):
     live(contract, script, seed, mode, 150)
 
@@ -73,3 +73,9 @@ def test_a_policy_that_starts_anew_is_not_taken_for_a_slow_one(away):
 def test_an_arm_that_moved_since_it_was_measured_is_measured_before_it_starts_again():
     script = [Happening('silent', 39, 14), Happening('deactivated', 40, 29)]
     World(contract_of('absolute', 5, False), script, 1, 'synchronous').run(80)
+
+
+@pytest.mark.xfail(strict=True, reason='known: who drives on at the end of the ramp starts from what is measured')
+def test_a_person_who_drives_on_while_the_arm_does_not_follow():
+    script = [Happening('estop', 0, 1), Happening('stalled', 0, 8), Happening('teleop', 6, 3)]
+    World(contract_of('absolute', 5, False), script, 1, 'realtime').run(40)

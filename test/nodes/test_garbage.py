@@ -80,10 +80,10 @@ def test_teleop_node(bench, tmp_path, count):
     feed(
         count,
         [
-            (lambda m: node._on_state(contract.observation.states[0], m), garbage.joint_states()),
-            (lambda m: node._on_command(contract.action[0], m), garbage.trajectories()),
+            (lambda m: node._reference._on_state(contract.observation.states[0], m), garbage.joint_states()),
+            (lambda m: node._reference._on_command(contract.action[0], m), garbage.trajectories()),
             (node._on_joy, joy),
-            (lambda m: node._reference(), st.none()),
+            (lambda m: node._reference.now(), st.none()),
         ],
     )
     node._tick()

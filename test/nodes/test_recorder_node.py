@@ -140,6 +140,7 @@ def test_it_names_every_dead_stream(bench, robot, contract_file, tmp_path):
     other = rclpy.create_node('other', context=context)
     other.create_publisher(CompressedImage, 'static/image', 5)
     start(bench, contract_file, tmp_path, require_goal=True)
+    wait_for(lambda: bench.node.get_publishers_info_by_topic('static/image'), 'the other publisher')
     time.sleep(0.5)
     answer = robot.call('start')
     other.destroy_node()
