@@ -140,9 +140,14 @@ def test_it_names_every_dead_stream(bench, robot, contract_file, tmp_path):
     other = rclpy.create_node('other', context=context)
     other.create_publisher(CompressedImage, 'static/image', 5)
     start(bench, contract_file, tmp_path, require_goal=True)
-    wait_for(lambda: bench.node.get_publishers_info_by_topic('static/image'), 'the other publisher')
-    time.sleep(0.5)
-    answer = robot.call('start')
+    answers = []
+
+    def told():
+        answers.append(robot.call('start'))
+        return 'static: /static/image carries' in answers[-1].message
+
+    wait_for(told, 'the recorder to have heard of the other publisher')
+    answer = answers[-1]
     other.destroy_node()
     context.try_shutdown()
     assert not answer.success
