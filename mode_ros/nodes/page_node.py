@@ -82,6 +82,7 @@ class PageNode(Node):
         self._intervention = False
         self._training = training_goals(given.checkpoint)
         self._serving: Any = None
+        self._tabs: Sequence[Any] = ()
         self._listen()
         self._speak()
         self._open_driving()
@@ -94,11 +95,14 @@ class PageNode(Node):
             self._teleop.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, None)))
         if self._serving is not None:
             self._serving.close()
+        for tab in self._tabs:
+            tab.close()
 
     def _serve(self) -> None:
         try:
             from mode_ros.page.server import make_application
             from mode_ros.page.serving import Address, Serving
+            from mode_ros.page.tab_list import make_tabs
         except ModuleNotFoundError as error:
             raise UserError(
                 f"The page needs {error.name}, which is not installed: pip install 'mode_ros[page]', or make env."
@@ -106,7 +110,8 @@ class PageNode(Node):
 
         given = self.parameters
         address = Address(given.host, given.port, os.environ.get(TOKEN_VARIABLE, ''), given.certificate, given.key)
-        self._serving = Serving(make_application(self), address)
+        self._tabs = make_tabs()
+        self._serving = Serving(make_application(self, self._tabs), address)
         # On stdout alone: /rosout is heard by the whole network.
         print(f'{ADDRESS_WORDS} {self._serving.url}', flush=True)
 

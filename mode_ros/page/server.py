@@ -7,7 +7,8 @@
     WS   /drive            what is held down
     POST /stop /release /goal /goals /call/NODE/WORD
 
-Everything else is not found. Nothing that is asked for names a file, a topic or a piece of code.
+and those of the tabs that it is given (tabs.py). Everything else is not found. Nothing that is asked for
+names a file, a topic or a piece of code.
 """
 
 from __future__ import annotations
@@ -17,28 +18,25 @@ import contextlib
 import json
 import struct
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from mode_ros.page.answers import read_json, said
 from mode_ros.page.driving import Malformed, parse_held
 from mode_ros.page.goals import check_goal
 from mode_ros.page.robot import CONTROLLER_CALLS, RECORDER_CALLS, Robot
-
-STATIC = Path(__file__).parent / 'static'
+from mode_ros.page.tabs import STATIC, Tab, page_with
 
 STATE_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
 # A camera is looked at so often for something new, and sends no more pictures a second than this allows.
 PICTURE_SECONDS = 1 / 15
-MAX_BODY_BYTES = 4096
 MAX_GOALS = 50
 NO_GOALS = 'No goal is given: write some with semicolons between them.'
 
@@ -59,9 +57,9 @@ class _Shown:
         return self._text
 
 
-def make_application(robot: Robot) -> Starlette:
-    """The application, without the guard in front of it."""
-    pages = _Pages(robot)
+def make_application(robot: Robot, tabs: Sequence[Tab] = ()) -> Starlette:
+    """The application, without the guard in front of it. tabs: those beside Run and Drive and record."""
+    pages = _Pages(robot, page_with(tabs))
     return Starlette(
         routes=[
             Route('/', pages.index),
@@ -74,53 +72,54 @@ def make_application(robot: Robot) -> Starlette:
             WebSocketRoute('/state', pages.state),
             WebSocketRoute('/cameras/{name}', pages.camera),
             WebSocketRoute('/drive', pages.drive),
+            *(route for tab in tabs for route in tab.routes),
             Mount('/static', StaticFiles(directory=STATIC)),
         ]
     )
 
 
 class _Pages:
-    def __init__(self, robot: Robot) -> None:
-        self._robot, self._shown = robot, _Shown(robot)
+    def __init__(self, robot: Robot, page: str) -> None:
+        self._robot, self._shown, self._page = robot, _Shown(robot), page
 
     async def index(self, request: Request) -> Response:
         # A new version of mode_ros is a new page, at the next look.
-        return FileResponse(STATIC / 'index.html', headers={'cache-control': 'no-cache'})
+        return HTMLResponse(self._page, headers={'cache-control': 'no-cache'})
 
     async def about(self, request: Request) -> Response:
         return JSONResponse(dict(self._robot.about()), headers={'cache-control': 'no-store'})
 
     async def stop(self, request: Request) -> Response:
         self._robot.stop()
-        return _said(True, 'Stop was said on estop.')
+        return said(True, 'Stop was said on estop.')
 
     async def release(self, request: Request) -> Response:
-        return _said(*await self._robot.release())
+        return said(*await self._robot.release())
 
     async def goal(self, request: Request) -> Response:
-        body = await _json(request)
+        body = await read_json(request)
         goal, problem = check_goal(body.get('goal') if isinstance(body, dict) else None)
         if problem:
-            return _said(False, problem)
+            return said(False, problem)
         self._robot.say_goal(goal)
-        return _said(True, f'The goal is "{goal}".')
+        return said(True, f'The goal is "{goal}".')
 
     async def goals(self, request: Request) -> Response:
-        body = await _json(request)
+        body = await read_json(request)
         given = body.get('goals') if isinstance(body, dict) else None
         checked = (
             [check_goal(goal) for goal in given[:MAX_GOALS]] if isinstance(given, list) and given else [('', NO_GOALS)]
         )
         if problem := next((problem for _, problem in checked if problem), ''):
-            return _said(False, problem)
+            return said(False, problem)
         self._robot.say_goals([goal for goal, _ in checked])
-        return _said(True, f'{len(checked)} goal{"s" if len(checked) > 1 else ""}, one after the other.')
+        return said(True, f'{len(checked)} goal{"s" if len(checked) > 1 else ""}, one after the other.')
 
     async def call(self, request: Request) -> Response:
         node, word = request.path_params['node'], request.path_params['word']
         if word not in _CALLS.get(node, ()):
             return Response(status_code=404)
-        return _said(*await self._robot.call(node, word))
+        return said(*await self._robot.call(node, word))
 
     async def state(self, socket: WebSocket) -> None:
         await socket.accept()
@@ -193,20 +192,3 @@ async def _until_gone(
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
             await sending
-
-
-async def _json(request: Request) -> Any:
-    body = b''
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            return None
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
-
-
-def _said(done: bool, words: str) -> Response:
-    told: Mapping[str, Any] = {'done': done, 'words': words}
-    return JSONResponse(dict(told), headers={'cache-control': 'no-store'})

@@ -1,38 +1,15 @@
 // The page: what the server tells is shown, what is pressed is asked of it.
 
+import { $, ICONS, list, make, say, text } from "./dom.js";
 import { Driver, holdable } from "./driving.js";
 import { Line, ask } from "./line.js";
 import { makeTiles } from "./tiles.js";
 
-const $ = (id) => document.getElementById(id);
-const ICONS = { ok: "✓", warning: "!", error: "✗", stale: "?", silent: "✗", missing: "–" };
 const SILENT_MS = 2500;
 const STOP_TRIES = 10;
 
-const text = (element, words) => {
-  if (element.textContent !== words) element.textContent = words;
-};
-const make = (tag, words, attributes = {}) => {
-  const element = document.createElement(tag);
-  element.textContent = words;
-  Object.assign(element, attributes);
-  return element;
-};
-// Makes the children of a list anew only where they differ.
-const list = (element, items, build) => {
-  const key = JSON.stringify(items);
-  if (element.dataset.key === key) return;
-  element.dataset.key = key;
-  element.replaceChildren(...items.map(build));
-};
-
 let heard = -Infinity;
 let stopProblem = "";
-
-function say({ done, words }) {
-  text($("answer"), `${done ? "✓" : "✗"} ${words}`);
-  $("answer").dataset.level = done ? "ok" : "error";
-}
 
 // ---- stop --------------------------------------------------------------------------------------------------------
 
@@ -97,6 +74,10 @@ function open(tab) {
     other.tabIndex = other === tab ? 0 : -1;
     $(other.getAttribute("aria-controls")).hidden = other !== tab;
   }
+  // A tab that needs the whole width does without the cameras beside it.
+  document.body.classList.toggle("wide", $(tab.getAttribute("aria-controls")).hasAttribute("data-wide"));
+  // The tab's own script hears of it, and whoever draws what is hidden now.
+  window.dispatchEvent(new CustomEvent("tab", { detail: tab.getAttribute("aria-controls") }));
   history.replaceState(null, "", `#/${tab.getAttribute("aria-controls")}`);
 }
 for (const tab of tabs) {

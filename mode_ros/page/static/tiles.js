@@ -39,11 +39,14 @@ class Tile {
       close: () => (this.asked = false),
     });
     document.addEventListener("visibilitychange", () => this.next());
+    window.addEventListener("tab", () => this.next());
     setInterval(() => this.tellAge(), SHOWN_AGE_MS);
   }
 
   next() {
-    if (this.asked || this.waiting || document.hidden || !this.line.up) return;
+    // Nobody looks: the window is hidden, or a tab that does without the cameras is open.
+    const unseen = document.hidden || this.figure.offsetParent === null;
+    if (this.asked || this.waiting || unseen || !this.line.up) return;
     this.asked = true;
     this.line.send("next");
   }

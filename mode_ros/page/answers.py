@@ -1,0 +1,30 @@
+"""Requests as JSON and the answer to them: whether it was done, and the words that the page shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+MAX_BODY_BYTES = 4096
+NO_STORE = {'cache-control': 'no-store'}
+
+
+async def read_json(request: Request) -> Any:
+    """The request's body; None for what is none or too long."""
+    body = b''
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def said(done: bool, words: str) -> Response:
+    """What dom.js shows in the line at the top."""
+    return JSONResponse({'done': done, 'words': words}, headers=NO_STORE)
