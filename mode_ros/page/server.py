@@ -150,9 +150,14 @@ class _Pages:
                 # What the viewer does not ask for is never sent, and so never waits on a slow line.
                 await asked.wait()
                 asked.clear()
-                while camera.number == sent or (picture := await asyncio.to_thread(camera.newest)) is None:
-                    sent = camera.number  # one that cannot be shown is not tried again
-                    await asyncio.sleep(PICTURE_SECONDS)
+                picture = None
+                while picture is None:
+                    if camera.number == sent:
+                        await asyncio.sleep(PICTURE_SECONDS)
+                        continue
+                    # Read before: while this one turns out not to be shown, the next may have come.
+                    sent = camera.number
+                    picture = await asyncio.to_thread(camera.newest)
                 sent = picture.number
                 await socket.send_bytes(struct.pack('<d', self._robot.age(picture.stamp)) + picture.data)
                 await asyncio.sleep(PICTURE_SECONDS / 2)
