@@ -1,19 +1,57 @@
 """What every test shares: a ROS domain of its own, no network, and skips for what this machine lacks."""
 
+import gc
+import itertools
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 # Before anything imports rclpy. Domains up to 101 keep their ports below Linux's ephemeral ones; two test runs on one
 # machine rarely meet, and a robot on the network never hears them.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+DOMAINS = itertools.count(os.getpid())
+os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
 # A shell starts what it runs in the background deaf to Ctrl-C, which processes pass on; tests of Ctrl-C need it heard.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def own_domain():
+    """Each file has a domain of its own. On one machine DDS finds the first 32 participants of a domain alone: what a
+    file leaves behind, or a killed node of it, must not hide the nodes of the next ones.
+    """
+    before = os.environ['ROS_DOMAIN_ID']
+    os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % 100)
+    yield
+    gc.collect()  # a node lies in cycles, and with it lives its participant
+    left = _participants(int(os.environ['ROS_DOMAIN_ID']))
+    os.environ['ROS_DOMAIN_ID'] = before
+    assert not left, f'{left} DDS participants are left over: a node or a context was not closed'
+
+
+def _participants(domain):
+    """How many DDS participants this process has in the domain: each listens at a port of its own."""
+    first = 7400 + 250 * domain
+    sockets = {os.readlink(f'/proc/self/fd/{fd}')[8:-1] for fd in os.listdir('/proc/self/fd') if _is_socket(fd)}
+    ports = set()
+    for line in Path('/proc/net/udp').read_text().splitlines()[1:]:
+        fields = line.split()
+        port, inode = int(fields[1].split(':')[1], 16), fields[9]
+        if inode in sockets and first + 10 <= port < first + 250 and port % 2 == first % 2:
+            ports.add(port)
+    return len(ports)
+
+
+def _is_socket(fd):
+    try:
+        return os.readlink(f'/proc/self/fd/{fd}').startswith('socket:')
+    except OSError:
+        return False
 
 
 def pytest_collection_modifyitems(items):

@@ -31,7 +31,7 @@ REPORT_SECONDS = 0.7
 @dataclass(frozen=True)
 class Cell:
     """What is measured. robot: a contract of the bench; thinking: s per chunk; length: actions of a chunk; seconds: so
-    long; busy: processes that infer meanwhile.
+    long; busy: processes that infer meanwhile; priority: the controller's realtime_priority.
     """
 
     robot: str
@@ -40,6 +40,7 @@ class Cell:
     length: int
     seconds: float
     busy: int = 0
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,14 @@ class Motion:
         return 50.0 if self.cell.robot == FAST else 20.0
 
 
-def grid(mode: str, thinking: Sequence[float], lengths: Sequence[int], seconds: float) -> list[Cell]:
+def grid(mode: str, thinking: Sequence[float], lengths: Sequence[int], seconds: float, priority: int = 0) -> list[Cell]:
     """Every time of thinking (s) with every length of chunks."""
-    return [Cell(JOINTS, mode, think, length, seconds) for think in thinking for length in lengths]
+    return [Cell(JOINTS, mode, think, length, seconds, 0, priority) for think in thinking for length in lengths]
 
 
-def steady(mode: str, seconds: float) -> Cell:
+def steady(mode: str, seconds: float, priority: int = 0) -> Cell:
     """50 Hz beside inference on every core."""
-    return Cell(FAST, mode, 0.15, 40, seconds, len(os.sched_getaffinity(0)))
+    return Cell(FAST, mode, 0.15, 40, seconds, len(os.sched_getaffinity(0)), priority)
 
 
 def measure(cells: Sequence[Cell], folder: Path, tell: Callable[[str], None] = print) -> list[Motion]:
@@ -95,9 +96,8 @@ def measure(cells: Sequence[Cell], folder: Path, tell: Callable[[str], None] = p
     domain, found = own_domain(), []
     for number, cell in enumerate(cells):
         domain = next_domain(domain)
-        with Session(
-            cell.robot, False, {'execution': cell.mode}, folder / f'{number:02d}', {**os.environ, **domain}
-        ) as session:
+        parameters = {'execution': cell.mode, 'realtime_priority': cell.priority}
+        with Session(cell.robot, False, parameters, folder / f'{number:02d}', {**os.environ, **domain}) as session:
             found.append(_measure(session, cell))
         tell(' '.join(_cells(found[-1])))
     return found
@@ -161,6 +161,7 @@ COLUMNS = (
     'thinking (ms)',
     'chunk',
     'beside',
+    'priority',
     'held (%)',
     'delay p50 / p95',
     'reserved',
@@ -191,6 +192,7 @@ def _cells(motion: Motion) -> tuple[str, ...]:
         f'{1000 * cell.thinking:.0f}',
         str(cell.length),
         f'{cell.busy} inferring' if cell.busy else '',
+        f'FIFO {cell.priority}' if cell.priority else '',
         'none' if motion.held is None else f'{motion.held:.1f}',
         f'{motion.delay_p50} / {motion.delay_p95}',
         motion.reserved,

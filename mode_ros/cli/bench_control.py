@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--execution', default='realtime', choices=MODES, help='of chunks (default realtime)')
     parser.add_argument('--seconds', type=float, help='of each (default 12, and 60 with --beside)')
     parser.add_argument('--beside', action='store_true', help='instead: 50 Hz beside inference on every core')
+    parser.add_argument(
+        '--priority',
+        type=int,
+        default=0,
+        metavar='N',
+        help='SCHED_FIFO priority of controller_node, 1 to 99 (default: none)',
+    )
     parser.add_argument('--output', type=Path, default=Path('bench_control'), help='folder (default bench_control)')
 
 
@@ -39,15 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
         ('thinking', arguments.thinking, 0, 5000),
         ('lengths', arguments.lengths, 2, 256),
         ('seconds', [seconds], 2, 600),
+        ('priority', [arguments.priority], 0, 99),
     ):
         for value in values:
             if not least <= value <= most:
                 raise UserError(f'--{name} {value:g} is out of range; give {least} to {most}.')
-    cells = motion.grid(arguments.execution, [value / 1000 for value in arguments.thinking], arguments.lengths, seconds)
+    thinking = [value / 1000 for value in arguments.thinking]
+    cells = motion.grid(arguments.execution, thinking, arguments.lengths, seconds, arguments.priority)
     arguments.output.mkdir(parents=True, exist_ok=True)
     about = machine()
     if arguments.beside:
-        cells = [motion.steady(arguments.execution, seconds)]
+        cells = [motion.steady(arguments.execution, seconds, arguments.priority)]
     found = motion.measure(cells, arguments.output)
     print(motion.write(arguments.output, found, about))
     return 0 if all(one.reached for one in found) else NOT_REACHED

@@ -385,10 +385,12 @@ class Controller:
         if self.breach is not None and self.breach.problem.name not in {problem.name for problem in problems}:
             reasons.insert(0, self.breach.problem.reason)
         stopped = self.breach is not None or any(problem.name == 'estop' for problem in problems)
+        stood = not self._motion.moving
         tick = self._rest(Phase.STOPPED if stopped else Phase.HOLDING, '; '.join(reasons))
         tick = replace(tick, problems=tuple(problem.name for problem in problems))
-        if (stopped or any(problem.latches for problem in problems)) and not self._motion.moving:
-            # Targets are no longer sent: the arm may be moved by hand, and is started from where it then is.
+        if (stopped or any(problem.latches for problem in problems)) and stood and not self._motion.moving:
+            # Targets are no longer sent: the arm may be moved by hand, and is started from where it then is. Not so
+            # right after the ramp: who drives on then goes on from the last target, which the driver still follows.
             self._motion.start_from(np.nan)
             self._started = False
         return tick

@@ -38,7 +38,7 @@ from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import decode_teleop
-from mode_ros.nodes.habits import freeze_garbage, in_time
+from mode_ros.nodes.habits import freeze_garbage, in_time, thaw_garbage
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -201,6 +201,7 @@ class ControllerNode(ManagedNode):
         self.destroy_timer(self._timer)
         self.destroy_timer(self._watchdog)
         self._timer = None
+        thaw_garbage()
         # Wall time: the stop must come to its end even when a simulated clock stands.
         deadline = time.monotonic() + STOP_SECONDS
         while True:

@@ -33,6 +33,11 @@ def in_time(priority: int, cpu: int) -> list[str]:
 
 
 def freeze_garbage() -> None:
-    """Whatever was made so far is never looked at again by the collector: its pauses stay short."""
+    """Whatever was made so far is not looked at again by the collector until `thaw_garbage`: its pauses stay short."""
     gc.collect()
     gc.freeze()
+
+
+def thaw_garbage() -> None:
+    """All is collected again: else what a node leaves, its context with it, would never go."""
+    gc.unfreeze()

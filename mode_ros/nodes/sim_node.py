@@ -18,6 +18,8 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock as NodeClock
+from rclpy.clock import ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -49,6 +51,8 @@ FRAME = 'world'
 # Like a servo driver: displacements end when no command has come for this many control periods.
 COMMAND_TIMEOUT_PERIODS = 2.5
 START_SECONDS = 60.0
+# After so long whoever publishes the clock has been heard of, on a busy machine too.
+DISCOVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class SimNode(Node):
                 f'{self._failure or "no answer"}'
             )
         self._diagnostics = Diagnostics(self, self._report)
+        self._clock_until = time.monotonic() + DISCOVERY_SECONDS
+        self._clock_watch = self.create_timer(0.5, self._watch_clock, clock=NodeClock(clock_type=ClockType.STEADY_TIME))
 
     def close(self) -> None:
         """Ends the simulator's thread."""
@@ -108,8 +114,14 @@ class SimNode(Node):
             self._wake.notify_all()
         self._thread.join(timeout=1.5)
 
+    def _watch_clock(self) -> None:
+        """In the first seconds alone: a simulator that comes later must end, and not the one that was there."""
+        self._refuse_second_clock()
+        if time.monotonic() > self._clock_until:
+            self.destroy_timer(self._clock_watch)
+
     def _refuse_second_clock(self) -> None:
-        """Two senders of one time make it run to and fro. Asked once the simulator is made, when both are known."""
+        """Two senders of one time make it run to and fro. Asked when the simulator is made, and again for a while."""
         topic = self.resolve_topic_name(self.parameters.clock_topic)
         if self.count_publishers(topic) > 1:
             raise UserError(

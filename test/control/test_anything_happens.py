@@ -81,7 +81,6 @@ def test_an_arm_that_moved_since_it_was_measured_is_measured_before_it_starts_ag
     World(contract_of('absolute', 5, False), script, 1, 'synchronous').run(80)
 
 
-@pytest.mark.xfail(strict=True, reason='known: who drives on at the end of the ramp starts from what is measured')
 def test_a_person_who_drives_on_while_the_arm_does_not_follow():
     script = [Happening('estop', 0, 1), Happening('stalled', 0, 8), Happening('teleop', 6, 3)]
     World(contract_of('absolute', 5, False), script, 1, 'realtime').run(40)

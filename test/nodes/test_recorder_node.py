@@ -130,7 +130,6 @@ def test_an_episode_holds_the_streams_the_commands_and_its_story(bench, robot, r
     assert values['episode'] == 'episode_000000'
 
 
-@pytest.mark.slow  # alone: late in a whole run DDS no longer finds the second context of this process
 def test_it_names_every_dead_stream(bench, robot, contract_file, tmp_path):
     robot.alive = set()
     robot.timer.cancel()

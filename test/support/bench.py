@@ -1,5 +1,6 @@
 """Real nodes on real DDS, in this process: a bench node beside them publishes, listens and waits."""
 
+import gc
 import json
 import threading
 import time
@@ -136,6 +137,8 @@ class Bench:
                 node.close()
             node.destroy_node()
         self.node.destroy_node()
+        self.under_test.clear()
+        gc.collect()  # nodes lie in cycles, and as long as one lives so does its DDS participant
 
 
 def wait_for(condition, what, timeout=TIMEOUT):
