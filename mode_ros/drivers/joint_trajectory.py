@@ -46,7 +46,9 @@ def examine(
             f'`ros2 param set {node} allow_nonzero_velocity_at_trajectory_end true`, and write it into its YAML file.'
         )
     switches = [name for name in _FROM_DESIRED if name in parameters]
-    if switches and not any(parameters[name] for name in switches):
+    # After ros2_controllers 6.9 a new trajectory is spliced into the one that runs, wherever the arm is measured.
+    spliced = parameters.get('allow_trajectory_replacement') is True
+    if switches and not spliced and not any(parameters[name] for name in switches):
         yield warn(
             f'{who} begins every new trajectory at the measured position, so that the arm is pulled back by its lag '
             f'once a period and moves unevenly: write `{switches[0]}: true` into its YAML file and start it anew (the '
@@ -57,7 +59,16 @@ def examine(
             f'{who} does not interpolate (interpolation_method: none), so that every command is a step: write '
             '`interpolation_method: splines` into its YAML file.'
         )
-    seconds = silence_seconds(JOINT_TRAJECTORY, parameters)
-    yield tell(
-        f'{who}: on silence it {"stops after " + format(seconds, "g") + " s" if seconds else "holds its last point"}.'
-    )
+    yield tell(f'{who}: on silence it {_on_silence(parameters)}.')
+
+
+def _on_silence(parameters: Mapping[str, Any]) -> str:
+    seconds, asked = silence_seconds(JOINT_TRAJECTORY, parameters), parameters.get('cmd_timeout')
+    if seconds:
+        return f'goes to its last point and, {seconds:g} s after it was due, holds where the arm is measured then'
+    if isinstance(asked, float) and asked > 0:
+        return (
+            f'holds its last point (it ignores its cmd_timeout of {asked:g} s, which must be more than '
+            f'constraints.goal_time, {parameters["constraints.goal_time"]:g} s)'
+        )
+    return 'holds its last point'

@@ -18,7 +18,8 @@ class Manner:
 
     driver: its name; adapter: of the contract; on_silence: in words; keeps_moving: whether silence alone, with the
     timeout off or absent, leaves the robot moving; timeout: the parameter that ends the motion, '' where there is
-    none; default: its value where it is not set, in seconds, 0.0 for off; source: where this is documented.
+    none; default: its value where it is not set, in seconds, 0.0 for off; more_than: the parameter that the timeout
+    must be larger than, or the driver ignores it; source: where this is documented.
     """
 
     driver: str
@@ -27,6 +28,7 @@ class Manner:
     keeps_moving: bool
     timeout: str = ''
     default: float = 0.0
+    more_than: str = ''
     source: str = ''
 
 
@@ -37,7 +39,8 @@ JOINT_TRAJECTORY = Manner(
     keeps_moving=False,
     timeout='cmd_timeout',
     default=0.0,
-    source='ros2_controllers: joint_trajectory_controller, parameters',
+    more_than='constraints.goal_time',
+    source='ros2_controllers: joint_trajectory_controller, parameters and on_activate, the same in Humble and Jazzy',
 )
 FORWARD_POSITION = Manner(
     'forward_command_controller (position)',
@@ -87,12 +90,19 @@ MANNERS = (JOINT_TRAJECTORY, FORWARD_POSITION, FORWARD_OTHER, SERVO, CARTESIAN_P
 
 
 def silence_seconds(manner: Manner, parameters: Mapping[str, Any]) -> float | None:
-    """Seconds of silence after which the driver itself ends the motion, by its `parameters`; None: it never does."""
+    """Seconds of silence after which the driver itself ends the motion, by its `parameters`; None: it never does.
+
+    Of joint_trajectory_controller they count from the end of the last trajectory.
+    """
     if not manner.timeout:
         return None
-    value = parameters.get(manner.timeout, manner.default)
-    seconds = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else manner.default
-    return seconds if seconds > 0 else None
+    seconds = _number(parameters.get(manner.timeout), manner.default)
+    least = _number(parameters.get(manner.more_than), 0.0) if manner.more_than else 0.0
+    return seconds if seconds > least else None
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else otherwise
 
 
 def table() -> list[tuple[str, str, str, str]]:

@@ -93,6 +93,25 @@ def test_starting_from_the_measured_position_is_warned_of(parameters, switch):
     assert f'`{switch}: true`' in warning
 
 
+def test_a_controller_that_splices_trajectories_needs_no_switch():
+    spliced = jtc(interpolate_from_desired_state=False, allow_trajectory_replacement=True)
+    assert said(examine_jtc(spliced), Degree.WARN) == ''
+    legacy = jtc(interpolate_from_desired_state=False, allow_trajectory_replacement=False)
+    assert '`interpolate_from_desired_state: true`' in said(examine_jtc(legacy), Degree.WARN)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({}, 'on silence it holds its last point.'),
+        ({'cmd_timeout': 1.5, 'constraints.goal_time': 1.0}, '1.5 s after it was due, holds where the arm is measured'),
+        ({'cmd_timeout': 0.5, 'constraints.goal_time': 1.0}, 'ignores its cmd_timeout of 0.5 s'),
+    ],
+)
+def test_what_a_trajectory_controller_does_on_silence_is_told(parameters, words):
+    assert words in said(examine_jtc(jtc(**parameters)), Degree.TELL)
+
+
 def test_no_interpolation_is_warned_of():
     assert 'interpolation_method: splines' in said(examine_jtc(jtc(interpolation_method='none')), Degree.WARN)
 
@@ -311,6 +330,8 @@ def test_how_long_drivers_wait_in_silence():
     assert silence_seconds(SERVO, {'moveit_servo.incoming_command_timeout': 0.3}) == 0.3
     assert silence_seconds(JOINT_TRAJECTORY, {}) is None, 'cmd_timeout is off'
     assert silence_seconds(JOINT_TRAJECTORY, {'cmd_timeout': 0.5}) == 0.5
+    assert silence_seconds(JOINT_TRAJECTORY, {'cmd_timeout': 0.5, 'constraints.goal_time': 0.4}) == 0.5
+    assert silence_seconds(JOINT_TRAJECTORY, {'cmd_timeout': 0.5, 'constraints.goal_time': 0.5}) is None, 'ignored'
     assert silence_seconds(FORWARD_OTHER, {'cmd_timeout': 0.5}) is None
     assert len(table()) == len(MANNERS)
     assert any('0.1 s' in row[3] for row in table())
