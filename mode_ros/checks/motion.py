@@ -59,34 +59,36 @@ def idle(stills: Sequence[NDArray[np.bool_]], rate: float, numbers: Sequence[int
 
 def lengths(frames: Sequence[int], numbers: Sequence[int]) -> list[Finding]:
     """Episodes much longer or shorter than the usual one."""
-    if len(frames) < _FEW:
-        return []
-    usual = float(np.median(frames))
     odd = [
         f'{number} ({count})'
-        for count, number in zip(frames, numbers, strict=True)
-        if count > LENGTH_RATIO * usual or count * LENGTH_RATIO < usual
+        for count, number, ratio in zip(frames, numbers, odd_lengths(frames), strict=True)
+        if ratio is not None
     ]
     if not odd:
         return []
+    usual = float(np.median(frames))
     return [Finding('length', f'The median episode has {usual:.0f} frames; others are these: {listed(odd)}.')]
+
+
+def odd_lengths(frames: Sequence[int]) -> list[str | None]:
+    """Of each episode 'short' or 'long', None where it is as long as is usual or too few tell what is usual."""
+    if len(frames) < _FEW:
+        return [None] * len(frames)
+    usual = float(np.median(frames))
+    return [
+        'long' if count > LENGTH_RATIO * usual else 'short' if count * LENGTH_RATIO < usual else None
+        for count in frames
+    ]
 
 
 def jerks(
     episodes: Sequence[Floats], delta: NDArray[np.bool_], names: Sequence[str], numbers: Sequence[int]
 ) -> list[Finding]:
     """episodes: actions [n, d] of each. Names those in which a command jumps as in no other."""
-    largest = np.array([_largest_jerk(actions, delta) for actions in episodes])
-    if len(largest) < _FEW:
-        return []
-    usual = np.median(largest, axis=0)
+    jumps = jumping(episodes, delta)
     found = []
     for column, name in enumerate(names):
-        odd = [
-            numbers[k]
-            for k in np.flatnonzero(largest[:, column] > JERK_RATIO * max(float(usual[column]), 1e-9))
-            if usual[column] > 0
-        ]
+        odd = [numbers[k] for k in np.flatnonzero(jumps[:, column])] if len(jumps) else []
         if odd:
             found.append(f'{name} in {listed(odd, 4)}')
     if not found:
@@ -94,6 +96,15 @@ def jerks(
     return [
         Finding('jerk', f'Commands jump {JERK_RATIO:g} times as hard as in the median episode: {"; ".join(found)}.')
     ]
+
+
+def jumping(episodes: Sequence[Floats], delta: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[episodes, d], True where a command jumps as in no other episode; False where too few tell what is usual."""
+    largest = np.array([_largest_jerk(actions, delta) for actions in episodes])
+    if len(largest) < _FEW:
+        return np.zeros(largest.shape, bool)
+    usual = np.median(largest, axis=0)
+    return np.asarray((largest > JERK_RATIO * np.maximum(usual, 1e-9)) & (usual > 0))
 
 
 def _largest_jerk(actions: Floats, delta: NDArray[np.bool_]) -> NDArray[np.float64]:

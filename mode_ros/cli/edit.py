@@ -22,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--mark-success', default='', metavar='N,N', help='these are good after all')
     parser.add_argument('--undo', action='store_true', help='take the last edit back')
     parser.add_argument('--list', action='store_true', help="what was edited, in the original's numbers")
+    parser.add_argument(
+        '--revision',
+        default='',
+        metavar='R',
+        help='refuse if it is another by now than `mode_ros episodes --json` told',
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
         print('\n'.join(f'{k}. {command.words()}' for k, command in enumerate(commands, 1)) or 'Nothing was edited.')
         return 0
     if arguments.undo:
-        command = undo(root)
+        command = undo(root, arguments.revision)
         print(f'Taken back: {command.words()}')
     else:
         mark = dict.fromkeys(numbers(arguments.mark_failure, '--mark-failure'), False)
         mark |= dict.fromkeys(numbers(arguments.mark_success, '--mark-success'), True)
         relabel = {n: goal for text, goal in arguments.relabel for n in numbers(text, '--relabel')}
-        command = edit(root, numbers(arguments.drop, '--drop'), relabel, mark, arguments.trim_idle)
+        command = edit(root, numbers(arguments.drop, '--drop'), relabel, mark, arguments.trim_idle, arguments.revision)
         if command.is_empty:
             print('Nothing is to be changed: no episode stands still at its ends.')
             return 0

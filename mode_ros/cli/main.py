@@ -27,6 +27,7 @@ VERBS = {
     'page': 'page',
     'record-sim': 'record_sim',
     'convert': 'convert',
+    'episodes': 'episodes',
     'edit': 'edit',
     'train': 'train',
     'evaluate': 'evaluate',

@@ -27,6 +27,7 @@ from mode_ros.training.data.edits import (
     kept_episodes,
     read_commands,
     renumbered,
+    revision,
     sources_told,
     write_commands,
 )
@@ -62,13 +63,16 @@ def edit(
     relabel: Mapping[int, str] | None = None,
     mark: Mapping[int, bool] | None = None,
     trim_idle: bool = False,
+    expected: str = '',
 ) -> Command:
     """Decides about episodes by their numbers as they are now, and makes the data set anew. Returns what was decided,
     in the original's numbers.
 
-    Raises UserError for an episode that is not there, a goal without words, and when nothing would be left.
+    expected: the `revision` that the numbers are of, '' for any. Raises UserError for an episode that is not there, a
+    goal without words, when nothing would be left, and where the data set is another by now.
     """
     with _locked(root):
+        _check_revision(root, expected)
         files_now = DataFiles(root)
         originals = _originals(files_now, root)
         given = {'drop': drop, 'relabel': relabel or {}, 'mark': mark or {}}
@@ -95,9 +99,10 @@ def edit(
         return command
 
 
-def undo(root: Path) -> Command:
-    """Takes back what was decided last. UserError where nothing was."""
+def undo(root: Path, expected: str = '') -> Command:
+    """Takes back what was decided last. expected: as in `edit`. UserError where nothing was."""
     with _locked(root):
+        _check_revision(root, expected)
         commands = read_commands(root)
         if not commands:
             raise UserError(f'The data set {root} was not edited; there is nothing to undo.')
@@ -121,6 +126,14 @@ def catch_up(root: Path) -> str:
     if not lost:
         return ''
     return f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look with --list'
+
+
+def _check_revision(root: Path, expected: str) -> None:
+    if expected and revision(root) != expected:
+        raise UserError(
+            f'The data set {root} is not what it was when it was looked at: somebody has edited it, or converted into '
+            'it. Nothing was changed; look again, since its episodes may have other numbers now.'
+        )
 
 
 def _apply(root: Path, commands: Sequence[Command]) -> None:

@@ -5,6 +5,7 @@ Edits name episodes by their place in the data set as it was converted, so that 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.errors import UserError
+from mode_ros.training.data import layout as files
 
 EDITS = Path('meta/edits.json')
 
@@ -145,6 +147,16 @@ def _command(entry: Any) -> Command:
         {int(number): bool(good) for number, good in entry['mark'].items()},
         {int(number): (int(rows[0]), int(rows[1])) for number, rows in entry['trim'].items()},
     )
+
+
+def revision(root: Path) -> str:
+    """What a data set is now, as a short text: another one after every edit and conversion that changes something."""
+    digest = hashlib.sha256()
+    for name in (files.INFO, files.EXTRAS, EDITS):
+        path = root / name
+        digest.update(path.read_bytes() if path.is_file() else b'')
+        digest.update(b'\0')
+    return digest.hexdigest()[:16]
 
 
 def parse_numbers(text: str, option: str) -> list[int]:
