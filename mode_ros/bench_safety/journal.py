@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mode_ros.errors import UserError
+from mode_ros.json_lines import JsonLines
 
 TRIES, SETTINGS = 'tries.jsonl', 'settings.json'
 
@@ -47,7 +46,7 @@ class Journal:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         """Opens or begins the folder. Raises UserError where it holds tries that were made with other settings."""
-        self._path = folder / TRIES
+        path = folder / TRIES
         folder.mkdir(parents=True, exist_ok=True)
         kept = folder / SETTINGS
         if kept.exists():
@@ -58,11 +57,12 @@ class Journal:
                     f'{folder} holds tries that were made with another {", another ".join(differing)}; give another '
                     '--output.'
                 )
-        elif self._path.exists():
+        elif path.exists():
             raise UserError(f'{folder} has {TRIES} but no {SETTINGS}: give another --output, or remove it.')
         else:
             kept.write_text(json.dumps(settings, indent=1) + '\n', encoding='utf-8')
-        self.tries = self._read()
+        self._lines = JsonLines(path, Try, 'a try')
+        self.tries = {(made.fault, made.number): made for made in self._lines.read()}
 
     @staticmethod
     def settings_in(folder: Path) -> Mapping[str, Any]:
@@ -72,29 +72,5 @@ class Journal:
 
     def add(self, made: Try) -> None:
         """Appends a finished try, and waits until it is on disk."""
-        line = json.dumps(dataclasses.asdict(made), ensure_ascii=False) + '\n'
-        # One write to a file opened for appending: a reader, or a crash, sees all of the line or at most a torn end.
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(file, line.encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
+        self._lines.append(made)
         self.tries[made.fault, made.number] = made
-
-    def _read(self) -> dict[tuple[str, int], Try]:
-        if not self._path.exists():
-            return {}
-        content = self._path.read_bytes()
-        whole = content.rfind(b'\n') + 1
-        if whole < len(content):
-            # The last line was being written when the machine stopped: its try is made again.
-            os.truncate(self._path, whole)
-        tries = {}
-        for number, line in enumerate(content[:whole].decode(errors='replace').splitlines(), start=1):
-            try:
-                made = Try(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise UserError(f'{self._path}, line {number} is not a try ({error}); remove that line.') from error
-            tries[made.fault, made.number] = made
-        return tries

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation.settings import differing
+from mode_ros.json_lines import JsonLines
 from mode_ros.policy.folder import FILES
 
 EPISODES, SETTINGS, FAILURES = 'episodes.jsonl', 'settings.json', 'failures'
@@ -59,8 +58,8 @@ class Journal:
         something else.
         """
         self.folder = folder
-        self._path = folder / EPISODES
-        if self._path.exists() and not (folder / SETTINGS).exists():
+        path = folder / EPISODES
+        if path.exists() and not (folder / SETTINGS).exists():
             raise UserError(f'{folder} has {EPISODES} but no {SETTINGS}: give another --output, or remove it.')
         if (folder / SETTINGS).exists():
             self.about: dict[str, Any] = read_json(folder / SETTINGS)
@@ -69,18 +68,12 @@ class Journal:
             self.about = {**identity, **measure()}
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / SETTINGS, json.dumps(self.about, indent=1) + '\n')
-        self.episodes = self._read()
+        self._lines = JsonLines(path, Episode, 'an episode')
+        self.episodes = {(episode.task, episode.seed): episode for episode in self._lines.read()}
 
     def add(self, episode: Episode) -> None:
         """Appends one finished episode, and waits until it is on disk."""
-        line = json.dumps(dataclasses.asdict(episode), ensure_ascii=False) + '\n'
-        # One write to a file opened for appending: a reader, or a crash, sees all of the line or at most a torn end.
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(file, line.encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
+        self._lines.append(episode)
         self.episodes[episode.task, episode.seed] = episode
 
     def _check_same(self, identity: Mapping[str, Any]) -> None:
@@ -92,25 +85,6 @@ class Journal:
                 f'{self.folder} holds the episodes of another evaluation: {"; ".join(found)}. '
                 'Give another --output, or the same settings.'
             )
-
-    def _read(self) -> dict[tuple[str, int], Episode]:
-        if not self._path.exists():
-            return {}
-        content = self._path.read_bytes()
-        whole = content.rfind(b'\n') + 1
-        if whole < len(content):
-            # The last line was being written when the machine stopped: its episode is run again.
-            os.truncate(self._path, whole)
-        episodes = {}
-        for number, line in enumerate(content[:whole].decode(errors='replace').splitlines(), start=1):
-            try:
-                episode = Episode(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise UserError(
-                    f'{self._path}, line {number} is not an episode ({error}); remove that line.'
-                ) from error
-            episodes[episode.task, episode.seed] = episode
-        return episodes
 
 
 def digest(folder: Path) -> str:
