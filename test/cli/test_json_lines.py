@@ -41,5 +41,5 @@ def test_a_torn_end_is_cut_off_and_the_next_one_begins_a_line(lines, tmp_path, k
 def test_a_foreign_line_is_named(lines, tmp_path, line):
     with (tmp_path / 'facts.jsonl').open('ab') as file:
         file.write(line)
-    with pytest.raises(UserError, match='line 3 is not a fact .*; remove that line'):
+    with pytest.raises(UserError, match=r'line 3 is not a fact .*; remove that line'):
         lines.read()
