@@ -129,7 +129,9 @@ class _Verbs:
         given = ['--tasks', self._agreed.tasks, '--episodes', str(episodes), '--seed', str(seed)]
         self._do(['record-sim', str(bags), *given, '--jobs', str(self._jobs), *more])
         folders = sorted(str(path) for path in bags.iterdir() if path.is_dir())
-        self._do(['convert', *folders, str(data)], (0, LEFT_OUT))
+        # An attempt that failed in the end was corrected, too: its corrections are learnt from, and its minutes count.
+        keep = ['--keep-failures'] if '--policy' in more else []
+        self._do(['convert', *keep, *folders, str(data)], (0, LEFT_OUT))
 
     def _train(self, kind: str, number: int) -> None:
         folder, agreed = self._out / f'{kind}_{number}', self._agreed
@@ -145,6 +147,8 @@ class _Verbs:
         words = ['train', str(Path(agreed.policy) / 'training.yaml')]
         words += ['data.path=', f'data.mixture={folder / "mixture.yaml"}', 'start.encoders=']
         words += [f'start.checkpoint={before}', 'start.statistics=checkpoint']
+        if kind == 'round':
+            words += ['data.keep_failures=true']
         words += [f'run.steps={agreed.steps}', 'optimizer.schedule_steps=null', *agreed.changes]
         self._do([*words, '--output', str(run), *(['--resume'] if begun else [])])
 

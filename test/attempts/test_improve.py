@@ -90,12 +90,14 @@ def test_two_rounds_with_their_control(agreed, tmp_path):
     assert verbs.verbs == ['evaluate', *ROUND * 4]
     record, convert, train, evaluate = (next(words for words in verbs.lines[1:] if words[0] == verb) for verb in ROUND)
     assert record[record.index('--policy') + 1] == agreed.policy
-    assert convert[1:] == [str(out / 'round_1/attempts/reach'), str(out / 'round_1/data')]
+    assert convert[1:] == ['--keep-failures', str(out / 'round_1/attempts/reach'), str(out / 'round_1/data')]
+    assert 'data.keep_failures=true' in train
     assert f'start.checkpoint={agreed.policy}' in train
     assert 'start.statistics=checkpoint' in train
     assert 'optimizer.learning_rate=1e-4' in train
     assert evaluate[1] == str(out / 'round_1/run/policy')
     trainings = [words for words in verbs.lines if words[0] == 'train']
+    assert [('data.keep_failures=true' in words) for words in trainings] == [True, False, True, False]
     assert f'start.checkpoint={out / "round_1/run/policy"}' in trainings[2]
     assert f'start.checkpoint={out / "control_1/run/policy"}' in trainings[3], 'the control goes on from its own'
     seeds = [words[words.index('--seed') + 1] for words in verbs.lines if words[0] == 'record-sim']
