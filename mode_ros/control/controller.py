@@ -110,7 +110,9 @@ class Controller:
 
         keep_breach: what has latched stays so until `release`; else there is none.
         """
-        self.breach = self.breach if keep_breach else None
+        if not keep_breach:
+            self.breach = None
+            self._frozen.forget()
         self.execution.unkept = False  # the policy may be another one now
         self.chunks_before = self.execution.chunks
         self.underruns = self.periods = self.held = 0
@@ -136,6 +138,8 @@ class Controller:
         self._now = self._still_since = self._goal_since = now
         self._waiting_since: int | None = None
         self._sub = 0
+        # What was sent since the last action: the place, and the sum of displacements.
+        self._sent: NDArray[np.float64] = np.zeros(len(self._contract.dimensions))
         self._started = self._moved = False
         self._implausible = self.refusal = ''
         self._last_chunk_stamp = -1
@@ -186,6 +190,8 @@ class Controller:
             return unsettled
         if lasting:
             return lasting[0].reason
+        if unchanged := self._frozen.unchanged():
+            return unchanged
         if self._motion.moving:
             return 'the robot is still coming to rest'
         self.breach = None
@@ -213,7 +219,16 @@ class Controller:
         self._driver, self._let_go_first = command, False
 
     def accept(self, chunk: Chunk, now: int) -> None:
-        """Takes a chunk to play; raises ChunkRejected naming the failed check, and then keeps what it was doing."""
+        """Takes a chunk to play; raises ChunkRejected naming the failed check, and then keeps what it was doing, and
+        asks anew.
+        """
+        try:
+            self._accept(chunk, now)
+        except ChunkRejected as error:
+            self.execution.refuse(chunk.identity, error.check)
+            raise
+
+    def _accept(self, chunk: Chunk, now: int) -> None:
         check_chunk(chunk, self._contract)
         if self._estop:
             raise ChunkRejected('estop', 'the emergency stop is engaged')
@@ -363,6 +378,7 @@ class Controller:
         for problem in problems:
             if self.breach is None and problem.latches and (self._moved or problem.name in ('estop', 'workspace')):
                 self.breach = Breach(problem, now, self._wall)
+                self._frozen.stopped()
                 self._let_go()
 
     def _let_go(self) -> None:
@@ -412,6 +428,8 @@ class Controller:
         return self._moving(Phase.TELEOP, reached, reduced)
 
     def _play(self, now: int) -> Tick:
+        self.execution.correct(self._sent)
+        self._sent = np.zeros(len(self._sent))
         action = self.execution.next()
         self.periods += self.chunks > 0
         if action is not None:
@@ -440,7 +458,8 @@ class Controller:
             reason += f'; the last one was refused ({self.refusal})'
         self._phase, self._reason, self._limited = Phase.WAITING, reason, ()
         tick = self._sample(Phase.WAITING, reason)
-        self.execution.commanded(now, self._motion.rest)
+        # What is left of a ramp is only known when its period is over.
+        self.execution.commanded(now, np.where(self._contract.delta_mask, self._sent, self._motion.rest))
         return self._with_request(tick, now, None if self._motion.moving else self._still_since)
 
     def _outside(self, action: NDArray[np.float64], following: NDArray[np.float64] | None, pull_in: bool = True) -> str:
@@ -468,6 +487,7 @@ class Controller:
 
     def _sample(self, phase: Phase, reason: str, limited: tuple[str, ...] = ()) -> Tick:
         sample = self._motion.advance()
+        self._sent = np.where(self._contract.delta_mask, self._sent + sample.values, sample.values)
         if self._motion.moving:
             self._still_since = max(self._still_since, self._now + self._contract.period + self._delay)
             self._frozen.commanded(sample.velocities * self._contract.command_seconds)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.chunk import Chunk, ChunkRejected
+from mode_ros.control.commanded import Commanded
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.delays import Delays
 from mode_ros.control.plausible import Plausibility
@@ -34,8 +35,12 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 Vector = NDArray[np.float64]
 
-# A request that got no answer for this long is made anew (nanoseconds).
+# A request that got no answer for this long is made anew (nanoseconds). One whose chunk was refused is made anew at the
+# next tick; while refusals follow each other, after twice as long each time, up to the same.
 RETRY_AFTER = 2 * NANOSECONDS
+
+# Refusals that say nothing against the policy: the chunk came too late to play.
+TIMING = ('late', 'short')
 
 # The next chunk is asked for so many periods before it is due by the reserve: one that varies by one is not late.
 MARGIN = 1
@@ -74,13 +79,14 @@ class _Track:
 @dataclass
 class _Open:
     """A request that waits for its chunk. known: with all known actions, also where the policy is not told them;
-    identities: under which it was asked, each with its tick.
+    forgotten: when the last command before the known ones was told, None where nothing was; identities: under which it
+    was asked, each with its tick.
     """
 
     request: ChunkRequest
     known: ChunkRequest
     tick: int
-    whole: bool
+    forgotten: int | None
     identities: dict[str, int]
 
 
@@ -95,7 +101,7 @@ class Execution:
         self._range = np.array([dimension.upper - dimension.lower for dimension in contract.dimensions])
         self._latency = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
         ages = [stream.max_age for stream in contract.observation.streams]
-        self._remembered = int(np.ceil(max(ages) * contract.rate)) + 2
+        self._past = Commanded(int(np.ceil(max(ages) * contract.rate)) + 2)
         self._plausible = Plausibility(contract)
         self._asked = 0
         self.delays = Delays()
@@ -111,7 +117,8 @@ class Execution:
         """Drops everything planned and every open request: a chunk that comes now answers nothing."""
         self._tracks: list[_Track] = []
         self._open: _Open | None = None
-        self._past: deque[tuple[int, Vector]] = deque(maxlen=self._remembered)
+        self._past.clear()
+        self._refusals = self._ask_from = 0
 
     @property
     def mode(self) -> Mode:
@@ -129,11 +136,26 @@ class Execution:
         return np.array(found).reshape(len(found), len(self._delta))
 
     def accept(self, chunk: Chunk) -> None:
-        """Takes the chunk of the open request; raises ChunkRejected where it answers none, or comes too late."""
+        """Takes the chunk of the open request; raises ChunkRejected where it answers none, or comes too late. Then
+        `refuse` is to be called.
+        """
         waiting = self._open
         if waiting is None or chunk.identity not in waiting.identities:
             raise ChunkRejected('identity', f'it answers the request {chunk.identity!r}, which is not open')
+        self._take(chunk, waiting)
+        self._open, self._refusals = None, 0
+
+    def refuse(self, identity: str, check: str) -> None:
+        """A chunk was refused by `check`, here or elsewhere: what it answered is asked anew."""
+        if self._open is None or identity not in self._open.identities:
+            return
         self._open = None
+        if check not in TIMING:
+            most = max(RETRY_AFTER // self._contract.period, 1)
+            self._ask_from = self._tick + min(2 ** min(self._refusals, 30), most) - 1
+            self._refusals += 1
+
+    def _take(self, chunk: Chunk, waiting: _Open) -> None:
         # Of the one that was answered: a policy that starts anew, or gets its goal, has not heard those before.
         delay = self._tick - waiting.identities[chunk.identity]
         self.delays.add(delay)
@@ -149,7 +171,7 @@ class Execution:
         if delay > waiting.known.reserved:
             self.late += 1
             raise ChunkRejected('late', f'it took {delay} periods, and {waiting.known.reserved} were reserved for it')
-        if not waiting.whole and chunk.stamp <= self._oldest(waiting.known):
+        if waiting.forgotten is not None and chunk.stamp <= waiting.forgotten + self._latency:
             raise ChunkRejected('age', 'its observation is older than the commands that are remembered')
         plan = prefix_of(waiting.known, chunk.stamp)
         self._lag = max(plan.committed - waiting.known.reserved, 0)
@@ -166,7 +188,7 @@ class Execution:
         due = waiting.tick + waiting.known.reserved
         start = due if self.mode == 'realtime' else self._tick
         own = max(start - (due - plan.committed), 0)
-        last = self._past[-1][1] if self._past else np.full(len(self._delta), np.nan)
+        last = self._past.recent(1)[0][1] if len(self._past) else np.full(len(self._delta), np.nan)
         continued = self.mode == 'realtime' and plan.committed > 0
         self._check_jump(plan.actions[plan.committed - 1] if continued else last, chunk.actions, own)
         self._play(_Track(due - plan.committed, start, chunk.actions), plan.committed)
@@ -186,12 +208,13 @@ class Execution:
         return self._planned(self._tick + 1)
 
     def commanded(self, now: int, command: Vector) -> None:
-        """Ends the tick at `now` (nanoseconds), in which `command` [d] was sent (NaN: nothing was)."""
-        if np.isnan(command).any():
-            self._past.clear()
-        else:
-            self._past.append((self._tick, command.copy()))
+        """Ends the tick at `now` (nanoseconds), for which `command` [d] is told (NaN: nothing is)."""
+        self._past.add(now, command)
         self._tick += 1
+
+    def correct(self, command: Vector) -> None:
+        """What was really commanded, [d], in the period of the last tick, which is over."""
+        self._past.correct(command)
 
     def request(self, now: int, still_since: int | None) -> ChunkRequest | None:
         """The request to publish after the tick at `now`, the same until it is answered; None: nothing is wanted.
@@ -212,18 +235,20 @@ class Execution:
                 waiting.identities[again.identity] = self._tick - 1
                 return again
             self._open = None
+        if self._tick - 1 < self._ask_from:
+            return None
         if not self.playing:
             if still_since is None:
                 return None
             asked = self._bare(self._identity(), now, still_since)
-            self._open = _Open(asked, asked, self._tick - 1, True, {asked.identity: self._tick - 1})
+            self._open = _Open(asked, asked, self._tick - 1, None, {asked.identity: self._tick - 1})
             return asked
         return self._ask_ahead(now)
 
     # ---- while it plays ----------------------------------------------------------------------------------------
 
     def _ask_ahead(self, now: int) -> ChunkRequest | None:
-        if self.mode in ('synchronous', 'receding') or not self._past:
+        if self.mode in ('synchronous', 'receding') or not len(self._past):
             return None
         reserve = self.delays.reserve_for(self._length, self._lag)
         if reserve is None:
@@ -233,39 +258,34 @@ class Execution:
         enough = 0 < self.settings.actions <= self._tick - track.start
         if self.mode != 'ensemble' and left > reserve - 1 + MARGIN and not enough:
             return None
-        known, whole = self._known(now, reserve)
+        known = self._known(now, reserve)
         told = known
         if self.mode != 'realtime':
             told = self._bare(known.identity, now, None)
-        self._open = _Open(told, known, self._tick - 1, whole, {known.identity: self._tick - 1})
+        forgotten = self._past.before(max(self._length, 1))
+        self._open = _Open(told, known, self._tick - 1, forgotten, {known.identity: self._tick - 1})
         return told
 
-    def _known(self, now: int, reserve: int) -> tuple[ChunkRequest, bool]:
-        """What is commanded and planned around the tick that has just ended, and whether nothing earlier moved."""
+    def _known(self, now: int, reserve: int) -> ChunkRequest:
+        """What is commanded and planned around the tick that has just ended, at `now`."""
         asking = self._tick - 1
-        past = list(self._past)[-max(self._length, 1) :]
+        past = self._past.recent(max(self._length, 1))
         rows = [command for _, command in past]
-        ticks = [tick for tick, _ in past]
+        times = [time - now for time, _ in past]
         last = rows[-1]
         planned_until = max(asking + reserve, max(track.end for track in self._tracks))
+        period = self._contract.period
         for tick in range(self._tick, planned_until):
             action = self._planned(tick)
             last = np.where(self._delta, 0.0, last) if action is None else action
             rows.append(last)
-            ticks.append(tick)
-        period = self._contract.period
-        times = tuple((tick - asking) * period for tick in ticks)
-        request = ChunkRequest(self._identity(), now, None, reserve, times, np.array(rows), period, self._latency)
-        return request, len(self._past) < self._remembered and len(past) == len(self._past)
+            times.append((tick - asking) * period)
+        return ChunkRequest(self._identity(), now, None, reserve, tuple(times), np.array(rows), period, self._latency)
 
     def _bare(self, identity: str, now: int, still_since: int | None) -> ChunkRequest:
         """A request that tells no actions."""
         none = np.zeros((0, len(self._delta)))
         return ChunkRequest(identity, now, still_since, 0, (), none, self._contract.period, self._latency)
-
-    def _oldest(self, known: ChunkRequest) -> int:
-        """An observation from then or before would need a command that is not remembered any more."""
-        return known.stamp + known.times[0] - known.period + known.delay
 
     def _identity(self) -> str:
         self._asked += 1
@@ -306,7 +326,7 @@ class Execution:
     def _note_seam(self, track: _Track) -> None:
         if len(self._past) < 2:
             return
-        (_, before), (_, last) = list(self._past)[-2:]
+        (_, before), (_, last) = self._past.recent(2)
         old = next(
             (action for t in reversed(self._tracks) if t is not track and (action := t.at(track.start)) is not None),
             None,

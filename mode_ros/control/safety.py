@@ -29,6 +29,9 @@ TRACKING_FLOOR = 0.02
 FROZEN_SECONDS = 1.0
 FROZEN_STEPS = 10.0
 
+# States that were the same while so many were commanded until a stop have to show another number before a release.
+SUSPECT_STEPS = 2.0
+
 # A clock may lag by rounding; what it goes ahead of real time within this is scheduling (seconds).
 CLOCK_SLACK = 0.5
 CLOCK_BACK = NANOSECONDS // 1000
@@ -153,7 +156,12 @@ class ClockWatch:
 
 
 class FrozenWatch:
-    """Whether what is measured changes while motion is commanded."""
+    """Whether what is measured changes while motion is commanded, and after a stop has changed since.
+
+    A robot at rest may measure the same for ever, so a stream that was frozen cannot be told from one that is well
+    again by its stamps. One that was the same through the motion before a stop is under suspicion, until it shows
+    another number, or comes back after a silence, as that of a driver that was started anew does.
+    """
 
     def __init__(self, contract: Contract) -> None:
         # An absolute group moves what measures it, but for a gripper that holds something; a displacement moves at
@@ -178,11 +186,42 @@ class FrozenWatch:
         self._last: dict[str, Vector] = {}
         self._changed: dict[str, int] = {}
         self._path: dict[str, Vector] = {}
+        self._silence = {state.name: round(state.max_age * NANOSECONDS) for state in contract.observation.states}
+        self._heard: dict[str, int] = {}
+        self._suspects: list[tuple[str, ...]] = []
 
     def clear(self) -> None:
         self._last, self._changed, self._path = {}, {}, {}
 
+    def forget(self) -> None:
+        """Nothing is under suspicion any more."""
+        self._suspects = []
+
+    def stopped(self) -> None:
+        """The robot is being stopped: what has not changed while it moved is under suspicion from now on."""
+        self._suspects = [
+            streams
+            for place, streams in self._watched
+            if all(
+                stream in self._path and float(self._path[stream][place].max()) >= SUSPECT_STEPS for stream in streams
+            )
+        ]
+
+    def unchanged(self) -> str:
+        """'' or which streams are under suspicion."""
+        if not self._suspects:
+            return ''
+        names = dict.fromkeys(stream for streams in self._suspects for stream in streams)
+        return (
+            f'{", ".join(names)}: the same numbers since before the stop, while the robot was moved; move it by hand, '
+            'or start its driver anew'
+        )
+
     def measured(self, stream: str, stamp: int, values: Vector) -> None:
+        changed = stream in self._last and not np.array_equal(self._last[stream], values)
+        if changed or stamp - self._heard.get(stream, stamp) > self._silence[stream]:
+            self._suspects = [streams for streams in self._suspects if stream not in streams]
+        self._heard[stream] = stamp
         if stream not in self._last or not np.array_equal(self._last[stream], values):
             self._changed[stream] = stamp
             self._path[stream] = np.zeros(len(self._full))

@@ -25,7 +25,8 @@ class Episode:
     """One finished episode.
 
     seconds: simulated, to the success or the end; the counts are those of Outcome. solved, of: tasks solved in a row
-    and how many there were to solve, 1 except in chains.
+    and how many there were to solve, 1 except in chains. acting: None where an older version has not counted them, and
+    where the nodes do not tell them; held is then of all periods.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Episode:
     seam_position: float = 0.0
     seam_velocity: float = 0.0
     jerk: float = 0.0
+    acting: int | None = None
 
 
 class Journal:

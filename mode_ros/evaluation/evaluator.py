@@ -182,6 +182,7 @@ def make_episode(task: str, seed: int, goal: str, outcomes: list[Outcome], of: i
         jerk=_mean([(outcome.jerk, outcome.periods) for outcome in outcomes]),
         solved=solved,
         of=of,
+        acting=sum(outcome.acting for outcome in outcomes),
     )
 
 

@@ -160,10 +160,10 @@ def _counted(successes: int, trials: int) -> dict[str, Any]:
 def _times(episodes: Sequence[Episode]) -> dict[str, Any]:
     """Mean simulated seconds to success, and how the rest of the time went."""
     taken = [episode.seconds for episode in episodes if episode.success]
-    periods = sum(episode.periods for episode in episodes)
+    acting = sum(episode.periods if episode.acting is None else episode.acting for episode in episodes)
     return {
         'seconds_to_success': sum(taken) / len(taken) if taken else None,
-        'share_held': sum(episode.held for episode in episodes) / max(periods, 1),
+        'share_held': sum(episode.held for episode in episodes) / max(acting, 1),
         'chunks_refused': sum(episode.refused for episode in episodes),
         'chunks_late': sum(episode.late for episode in episodes),
         'seams': sum(episode.seams for episode in episodes),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
 from mode_ros.control.contract import Contract
-from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.controller import Controller, Tick
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.observation import Observation, ObservationBuffer
 from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
@@ -38,8 +38,9 @@ MAX_CHUNK_AGE = 10.0
 class Outcome:
     """How an episode went.
 
-    seconds: simulated, to the success or to the time limit; periods: control periods begun; chunks: played; held:
-    periods in which the robot stood and waited for a chunk; refused: chunks that the controller did not take, of which
+    seconds: simulated, to the success or to the time limit; periods: control periods begun, of which acting: from the
+    first chunk on, in which the policy could have moved the robot; chunks: played; held: those of acting in which the
+    robot stood and waited for a chunk; refused: chunks that the controller did not take, of which
     late came later than what was reserved for them; seams: where one chunk took over from another in motion, and means
     over them (see control.seams); jerk: root mean square;
     limited: periods in which a limit of the contract changed the command; commands: [periods, d], what the simulator
@@ -49,6 +50,7 @@ class Outcome:
     success: bool
     seconds: float
     periods: int
+    acting: int
     chunks: int
     held: int
     refused: int
@@ -92,7 +94,7 @@ def run_episode(
     )
     steps = round(simulator.steps_per_period)
     commands: list[NDArray[np.float64]] = []
-    held = limited = 0
+    limited = 0
     now = 0
     player.controller.activate(now)
     while not simulator.success() and simulator.steps < simulator.time_limit_steps:
@@ -100,7 +102,6 @@ def run_episode(
             raise Interrupted('the evaluation is being stopped')
         sensors.read(now, player.controller, player.observations)
         tick = player.tick(now)
-        held += tick.phase is Phase.WAITING
         limited += bool(tick.limited)
         commands.append(_action(tick, contract))
         for _ in range(steps):
@@ -114,8 +115,9 @@ def run_episode(
         success=simulator.success(),
         seconds=simulator.steps * simulator.step_seconds,
         periods=len(commands),
+        acting=player.controller.periods,
         chunks=player.controller.chunks,
-        held=held,
+        held=player.controller.held,
         refused=player.refused,
         late=player.controller.execution.late,
         limited=limited,

@@ -1,5 +1,7 @@
 """What the robot is told, period by period, on a clock that the test turns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.contracts import absolute_contract, delta_contract
@@ -292,3 +294,56 @@ def test_while_it_waits_it_tells_why_the_last_chunk_was_refused():
     assert bench.tick().reason == 'no chunk; the last one was refused (names: its names are others)'
     bench.controller.accept(bench.chunk(x_actions([0.01])), bench.now)
     assert bench.tick(2).reason == 'no chunk'
+
+
+@pytest.mark.parametrize(
+    ('actions', 'stamp', 'check'),
+    [
+        ([[0.6, 0.0]] * 5, 0, 'far'),
+        ([[0.0, 0.0], [0.0, 1.9]], 0, 'jump'),
+        ([[0.0, 0.0]] * 5, -2 * SECOND, 'age'),
+        ([[0.0, 0.0]] * 5, 2 * SECOND, 'future'),
+        ([[np.nan, 0.0]] * 5, 0, 'finite'),
+        ([[0.0, 0.0]] * 5, -SECOND // 5, 'moved'),
+    ],
+)
+def test_what_a_refused_chunk_answered_is_asked_anew_in_the_next_period(actions, stamp, check):
+    bench = Bench(absolute_contract())
+    bench.tick()
+    first = bench.identity
+    with pytest.raises(ChunkRejected) as caught:
+        bench.controller.accept(bench.chunk(actions, bench.now + stamp), bench.now)
+    assert caught.value.check == check
+    request = bench.tick().request
+    assert request.identity not in ('', first)
+    bench.controller.accept(bench.chunk([[0.0, 0.1]]), bench.now)
+    assert bench.tick().phase is Phase.EXECUTING
+
+
+def test_a_refused_chunk_of_another_request_closes_nothing():
+    bench = Bench(absolute_contract())
+    waiting = bench.tick().request
+    for identity in ('', 'another-1'):
+        with pytest.raises(ChunkRejected):
+            bench.controller.accept(replace(bench.chunk([[0.6, 0.0]]), identity=identity), bench.now)
+    assert bench.tick().request == waiting
+
+
+def test_a_policy_that_keeps_sending_what_is_refused_is_asked_less_and_less():
+    bench = Bench(absolute_contract())
+    asked, known = [], ''
+    for period in range(200):
+        request = bench.tick().request
+        if request is not None and request.identity != known:
+            asked.append(period)
+            known = request.identity
+            with pytest.raises(ChunkRejected):
+                bench.controller.accept(bench.chunk([[0.6, 0.0]] * 5), bench.now)
+    most = RETRY_AFTER // bench.contract.period
+    assert np.diff(asked).tolist() == [1, 2, 4, 8, 16] + [most] * (len(asked) - 6)
+    bench.tick(most)
+    bench.controller.accept(bench.chunk([[0.0, 0.1]]), bench.now)
+    bench.tick(2)
+    with pytest.raises(ChunkRejected):
+        bench.controller.accept(bench.chunk([[0.6, 0.0]] * 5), bench.now)
+    assert bench.tick().request is not None, 'one that was taken makes up for those before'

@@ -95,6 +95,54 @@ def test_frozen_states_stop_it_though_their_stamps_are_fresh():
     assert robot.controller.breach.problem.reason.startswith('joints: the same numbers for 1')
 
 
+def test_what_was_frozen_must_change_before_a_release():
+    robot = Robot(delta_contract())
+    robot.follows = False
+    robot.tick(80)
+    assert robot.check == 'frozen'
+    assert 'joints: the same numbers since before the stop' in robot.release()
+    robot.tick(40)
+    assert 'move it by hand' in robot.release(), 'however long it stands'
+    robot.joints = robot.joints + 1e-6
+    robot.tick()
+    assert robot.release() == ''
+
+
+def test_a_driver_that_was_started_anew_is_believed():
+    robot = Robot(delta_contract())
+    robot.follows = False
+    robot.tick(80)
+    robot.tick(6, measures=False)  # longer than its max_age
+    assert 'last message' in robot.release()
+    robot.tick()
+    assert robot.release() == ''
+
+
+def test_frozen_states_are_under_suspicion_whatever_stopped_the_robot():
+    robot = Robot(delta_contract())
+    robot.follows = False
+    robot.tick(12)
+    robot.controller.set_estop(True)
+    robot.tick(3)
+    robot.controller.set_estop(False)
+    robot.tick()
+    assert 'the same numbers since before the stop' in robot.release()
+    robot.controller.activate(robot.now, robot.wall, keep_breach=True)
+    robot.tick()
+    assert 'the same numbers since before the stop' in robot.release(), 'a lifecycle manager does not know better'
+
+
+def test_states_that_never_changed_at_rest_are_under_no_suspicion():
+    robot = Robot(delta_contract())
+    robot.follows = False
+    robot.tick(100, policy=False)
+    robot.controller.set_estop(True)
+    robot.tick(3)
+    robot.controller.set_estop(False)
+    robot.tick()
+    assert robot.release() == ''
+
+
 def test_a_robot_that_stands_may_measure_the_same_for_ever():
     watch = FrozenWatch(absolute_contract())
     for number in range(100):
