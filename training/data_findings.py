@@ -49,7 +49,8 @@ def vector_findings(data: Dataset) -> Iterator[Finding]:
     if contract is None:
         return
     yield from beyond_bounds(contract, data.actions, where)
-    yield from nearly_constant(contract.action_names, data.actions, action_floor(contract), f'{where}, action')
+    parts = contract.group_slices.values()
+    yield from nearly_constant(contract.action_names, data.actions, action_floor(contract), f'{where}, action', parts)
     yield from duplicates(contract.action_names, data.actions, f'{where}, action')
     yield from gripper_still(contract, data.actions)
     for state in contract.observation.states:

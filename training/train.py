@@ -44,11 +44,11 @@ def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bo
     if accelerator.is_main_process:
         print(describe(plan), flush=True)
         for finding in plan.findings:
-            print(f'look at    {finding}', file=sys.stderr, flush=True)
+            print(f'{"note   " if finding.note else "look at"}    {finding}', file=sys.stderr, flush=True)
     try:
         trainer = Trainer(plan, out, accelerator)
         if check_only:
-            return LOOK_AT if plan.findings else ''
+            return LOOK_AT if any(not finding.note for finding in plan.findings) else ''
         if accelerator.is_main_process:  # after all that may be refused, so that OUT stays free for a second try
             prepare_folder(out, settings, resume)
         accelerator.wait_for_everyone()

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 class Finding:
     """One thing that a person should look at before hours are spent.
 
-    check: the check's name, one or two words; text: a whole sentence that names the stream, the value and the way out.
+    check: the check's name, one or two words; text: a whole sentence that names the stream, the value and the way out;
+    note: whether it is only worth knowing, and nothing needs to be done.
     """
 
     check: str
     text: str
+    note: bool = False
 
     def __str__(self) -> str:
         return f'{self.check}: {self.text}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +53,22 @@ def state_floor(contract: Contract, stream: str) -> tuple[float, ...]:
 
 
 def nearly_constant(
-    names: Sequence[str], values: NDArray[np.floating], floor: Sequence[float], kind: str
+    names: Sequence[str],
+    values: NDArray[np.floating],
+    floor: Sequence[float],
+    kind: str,
+    parts: Iterable[slice] = (slice(None),),
 ) -> list[Finding]:
-    """values: [n, d]; floor: [d]. Names those whose deviation is below their floor, constants included."""
+    """Names those whose deviation is below their floor, constants included.
+
+    values: [n, d]; floor: [d]; parts: of d, what belongs together: an action group, a stream. A constant beside numbers
+    of its part that change, as a rotation that is held still, is a note.
+    """
     spread = np.asarray(values, np.float64).std(axis=0)
-    still = [name for name, s in zip(names, spread, strict=True) if s <= 1e-9]
+    constant = spread <= 1e-9
+    dead = np.zeros(len(names), bool)
+    for part in parts:
+        dead[part] = constant[part].all()
     shaking = [
         f'{name} (deviation {s:.2g}, floor {least:.2g})'
         for name, s, least in zip(names, spread, floor, strict=True)
@@ -72,8 +83,13 @@ def nearly_constant(
                 'blown up. Leave them out of the contract if they are to say nothing.',
             )
         )
-    if still:
-        found.append(Finding('spread', f'{kind}: {", ".join(still)} never changed, so nothing is learnt about them.'))
+    beside, whole = ([name for name, s in zip(names, chosen, strict=True) if s] for chosen in (constant & ~dead, dead))
+    if whole:
+        words = f'{kind}: {", ".join(whole)} never changed, and nothing that belongs to it: is its topic the right one?'
+        found.append(Finding('spread', words))
+    if beside:
+        words = f'{kind}: {", ".join(beside)} never changed, so nothing is learnt about them.'
+        found.append(Finding('spread', words, note=True))
     return found
 
 

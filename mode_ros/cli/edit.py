@@ -54,14 +54,22 @@ def run(arguments: argparse.Namespace) -> int:
         command = undo(root, arguments.revision)
         print(f'Taken back: {command.words()}')
     else:
-        mark = dict.fromkeys(numbers(arguments.mark_failure, '--mark-failure'), False)
-        mark |= dict.fromkeys(numbers(arguments.mark_success, '--mark-success'), True)
-        relabel = {n: goal for text, goal in arguments.relabel for n in numbers(text, '--relabel')}
+        failed = numbers(arguments.mark_failure, '--mark-failure')
+        good = numbers(arguments.mark_success, '--mark-success')
+        if both := sorted(set(failed) & set(good)):
+            raise UserError(f'--mark-failure and --mark-success both name episode {both[0]}; say one of them.')
+        mark = dict.fromkeys(failed, False) | dict.fromkeys(good, True)
+        relabel: dict[int, str] = {}
+        for text, goal in arguments.relabel:
+            for number in numbers(text, '--relabel'):
+                if relabel.setdefault(number, goal) != goal:
+                    raise UserError(f'--relabel gives episode {number} two goals, {relabel[number]!r} and {goal!r}.')
         command = edit(root, numbers(arguments.drop, '--drop'), relabel, mark, arguments.trim_idle, arguments.revision)
         if command.is_empty:
             print('Nothing is to be changed: no episode stands still at its ends.')
             return 0
     left = DataFiles(root)
     frames = sum(episode.length for episode in left.episodes)
-    print(f'{root}: {len(left.episodes)} episodes, {frames} frames. Undo with: mode_ros edit {root} --undo')
+    way = f'Undo with: mode_ros edit {root} --undo' if read_commands(root) else 'There is nothing left to undo.'
+    print(f'{root}: {len(left.episodes)} episodes, {frames} frames. {way}')
     return 0

@@ -28,8 +28,13 @@ def examine(name: str, contract: str = '') -> Page:
             return examine_checkpoint(path)
     if path.exists() and path.suffix not in ('.yaml', '.yml'):
         from mode_ros.doctor.recordings import examine_recordings
-        from mode_ros.training.data.inputs import find_recordings
+        from mode_ros.training.data.inputs import find_recordings, is_recording_file
 
+        if path.is_file() and not is_recording_file(path):
+            raise UserError(
+                f'{name} is no data set, recording, checkpoint or contract: name the folder of one of the first three, '
+                'a bag (.mcap, .db3), a LIBERO file, or a contract (.yaml).'
+            )
         text = load_named_contract(contract)[1] if contract else None
         return examine_recordings(path, find_recordings([path], 'auto'), text)
     try:

@@ -75,7 +75,8 @@ def _episode(number: int, frames: Sequence[Frame], contract: Contract) -> Episod
 def _vectors(contract: Contract, episodes: Sequence[Episode], where: str) -> list[Finding]:
     actions = np.concatenate([each.actions for each in episodes])
     found = beyond_bounds(contract, actions, where)
-    found += nearly_constant(contract.action_names, actions, action_floor(contract), 'action')
+    parts = contract.group_slices.values()
+    found += nearly_constant(contract.action_names, actions, action_floor(contract), 'action', parts)
     found += duplicates(contract.action_names, actions, 'action') + gripper_still(contract, actions)
     for state in contract.observation.states:
         values = np.concatenate([each.states[state.name] for each in episodes])

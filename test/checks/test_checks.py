@@ -80,6 +80,16 @@ def test_a_joint_that_only_shakes_is_named_and_a_constant_too():
     assert not any('b (' in line or ', b' in line for line in lines)
 
 
+def test_a_constant_beside_what_moves_is_harmless_and_a_part_that_never_moves_is_not():
+    values = np.c_[wave(1.0), np.zeros((200, 2))]
+    found = nearly_constant(['x', 'y', 'rotation_z', 'grip'], values, [1e-3] * 4, 'action', [slice(0, 3), slice(3, 4)])
+    assert [(finding.note, 'rotation_z' in finding.text, 'grip' in finding.text) for finding in found] == [
+        (False, False, True),
+        (True, True, False),
+    ]
+    assert 'is its topic the right one?' in found[0].text
+
+
 def test_a_number_that_stands_there_twice_is_named():
     x = wave(1.0)
     assert 'a and c' in said(duplicates(['a', 'b', 'c'], np.c_[x, x[:, 0]], 'action'))[0]

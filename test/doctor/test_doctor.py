@@ -7,8 +7,10 @@ from support.contracts import DELTA_TEXT
 from support.data_sets import make_data_set
 from support.training_sets import joints_set
 
+from mode_ros.checks.finding import Finding
 from mode_ros.cli.main import build_parser
 from mode_ros.doctor.examine import examine
+from mode_ros.doctor.page import Page
 from mode_ros.errors import UserError
 
 
@@ -92,6 +94,31 @@ def test_what_is_nothing(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match='There is no recording'):
         examine(str(tmp_path / 'empty'))
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'expected'),
+    [
+        ('notes.txt', b'hello\n', 'notes.txt is no data set, recording, checkpoint or contract'),
+        ('noise.bin', bytes(range(256)) * 9, 'noise.bin is no data set, recording'),
+        ('empty', b'', 'empty is no data set, recording'),
+        ('noise.mcap', bytes(range(256)) * 9, 'noise.mcap cannot be read: the bag cannot be opened'),
+        ('notes.yaml', b'hello\n', "notes.yaml holds 'hello'; it must be a YAML mapping"),
+    ],
+)
+def test_a_file_of_another_kind_gets_a_sentence(tmp_path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=expected) as caught:
+        examine(str(tmp_path / name))
+    assert '\n' not in str(caught.value)
+
+
+def test_a_page_with_notes_alone_finds_nothing(capsys):
+    page = Page('Something')
+    page.add([Finding('spread', 'z never changed.', note=True)])
+    assert not page.findings
+    assert 'note: spread: z never changed.' in page.text()
+    assert 'Nothing suspicious' in page.text()
 
 
 def test_copies_and_failures_are_named(tmp_path):

@@ -12,7 +12,7 @@ from mode_ros.nodes.policy_node import PolicyNode
 from mode_ros.nodes.recorder_node import RecorderNode
 from mode_ros.nodes.teleop_node import TeleopNode
 
-NORMAL, SLOW = 25, 400
+NORMAL, SLOW = 25, 700
 COUNTS = [NORMAL, pytest.param(SLOW, marks=pytest.mark.slow)]
 
 

@@ -50,6 +50,10 @@ class BagRecording(Recording):
         episode = self._facts[1]
         return '' if episode is None else json.dumps([episode.goal, episode.success])
 
+    def unreadable(self) -> str:
+        """As in Recording."""
+        return self._facts[2]
+
     def seconds(self) -> float:
         """As in Recording."""
         return self._facts[0]
@@ -60,12 +64,12 @@ class BagRecording(Recording):
         return None if episode is None else (episode.contract(self.name), episode.contract_text)
 
     @cached_property
-    def _facts(self) -> tuple[float, Episode | None]:
+    def _facts(self) -> tuple[float, Episode | None, str]:
         try:
             with open_bag(self.path) as bag:
-                return bag.seconds, bag.episode
-        except BagProblem:
-            return 0.0, None  # `read` says why
+                return bag.seconds, bag.episode, ''
+        except BagProblem as error:
+            return 0.0, None, str(error)  # `read` says it, too
 
     def read(self, contract: Contract, goal: str, about: About, progress: Progress) -> Iterator[Frame | LeftOut]:
         """As in Recording."""
@@ -173,13 +177,15 @@ def _handlers(
     needed = [topic for topic in dict.fromkeys(needed) if topic not in able or topic in {s.topic for s in streams}]
     optional = [*sorted(able - set(needed)), contract.goal_topic, INTERVENTION_TOPIC, SUCCESS_TOPIC]
     told = bag.episode.topics if bag.episode is not None else None
-    topics = match_topics(needed, optional, {connection.topic for connection in bag.connections}, told)
+    advice = _advice(contract)
+    topics = match_topics(needed, optional, {connection.topic for connection in bag.connections}, told, advice)
     about.topics = {name: topic for name, topic in topics.items() if topic is not None}
     # A group that stands where it is measured may have been left alone, too; but its topic must be there.
     silent = {topic for group, topic, _ in heard if group.feedback is not None and group.leader is None} | able
 
     def listen(name: str, usable: Handler, unusable: Handler | None = None) -> None:
-        for connection in _fitting(bag, contract, name, topics[name], name in needed, name not in silent):
+        way = advice.get(name, '')
+        for connection in _fitting(bag, contract, name, topics[name], name in needed, name not in silent, way):
             entry = found.setdefault(connection.id, (connection, [], []))
             entry[1].append(usable)
             if unusable is not None:
@@ -220,8 +226,18 @@ def _verdict_handler(resampler: Resampler, about: About, start: int) -> Handler:
     return judge
 
 
+def _advice(contract: Contract) -> dict[str, str]:
+    """Of the topics of commands: what to do where a group was never commanded."""
+    return {
+        group.output.topic: f'; if {group.name} was never commanded, say in the contract what was in force '
+        f'({group.name}: initial: [...])'
+        for group in contract.action
+        if group.kind == 'absolute' and group.source == 'command' and group.initial is None
+    }
+
+
 def _fitting(
-    bag: Bag, contract: Contract, name: str, topic: str | None, needed: bool, must_speak: bool
+    bag: Bag, contract: Contract, name: str, topic: str | None, needed: bool, must_speak: bool, way: str
 ) -> list[Connection]:
     """The connections of a topic that have the type which the contract says; BagProblem where they must and do not."""
     if topic is None:
@@ -233,7 +249,7 @@ def _fitting(
         have = sorted({connection.msgtype for connection in connections})
         raise BagProblem(f'the topic {topic!r} holds {", ".join(have)}, expected {", ".join(sorted(kinds))}')
     if needed and must_speak and not sum(connection.msgcount for connection in fitting):
-        raise BagProblem(f'the topic {topic!r} holds no message')
+        raise BagProblem(f'the topic {topic!r} holds no message{way}')
     return fitting
 
 

@@ -393,6 +393,11 @@ def choose_contract(recordings: Sequence[Recording], text: str | None) -> str:
             continue
         if named is not None:
             return named[1]
+    broken = [(recording, why) for recording in recordings if (why := recording.unreadable())]
+    if broken and len(broken) == len(recordings):
+        recording, why = broken[0]
+        more = f' (and {len(broken) - 1} more)' if len(broken) > 1 else ''
+        raise UserError(f'{recording.path} cannot be read{more}: {why}.')
     raise UserError(
         problem
         or 'No recording names its robot contract, as bags of `ros2 bag record` do not; '

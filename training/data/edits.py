@@ -166,5 +166,7 @@ def parse_numbers(text: str, option: str) -> list[int]:
         first, dash, last = part.strip().partition('-')
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UserError(f'{option} {text!r} are no episodes; write numbers, as 3,7 or 10-12.')
+        if dash and int(last) < int(first):
+            raise UserError(f'{option} {text!r}: {part.strip()} runs backwards and names none; write {last}-{first}.')
         found += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(found))

@@ -39,6 +39,11 @@ def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
     return found
 
 
+def is_recording_file(path: Path) -> bool:
+    """Whether a file is called like a bag's storage, or begins like one or like a LIBERO file."""
+    return is_bag(path) or _begins_like_a_bag(path) or is_libero(path)
+
+
 def passed_over(paths: Sequence[Path]) -> list[str]:
     """What looks like a recording and is none that can be taken, a sentence about each."""
     told = []

@@ -63,6 +63,10 @@ class Recording(ABC):
         """What people said about it and may correct afterwards, '' for nothing."""
         return ''
 
+    def unreadable(self) -> str:
+        """Why nothing of it can be read, '' where something can."""
+        return ''
+
     @abstractmethod
     def seconds(self) -> float:
         """About how long it is, for the progress bar; 0 where that cannot be told."""

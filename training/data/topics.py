@@ -9,16 +9,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 
+from mode_ros.checks.finding import listed
 from mode_ros.training.data.bags import BagProblem
 
 
 def match_topics(
-    needed: Sequence[str], optional: Sequence[str], recorded: Collection[str], told: Mapping[str, str] | None
+    needed: Sequence[str],
+    optional: Sequence[str],
+    recorded: Collection[str],
+    told: Mapping[str, str] | None,
+    advice: Mapping[str, str] | None = None,
 ) -> dict[str, str | None]:
     """The bag's topic for each of the contract's names, None for an optional one that is not there.
 
     recorded: topics of the bag; told: what a bag of this project says of its topics (contract's name to the bag's),
-    None for another's. Raises BagProblem naming every needed topic that is missing, and the near one.
+    None for another's; advice: what to do besides where a topic is missing, by name. Raises BagProblem naming every
+    needed topic that is missing, and the near one.
     """
     # What one stream names in full is no other's, even where a namespace would make it so.
     claimed = {name for name in needed if name.startswith('/')}
@@ -31,7 +37,10 @@ def match_topics(
     missing = [name for name in needed if matched[name] not in recorded or name in taken]
     if missing:
         free = sorted(set(recorded) - {matched[name] for name in needed} - claimed)
-        raise BagProblem('; '.join(_missing(name, matched[name], free, recorded) for name in missing))
+        ways = advice or {}
+        raise BagProblem(
+            '; '.join(_missing(name, matched[name], free, recorded) + ways.get(name, '') for name in missing)
+        )
     found: dict[str, str | None] = {}
     for name in (*needed, *optional):
         choice = matched[name]
@@ -74,5 +83,13 @@ def _missing(name: str, wanted: str, free: Sequence[str], recorded: Collection[s
     alike = [topic for topic in free if topic.endswith(wanted) or wanted.endswith(topic)]
     near = alike or difflib.get_close_matches(wanted, free, n=1)
     if near:
-        return f'the topic {name!r} is missing; did you mean {near[0]!r}?'
-    return f'the topic {name!r} is missing; it has {sorted(recorded)}'
+        return f'the topic {name!r} is missing; did you mean {near[0]!r}? Then write that in the contract'
+    if free:
+        return (
+            f'the topic {name!r} is missing; record it, or name in the contract one that nothing else is read from: '
+            f'{listed(free, 12)}'
+        )
+    return (
+        f'the topic {name!r} is missing, and all others ({listed(sorted(recorded), 12)}) are of other streams; record '
+        'it, or take it out of the contract'
+    )

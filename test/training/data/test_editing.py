@@ -271,6 +271,9 @@ def test_other_peoples_data_are_edited_too(tmp_path):
     [
         (['--drop', '3'], r'--drop 3: the data set .* has the episodes 0 to 2'),
         (['--drop', 'a'], r"--drop 'a' are no episodes"),
+        (['--drop', '2-1'], r"--drop '2-1': 2-1 runs backwards and names none; write 1-2"),
+        (['--mark-success', '0-1', '--mark-failure', '1'], '--mark-failure and --mark-success both name episode 1'),
+        (['--relabel', '1', 'a', '--relabel', '0-1', 'b'], "gives episode 1 two goals, 'a' and 'b'"),
         (['--drop', '0-2'], 'Nothing of .* would be left'),
         (['--relabel', '1', ' '], 'The new goal of episode 1 has no words'),
         (['--mark-failure', '7'], '--mark 7: the data set'),
@@ -286,6 +289,19 @@ def test_what_cannot_be_edited_changes_nothing(tmp_path, words, expected):
         command(data, *words)
     assert sorted((path, path.stat().st_mtime_ns) for path in data.rglob('*') if path.is_file()) == before
     assert [path.name for path in tmp_path.iterdir()] == ['data']
+
+
+def test_the_way_back_is_named_as_long_as_there_is_one(tmp_path, capsys):
+    data = joints_set(tmp_path / 'data', episodes=3)
+
+    def said(*words):
+        assert command(data, *words) == 0
+        return capsys.readouterr().out
+
+    assert '--undo' in said('--drop', '0')
+    assert '--undo' in said('--mark-failure', '1')
+    assert '--undo' in said('--undo')
+    assert 'nothing left to undo' in said('--undo')
 
 
 def test_an_edit_that_is_killed_half_way_leaves_the_data_set(tmp_path, monkeypatch):

@@ -251,6 +251,31 @@ def test_names_that_only_end_alike_are_others(tmp_path, kind):
         read(tmp_path, items, contract)
 
 
+def test_a_missing_topic_comes_with_the_way_out(tmp_path):
+    items = renamed(demonstration(1.0), static_image='/camera')
+    with pytest.raises(
+        RecordingProblem, match=r'record it, or name in the contract one that nothing else .*: /camera, /goal$'
+    ):
+        read(tmp_path, items, DELTA_TEXT)
+    text = DELTA_TEXT
+    for topic in ('camera', 'goal'):
+        other = (
+            f'{{name: {topic}, topic: /{topic}, type: number, names: [n], unit: m, max_age: 1.0, stamps: reception}}'
+        )
+        text = text.replace('action:', f'    - {other}\naction:')
+    with pytest.raises(RecordingProblem, match=r'all others .* are of other streams; record it, or take it out'):
+        read(tmp_path, items, f'goal_topic: task\n{text}')
+
+
+def test_a_gripper_that_was_never_told_is_given_an_initial_value(tmp_path):
+    items = [item for item in demonstration(1.0) if item.topic != '/gripper/command']
+    with pytest.raises(RecordingProblem, match=r'if gripper was never commanded, .* \(gripper: initial: \[...\]\)'):
+        read(tmp_path, items, DELTA_TEXT)
+    contract = DELTA_TEXT.replace('  - name: gripper', '  - name: gripper\n    initial: [0.25]')
+    frames, _, _ = read(tmp_path, items, contract)
+    assert {frame.action[-1] for frame in frames} == {0.25}
+
+
 def test_two_robots_in_one_bag_are_not_mixed(tmp_path):
     left = demonstration(1.0)
     for item in left:
