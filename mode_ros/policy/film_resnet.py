@@ -22,6 +22,7 @@ class FilmResnet(nn.Module):
     """What the two forms share."""
 
     backbone: ResNet
+    film: nn.ModuleList
 
     def forward(self, images: Tensor, goal: Tensor) -> Tensor:
         """images: [B, 3, H, W], normalised (mode_ros.policy.images); goal: [B, goal_dim] → [B, feature_dim]."""

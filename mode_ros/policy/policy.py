@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from mode_ros.policy.language import TextEncoder, build_text_encoder
 from mode_ros.policy.linear import check_number_format, linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics
+from mode_ros.policy.packed_encoder import Modulations, PackedEncoders
 from mode_ros.policy.plain_sampler import PlainSampler, Sampler
 from mode_ros.policy.plans import Continuation, KnownActions
 from mode_ros.policy.products import MakeProducts, products_of
@@ -33,8 +34,16 @@ from mode_ros.policy.stages import DONE, OnStage, ShouldStop
 
 log = logging.getLogger(__name__)
 
-# Goals whose keys and values are kept. Each costs about 2 MB with the large network.
+# Goals of which is kept what does not depend on the observation. Each costs about 2 MB with the large network.
 _GOALS_KEPT = 32
+
+
+class _Goal(NamedTuple):
+    """What is computed once per goal, on the device."""
+
+    embedding: Tensor  # [1, goal_dim]
+    prefix: Any  # the sampler's
+    modulations: Modulations  # of the image encoders, on a CPU
 
 
 class Policy(RunningPolicy):
@@ -54,15 +63,21 @@ class Policy(RunningPolicy):
         """network: on its final device. Decides the routing, so that nothing is built while predicting.
 
         make_products: gives the denoiser's matrix products, as load_packed does; else they are packed copies, in
-        float32, of the network's. What is changed in the network later does not reach them. continuation: how a plan
-        is continued; None: 'trained' where the policy was trained for it, else 'soft'.
+        float32, of the network's. On a CPU its image encoders are packed, too. What is changed in the network later
+        reaches neither. continuation: how a plan is continued; None: 'trained' where the policy was trained for it,
+        else 'soft'.
         """
         super().__init__(info, text_encoder, device_note, continuation)
         self.network = network.eval().requires_grad_(False)
         self.device = network.denoiser.position.device
+        self._read_images: PackedEncoders | None = None
+        if self.device.type == 'cpu':
+            self._read_images = PackedEncoders(info.config, network)
+            if make_products is not None:  # loaded to run
+                self._read_images.release(network)
         self.sampler = _build_sampler(info, network, make_products, self.continuation)
         self.sampler.prepare()
-        self._goal_prefixes: OrderedDict[str, tuple[Tensor, Any]] = OrderedDict()
+        self._goals_read: OrderedDict[str, _Goal] = OrderedDict()
 
     @classmethod
     def load(
@@ -139,8 +154,6 @@ class Policy(RunningPolicy):
         on_stage: OnStage,
         should_stop: ShouldStop | None,
     ) -> NDArray[np.float32]:
-        cameras = zip(images, self.config.cameras, strict=True)
-        tensors = [image_to_tensor(image, camera, self.device).unsqueeze(0) for image, camera in cameras]
         state_tensor = None if state is None else torch.from_numpy(state).unsqueeze(0).to(self.device)
 
         def begin(stage: str) -> None:
@@ -149,12 +162,12 @@ class Policy(RunningPolicy):
             on_stage(stage)
 
         begin('goal')
-        embedding, goal_prefix = self._goal_prefix(sentence)
+        goal = self._read_goal(sentence)
         with torch.inference_mode():
             begin('images')
-            features = self.network.encode_images(tensors, embedding)
+            features = self._features(images, goal)
             begin('prefix')
-            prefix = self.sampler.read_observation(goal_prefix, features, state_tensor)
+            prefix = self.sampler.read_observation(goal.prefix, features, state_tensor)
             begin('steps')
             given = None if known is None else Known.of(known).to(self.device)
             start = torch.from_numpy(noise).unsqueeze(0).to(self.device)
@@ -162,15 +175,24 @@ class Policy(RunningPolicy):
             begin(DONE)
         return sampled
 
-    def _goal_prefix(self, sentence: str) -> tuple[Tensor, Any]:
-        """The goal's embedding [1, goal_dim] and what the sampler computed of it, on the device."""
-        if sentence not in self._goal_prefixes:
+    def _features(self, images: Sequence[NDArray[np.uint8]], goal: _Goal) -> Tensor | None:
+        """[1, C, image_dim], on the device."""
+        if self._read_images is not None:
+            return self._read_images(images, goal.modulations)
+        cameras = zip(images, self.config.cameras, strict=True)
+        tensors = [image_to_tensor(image, camera, self.device).unsqueeze(0) for image, camera in cameras]
+        return self.network.encode_images(tensors, goal.embedding)
+
+    def _read_goal(self, sentence: str) -> _Goal:
+        if sentence not in self._goals_read:
             embedding = self._goals.embed(sentence).unsqueeze(0).to(self.device)
-            self._goal_prefixes[sentence] = embedding, self.sampler.read_goal(embedding)
-            if len(self._goal_prefixes) > _GOALS_KEPT:
-                self._goal_prefixes.popitem(last=False)
-        self._goal_prefixes.move_to_end(sentence)
-        return self._goal_prefixes[sentence]
+            with torch.inference_mode():
+                modulations = () if self._read_images is None else self._read_images.modulations(embedding)
+            self._goals_read[sentence] = _Goal(embedding, self.sampler.read_goal(embedding), modulations)
+            if len(self._goals_read) > _GOALS_KEPT:
+                self._goals_read.popitem(last=False)
+        self._goals_read.move_to_end(sentence)
+        return self._goals_read[sentence]
 
 
 def _build_sampler(
