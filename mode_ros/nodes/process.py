@@ -23,7 +23,8 @@ from mode_ros.errors import UserError
 # After a signal: longer than a safe stop takes, shorter than a person waits.
 SHUTDOWN_SECONDS = 2.5
 
-# Exit status after a defect (EX_SOFTWARE): starting again may help. After a refusal, REFUSED, it does not.
+# Exit status after a defect (EX_SOFTWARE), an end that hangs among them: starting again may help. After a refusal,
+# REFUSED, it does not.
 DEFECT = 70
 
 
@@ -44,7 +45,7 @@ class _Signals:
         again = self.asked.is_set()
         self.asked.set()
         # A child that outlived everything else must still end; the timer is a daemon and dies with the process.
-        deadline = threading.Timer(SHUTDOWN_SECONDS, os._exit, (1,))
+        deadline = threading.Timer(SHUTDOWN_SECONDS, os._exit, (DEFECT,))
         deadline.daemon = True
         deadline.start()
         if self._starting and not again:

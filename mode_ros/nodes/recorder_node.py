@@ -388,7 +388,8 @@ class _Topic:
         qos = QoSProfile(depth=depth, reliability=reliability, durability=durability)
         arguments = (self.message_class, self.full_name, self._callback(), qos)
         try:
-            events = SubscriptionEventCallbacks(message_lost=self._on_lost)
+            # Of a latched topic's two readers one never hears an ordinary publisher, which rclpy would warn of.
+            events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=not latched)
             return self._node.create_subscription(*arguments, raw=True, event_callbacks=events)
         except UnsupportedEventTypeError:  # not every middleware tells about losses
             return self._node.create_subscription(*arguments, raw=True)

@@ -1,5 +1,6 @@
 """How a node's process ends: 1 when it refused to start, 70 after a defect, so that a restart can tell them apart."""
 
+import signal
 import subprocess
 import sys
 
@@ -35,3 +36,29 @@ def test_a_refusal_and_a_defect_end_differently(refuses, status, word):
     assert result.returncode == status, result.stderr
     assert word in result.stderr
     assert ('Traceback' in result.stderr) != refuses
+
+
+HANGS = """
+import time
+from rclpy.node import Node
+from mode_ros.nodes.process import run_node
+
+class Hanging(Node):
+    def __init__(self):
+        super().__init__('hanging')
+        self.create_timer(0.01, lambda: print('up', flush=True))
+
+    def close(self):
+        time.sleep(60)
+
+run_node(Hanging)
+"""
+
+
+def test_an_end_that_hangs_is_no_refusal():
+    """Under respawn a node that somebody ends, and that cannot, starts again: it would not after a refusal."""
+    with subprocess.Popen([sys.executable, '-c', HANGS], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'up\n'
+        process.send_signal(signal.SIGINT)
+        process.stdout.close()
+        assert process.wait(timeout=60) == 70

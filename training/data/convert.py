@@ -112,7 +112,9 @@ class Conversion:
             some = listed(failed)
             notes.append(f'{len(failed)} recordings are marked as failures and left out ({some}); --keep-failures')
         if not new and not sources:
-            reasons = '\n'.join(f'  {reason}' for reason in (*left_out, *notes))
+            # Also what is no fault, such as frames before a group's first command, for it may be all of a recording.
+            unused = (f'{frames} frames: {reason}' for reason, frames in _unused(done))
+            reasons = '\n'.join(f'  {reason}' for reason in (*left_out, *notes, *unused))
             raise UserError(f'Nothing could be converted:\n{reasons}')
         absent = [source['name'] for key, source in sources.items() if key not in keyed]
         if absent:

@@ -386,6 +386,16 @@ def test_nothing_usable_makes_no_data_set(convert, tmp_path):
     assert not (tmp_path / 'data').exists()
 
 
+def test_a_recording_whose_gripper_is_told_something_only_at_its_end_says_so(convert, tmp_path):
+    items = demonstration(2.0)
+    told = [item for item in items if item.topic == '/gripper/command']
+    write_bag(tmp_path / 'bag', [item for item in items if item.topic != '/gripper/command'] + told[-3:])
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    assert status == 1
+    assert re.search(r'\d\d frames: gripper: before its first command', printed), printed
+
+
 @pytest.mark.parametrize(
     ('arguments', 'expected'),
     [
