@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits 0 when done, 1 after an error, 2 for a wrong command line, 128 + the signal's
     number when interrupted.
     """
-    parsed = build_parser().parse_args(arguments)
+    parsed = _parse(arguments)
     calm_progress_bars(sys.stderr)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As on Ctrl-C, what was started is ended and what was written is closed.
@@ -73,6 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Argparse alone takes KEY=VALUE only before the options; people write them behind as well."""
+    parser = build_parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    if rest and hasattr(parsed, 'changes') and all('=' in word and not word.startswith('-') for word in rest):
+        parsed.changes = [*parsed.changes, *rest]
+    elif rest:
+        parser.error(f'unrecognized arguments: {" ".join(rest)}')
+    return parsed
 
 
 def calm_progress_bars(stream: TextIO) -> None:

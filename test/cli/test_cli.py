@@ -62,6 +62,27 @@ def test_a_wrong_command_line_is_status_2():
     assert run('chekc').returncode == 2
 
 
+def test_keys_in_place_of_the_yaml_may_stand_behind_the_options(monkeypatch):
+    from mode_ros.cli import train
+
+    seen = []
+    monkeypatch.setattr(train, 'run', lambda parsed: seen.append(parsed.changes) or 0)
+    with pytest.raises(SystemExit) as ended:
+        main(['train', 'small', 'data.path=drawers', '--output', 'out', 'run.steps=3', '--check', 'run.keep=1'])
+    assert ended.value.code == 0
+    assert seen == [['data.path=drawers', 'run.steps=3', 'run.keep=1']]
+
+
+@pytest.mark.parametrize(
+    'words', [['train', 'small', '--output', 'out', '--stpes=3'], ['check', 'metaworld_sawyer', 'rate=3']]
+)
+def test_other_words_too_many_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert f'unrecognized arguments: {words[-1]}' in capsys.readouterr().err
+
+
 def test_progress_in_a_log_is_a_line_now_and_then():
     code = (
         'import io, sys; from mode_ros.cli.main import calm_progress_bars; log = io.StringIO(); '

@@ -264,48 +264,75 @@ def test_without_control_msgs_one_is_told_what_to_install(monkeypatch):
         open_gripper(None, GROUP, time.monotonic)
 
 
-def test_with_a_real_action_and_something_between_the_fingers():
-    """test_msgs' Fibonacci stands in: its order is the target in mm, its sequence the place and how it ended."""
-    action = pytest.importorskip('test_msgs.action').Fibonacci
+@pytest.mark.parametrize('group', [GROUP, PARALLEL], ids=['GripperCommand', 'ParallelGripperCommand'])
+def test_with_a_real_action_server_and_something_between_the_fingers(group):
+    """Needs control_msgs, which a robot's ROS has and no wheel: skipped without."""
+    action = getattr(pytest.importorskip('control_msgs.action'), group.output.action_type)
     import rclpy
-    from rclpy.action import ActionClient, ActionServer
+    from rclpy.action import ActionServer, CancelResponse
     from rclpy.callback_groups import ReentrantCallbackGroup
     from rclpy.executors import MultiThreadedExecutor
 
+    single = group.output.action_type == 'GripperCommand'
+    stuck, cancelled, efforts = 0.01, [], []
+
     def execute(handle):
-        model = Gripper(position=0.08, obstacle=0.03)
-        model.start(handle.request.order / 1000)
-        ended, now = 'moving', 0.0
+        command = handle.request.command
+        target = command.position if single else command.position[0]
+        efforts.append(command.max_effort if single else list(command.effort))
+        model, ended, now = Gripper(position=0.08, obstacle=0.03), 'moving', 0.0
+        model.start(target)
         while ended == 'moving':
             now += 0.01
             ended = model.update(now)
-        handle.abort() if ended == 'stalled' else handle.succeed()
-        return action.Result(sequence=[round(1000 * model.position), ended == 'stalled', ended == 'reached'])
-
-    def describe(status, told):
-        place, stalled, reached = told.sequence
-        plain = SimpleNamespace(position=place / 1000, stalled=stalled, reached_goal=reached)
-        return describe_result(status, plain, GROUP)
+        result = action.Result(stalled=ended == 'stalled', reached_goal=ended == 'reached')
+        if single:
+            result.position = model.position
+        else:
+            result.state.name, result.state.position = list(group.names), [model.position]
+        if target == stuck:  # this one goes on until somebody cancels it
+            deadline = time.monotonic() + 20.0
+            while not handle.is_cancel_requested and time.monotonic() < deadline:
+                time.sleep(0.01)
+            cancelled.append(handle.is_cancel_requested)
+            handle.canceled()
+        else:
+            handle.abort() if ended == 'stalled' else handle.succeed()
+        return result
 
     rclpy.init()
     node, executor = rclpy.create_node('gripping'), MultiThreadedExecutor(2)
     executor.add_node(node)
-    server = ActionServer(node, action, 'grip', execute, callback_group=ReentrantCallbackGroup())
-    client = GripperClient(
-        ActionClient(node, action, 'grip'),
-        GROUP,
-        time.monotonic,
-        goal=lambda target: action.Goal(order=round(1000 * target)),
-        describe=describe,
+    client = open_gripper(node, group, time.monotonic)
+    server = ActionServer(
+        node,
+        action,
+        str(group.output.action),
+        execute,
+        callback_group=ReentrantCallbackGroup(),
+        cancel_callback=lambda request: CancelResponse.ACCEPT,
     )
-    try:
-        for target, words in ((0.05, 'reached at 0.06'), (0.0, 'stalled at 0.03')):
-            deadline = time.monotonic() + 20.0
-            while words not in state(client):
+
+    def wait(happened, target=None):
+        deadline = time.monotonic() + 20.0
+        while not happened():
+            if target is not None:
                 client.command(target, moving=True)
-                executor.spin_once(timeout_sec=0.02)
-                assert time.monotonic() < deadline, state(client)
-        assert client.goals == 2
+            executor.spin_once(timeout_sec=0.02)
+            assert time.monotonic() < deadline, client.report()
+
+    def told():
+        return client.report()[f'gripper {group.name}']
+
+    try:
+        wait(lambda: 'reached at 0.06' in told(), 0.05)
+        wait(lambda: 'stalled at 0.03' in told(), 0.0)
+        wait(lambda: f'moves to {stuck}' in told(), stuck)
+        assert client.goals == 3
+        client.stop()
+        wait(lambda: cancelled)
+        assert cancelled == [True]
+        assert efforts == ([0.0] * 3 if single else [[5.0]] * 3)
     finally:
         client.close()
         server.destroy()
