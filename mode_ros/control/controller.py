@@ -40,7 +40,8 @@ from mode_ros.control.workspace import Workspace
 AHEAD_PERIODS = 2
 AHEAD = 20_000_000
 
-# A control period may be late by so many commands before the clock counts as standing, however slow the contract is.
+# A control period may be late by so many commands before the clock counts as standing, however slow the contract is; an
+# arm that heard nothing for so long stands at its last target, and sets off from there as from rest.
 MISSED_COMMANDS = 3
 
 
@@ -268,7 +269,10 @@ class Controller:
 
     def tick(self, now: int, wall: int | None = None) -> Tick:
         """The commands of the control period that begins at `now`; wall: the same moment on a clock nobody sets."""
-        self._wall = wall = now if wall is None else wall
+        wall = now if wall is None else wall
+        if (wall - self._wall) / NANOSECONDS > MISSED_COMMANDS * self._contract.command_seconds:
+            self._motion.pause()  # this process was kept from its work
+        self._wall = wall
         back = self._clock.problem(now, wall)
         if back:
             # Times from before mean nothing.

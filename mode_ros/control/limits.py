@@ -54,6 +54,12 @@ class ActionLimiter:
         self._command = np.where(self._delta, 0.0, positions)
         self._step = np.zeros_like(self._step)
 
+    def pause(self) -> None:
+        """Nothing was sent for a while: the robot has reached its last targets and stands there. Displacements are left
+        as they are: whether a driver went on with the last one, nobody here knows.
+        """
+        self._step = np.where(self._delta, self._step, 0.0)
+
     def apply(self, action: Vector, pull_in: bool = True) -> tuple[Vector, Vector]:
         """The command [d] nearest to `action` [d] that the limits allow, and the amount taken off each dimension.
 

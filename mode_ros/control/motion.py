@@ -37,6 +37,7 @@ class Motion(Protocol):
     @property
     def rest(self) -> Vector: ...
     def start_from(self, positions: Vector | float) -> None: ...
+    def pause(self) -> None: ...
     def aim(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> tuple[Vector, Vector]: ...
     def rest_after(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> Vector: ...
     def hold(self) -> None: ...
@@ -69,6 +70,10 @@ class DirectMotion:
         """The robot stands at `positions` [d]."""
         self._limiter.start_from(positions)
         self._before = self._command = self._limiter.rest
+
+    def pause(self) -> None:
+        """The robot stands at its last targets, since nothing was sent for a while."""
+        self._limiter.pause()
 
     def aim(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> tuple[Vector, Vector]:
         """Takes `action` [d]; what the limits leave of it, and what they take off. See `ActionLimiter.apply`."""
@@ -120,6 +125,12 @@ class SmoothMotion:
         """The robot stands at `positions` [d]."""
         for axis, position in zip(self._axes, np.broadcast_to(positions, len(self._axes)), strict=True):
             axis.start_from(float(position))
+
+    def pause(self) -> None:
+        """The robot stands at its last targets, since nothing was sent for a while."""
+        for axis, delta in zip(self._axes, self._delta, strict=True):
+            if not delta:
+                axis.start_from(axis.value)
 
     def aim(self, action: Vector, following: Vector | None = None, pull_in: bool = True) -> tuple[Vector, Vector]:
         """Sets off for `action` [d], and `following` after it (None: to rest there); what is reached of it when its

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.contracts import absolute_contract, delta_contract
+from support.contracts import ABSOLUTE_TEXT, absolute_contract, delta_contract
 from support.controller_bench import SECOND
 from support.controller_bench import ControllerBench as Bench
 
 from mode_ros.control.chunk import Chunk, ChunkRejected
+from mode_ros.control.contract import parse_contract
 from mode_ros.control.controller import RETRY_AFTER, Phase
 
 
@@ -204,6 +205,36 @@ def test_stopping_ramps_within_the_limits():
             break
     assert len(positions) == 4  # 0.1 a period less 0.03 each: 0.07, 0.04, 0.01, 0
     assert np.diff(positions).tolist() == pytest.approx([0.04, 0.01, 0.0], abs=1e-9)
+
+
+@pytest.mark.parametrize('smooth', [False, True])
+def test_after_missed_periods_an_arm_sets_off_as_from_rest(smooth):
+    """It has reached its last target meanwhile and stands there."""
+    text = ABSOLUTE_TEXT.replace('rate: 10.0', 'rate: 10.0\ncontrol_rate: 50.0') if smooth else ABSOLUTE_TEXT
+    contract = parse_contract(text, 'absolute.yaml')
+    bench, period = Bench(contract), contract.period // contract.commands_per_action
+
+    def tick(count):
+        targets = []
+        for _ in range(count):
+            bench.controller.measure('joints', bench.now, bench.joints)
+            made = bench.controller.tick(bench.now)
+            targets.append(made.commands['arm'][0])
+            bench.joints[1] = targets[-1]  # it follows; the state tells b first
+            bench.identity = made.request.identity if made.request else bench.identity
+            bench.now += period
+        return np.array(targets)
+
+    tick(contract.commands_per_action)
+    bench.controller.accept(bench.chunk([[0.1 * i, 0.0] for i in range(1, 21)]), bench.now)
+    tick(5 * contract.commands_per_action)
+    full = np.diff(tick(contract.commands_per_action + 1))
+    assert full.min() > 0.08 / contract.commands_per_action, 'it moves'
+    bench.now += 4 * period
+    before = bench.joints[1]
+    step = tick(1)[0] - before
+    change = 0.03 / contract.commands_per_action**2
+    assert 0 <= step <= change * (1 + 1e-6)
 
 
 def test_a_clock_set_back_starts_over():
