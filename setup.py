@@ -116,6 +116,7 @@ setup(
             'recorder_node = mode_ros.start:recorder_node',
             'goals_node = mode_ros.start:goals_node',
             'page_node = mode_ros.start:page_node',
+            'view_node = mode_ros.start:view_node',
         ],
     },
 )

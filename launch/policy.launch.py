@@ -14,5 +14,6 @@ def generate_launch_description():
         argument('checkpoint', 'checkpoint folder of the policy'),
         argument('device', 'auto, cpu or cuda', default=''),
         argument('page', "true: the operator's page, too", default='false'),
+        argument('view', 'true: the planned path and an annotated image for RViz and rqt, too', default='false'),
         argument('use_sim_time', 'take time from /clock', default='false'),
     )

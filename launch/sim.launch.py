@@ -21,4 +21,5 @@ def generate_launch_description():
         argument('task', 'task, such as drawer-open or libero_spatial/0', default=''),
         argument('device', 'auto, cpu or cuda', default=''),
         argument('page', "true: the operator's page, too", default='false'),
+        argument('view', 'true: the planned path and an annotated image for RViz and rqt, too', default='false'),
     )

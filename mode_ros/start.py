@@ -44,6 +44,10 @@ def page_node() -> None:
     _start('mode_ros.nodes.page_node')
 
 
+def view_node() -> None:
+    _start('mode_ros.nodes.view_node')
+
+
 def _start(module: str) -> None:
     try:
         importlib.import_module(module).main()

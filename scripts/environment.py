@@ -38,6 +38,7 @@ ROS_WHEELS = (
     'geometry-msgs',
     'trajectory-msgs',
     'diagnostic-msgs',
+    'visualization-msgs',  # view_node's path
 )
 # PyPI's cv_bridge, and what it works with.
 CV_BRIDGE = ('cv-bridge==1.13.0.post0', 'numpy<2.3', 'opencv-python-headless<4.13')

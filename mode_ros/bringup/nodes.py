@@ -22,6 +22,7 @@ def robot_nodes(
     use_sim_time: bool = False,
     page: bool = False,
     runtime: str = '',
+    view: bool = False,
 ) -> list[NodeSpec]:
     """The nodes beside a robot's own drivers. Empty strings leave a parameter to the settings file."""
     clock = {'use_sim_time': use_sim_time}
@@ -30,7 +31,7 @@ def robot_nodes(
         NodeSpec('policy_node', thinking | clock),
         NodeSpec('controller_node', _given(contract=contract) | clock),
     ]
-    return [*nodes, *_pages(page, contract, checkpoint, clock)]
+    return [*nodes, *_pages(page, contract, checkpoint, clock), *_views(view, contract, clock)]
 
 
 def simulation_nodes(
@@ -41,12 +42,14 @@ def simulation_nodes(
     task: str = '',
     page: bool = False,
     runtime: str = '',
+    view: bool = False,
     **simulation: Any,
 ) -> list[NodeSpec]:
     """A simulated robot and the nodes of a real one. simulation: further parameters of sim_node."""
     # The simulator is the clock's source, so it runs on wall time itself.
     simulated = NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task, **simulation))
-    return [simulated, *robot_nodes(contract, checkpoint, device, use_sim_time=True, page=page, runtime=runtime)]
+    beside = robot_nodes(contract, checkpoint, device, use_sim_time=True, page=page, runtime=runtime, view=view)
+    return [simulated, *beside]
 
 
 def recording_nodes(
@@ -78,6 +81,10 @@ def recording_nodes(
 
 def _pages(wanted: bool, contract: str, checkpoint: str, clock: Mapping[str, Any]) -> list[NodeSpec]:
     return [NodeSpec('page_node', _given(contract=contract, checkpoint=checkpoint) | dict(clock))] if wanted else []
+
+
+def _views(wanted: bool, contract: str, clock: Mapping[str, Any]) -> list[NodeSpec]:
+    return [NodeSpec('view_node', _given(contract=contract) | dict(clock))] if wanted else []
 
 
 def _given(**parameters: Any) -> dict[str, Any]:

@@ -27,7 +27,9 @@ _ONLOOKERS = {
     'policy_node',
     'recorder_node',
     'goals_node',
+    'page_node',
     'teleop_node',
+    'view_node',
     'rosbag2_recorder',
     'rosbridge_websocket',
 }

@@ -12,6 +12,7 @@ from mode_ros.nodes.policy_node import PolicyParameters
 from mode_ros.nodes.recorder_node import RecorderParameters
 from mode_ros.nodes.sim_node import SimParameters
 from mode_ros.nodes.teleop_node import TeleopParameters
+from mode_ros.nodes.view_node import ViewParameters
 from mode_ros.paths import share_folder
 
 DECLARED = {
@@ -21,6 +22,7 @@ DECLARED = {
     'teleop_node': TeleopParameters,
     'recorder_node': RecorderParameters,
     'page_node': PageParameters,
+    'view_node': ViewParameters,
 }
 
 
@@ -52,6 +54,13 @@ def test_recording_adds_what_is_not_running_yet():
     assert simulated[-1].parameters['folder'] == 'x'
     for spec in simulated:
         assert set(spec.parameters) <= fields(spec.executable)
+
+
+def test_the_view_is_added_where_it_is_asked_for():
+    for specs in (robot_nodes('a', 'b', view=True), simulation_nodes('a', 'b', view=True)):
+        assert specs[-1].executable == 'view_node'
+        assert set(specs[-1].parameters) <= fields('view_node')
+    assert simulation_nodes('a', 'b', view=True)[-1].parameters['use_sim_time']
 
 
 def test_the_page_is_added_where_it_is_asked_for():

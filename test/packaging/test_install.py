@@ -21,6 +21,7 @@ EXECUTABLES = {
     'recorder_node',
     'goals_node',
     'page_node',
+    'view_node',
 }
 
 # Run by the installed package's Python: says where everything was found.

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
         'recorder_node',
         'goals_node',
         'page_node',
+        'view_node',
     ],
 )
 def test_without_its_environment_an_executable_says_so(name):
