@@ -16,13 +16,13 @@ from mode_ros.policy.continuation import Known
 
 
 class Prefix(NamedTuple):
-    """Keys and values, per layer, of the tokens so far at all N noise levels; each [N, B·H, T, hd].
+    """Keys and values of the tokens so far, in all layers and at all N noise levels; each [layers, N, B·H, T, hd].
 
     A whole prefix has room for the A action tokens at the end of T, where every denoising step writes its own.
     """
 
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
+    keys: Tensor
+    values: Tensor
 
 
 # Runs a function once for the record → (a call that runs it again on the same tensors, the tensor it returns).
@@ -52,7 +52,7 @@ class LoopGraph:
 
     def __call__(self, prefix: Prefix, noise: Tensor, known: Known) -> Tensor:
         """As the loop: noise [B, A, d], known with the fields of the example → chunk [B, A, d]."""
-        torch._foreach_copy_([*self._prefix.keys, *self._prefix.values], [*prefix.keys, *prefix.values])
+        torch._foreach_copy_([*self._prefix], [*prefix])
         self._noise.copy_(noise)
         for place, value in zip(self._known, known, strict=True):
             if place is not None and value is not None:

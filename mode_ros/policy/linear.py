@@ -163,16 +163,33 @@ class _Place:
 
 
 class _PackedLinear(LinearOp):
-    """A product on weights reordered for oneDNN, in float32 or bfloat16."""
+    """A product on weights reordered for oneDNN, in float32."""
 
-    def __init__(self, packed: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        self._packed, self._bias, self._dtype = packed, bias, dtype
+    def __init__(self, packed: Tensor, bias: Tensor | None) -> None:
+        self._packed, self._bias = packed, bias
+        self._run = torch.ops.mkldnn._linear_pointwise.default
 
     def encode(self, x: Tensor, /) -> Tensor:
-        return x.to(self._dtype)
+        return x
 
     def product(self, encoded: Tensor, /) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(encoded, self._packed, self._bias, 'none', [], '').float()
+        y: Tensor = self._run(encoded, self._packed, self._bias, 'none', [], '')
+        return y
+
+    __call__ = product
+
+
+class _PackedBfloat16(_PackedLinear):
+    """The same in bfloat16."""
+
+    def encode(self, x: Tensor, /) -> Tensor:
+        return x.bfloat16()
+
+    def product(self, encoded: Tensor, /) -> Tensor:
+        return super().product(encoded).float()
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        return self.product(x.bfloat16())
 
 
 class _Packed:
@@ -188,7 +205,7 @@ class _Packed:
             weight = self._place.of(weight.shape).copy_(weight)
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
         bias = None if bias is None else bias.detach().to(self._dtype, copy=True)
-        return _PackedLinear(packed, bias, self._dtype)
+        return (_PackedLinear if self._dtype == torch.float32 else _PackedBfloat16)(packed, bias)
 
 
 class _Rounded(NamedTuple):

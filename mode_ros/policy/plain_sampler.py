@@ -10,7 +10,7 @@ from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.continuation import Known
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain, schedule
-from mode_ros.policy.inference import Interrupted, ShouldStop
+from mode_ros.policy.stages import Interrupted, ShouldStop
 
 
 class Sampler(Protocol):

@@ -241,3 +241,20 @@ def test_a_prefix_without_its_observation_is_refused():
     goal, noise = random_goal_and_noise(denoiser.config, 1)
     with pytest.raises(ValueError, match='2 tokens instead of 9'):
         sampler.sample(sampler.read_goal(goal), noise)
+
+
+@pytest.mark.parametrize('actions', [1, 5, 12])
+def test_what_fills_up_the_keys_has_no_say(actions):
+    denoiser = random_denoiser(chunk_length=actions)
+    goal, noise = random_goal_and_noise(denoiser.config, 1)
+    images, _ = observation(denoiser.config, 1)
+    sampler = ChunkSampler(denoiser, DIFFUSION)
+    prefix = sampler.read_observation(sampler.read_goal(goal), images)
+    assert prefix.keys.shape[-2] == prefix.values.shape[-2] == 16
+    before = sampler.sample(prefix, noise)
+    empty = 16 - denoiser.config.prefix_length - actions
+    with torch.inference_mode():
+        for part in prefix:
+            assert not part[..., :empty, :].any()
+            part[..., :empty, :] = 100.0 * torch.randn(part[..., :empty, :].shape)
+    assert torch.equal(sampler.sample(prefix, noise), before)

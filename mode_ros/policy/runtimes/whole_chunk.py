@@ -21,9 +21,9 @@ from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.denoiser import Block
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
 from mode_ros.policy.images import normalize_images
-from mode_ros.policy.inference import decide_routing
 from mode_ros.policy.layers import RMSNorm
 from mode_ros.policy.network import PolicyNetwork
+from mode_ros.policy.routing_table import decide_routing
 from mode_ros.policy.runtimes.graph_file import input_names
 
 
