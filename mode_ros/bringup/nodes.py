@@ -76,11 +76,12 @@ def recording_nodes(
     if teleop:
         nodes.append(NodeSpec('teleop_node', _given(contract=contract) | clock))
     nodes.append(NodeSpec('recorder_node', _given(contract=contract, folder=folder) | clock))
-    return [*nodes, *_pages(page, contract, '', clock)]
+    return [*nodes, *_pages(page, contract, '', clock, folder)]
 
 
-def _pages(wanted: bool, contract: str, checkpoint: str, clock: Mapping[str, Any]) -> list[NodeSpec]:
-    return [NodeSpec('page_node', _given(contract=contract, checkpoint=checkpoint) | dict(clock))] if wanted else []
+def _pages(wanted: bool, contract: str, checkpoint: str, clock: Mapping[str, Any], folders: str = '') -> list[NodeSpec]:
+    parameters = _given(contract=contract, checkpoint=checkpoint, folders=folders) | dict(clock)
+    return [NodeSpec('page_node', parameters)] if wanted else []
 
 
 def _views(wanted: bool, contract: str, clock: Mapping[str, Any]) -> list[NodeSpec]:

@@ -29,6 +29,7 @@ VERBS = {
     'convert': 'convert',
     'episodes': 'episodes',
     'edit': 'edit',
+    'replay': 'replay',
     'train': 'train',
     'evaluate': 'evaluate',
     'inspect': 'inspect_checkpoint',

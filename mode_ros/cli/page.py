@@ -7,6 +7,7 @@ any other address it asks for a token, which is shown at the start (or is what M
 from __future__ import annotations
 
 import argparse
+import os
 
 HELP = "the operator's page in a browser"
 
@@ -19,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--port', type=int, default=8080, help='port (default 8080); 0: any that is free')
     parser.add_argument('--certificate', default='', help='TLS: certificate file')
     parser.add_argument('--key', default='', help='TLS: key file')
+    parser.add_argument(
+        '--work', default='.', help='folder with data/, runs/ and evaluations/ to show and to fill (default here)'
+    )
+    parser.add_argument(
+        '--folder', action='append', default=[], help='another folder with recordings or data sets to show; repeat it'
+    )
     parser.add_argument('--sim-time', action='store_true', help='take time from /clock, as with a simulated robot')
 
 
@@ -31,8 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.nodes.page_node import PageNode
     from mode_ros.nodes.process import run_node
 
-    names = ('contract', 'checkpoint', 'host', 'port', 'certificate', 'key')
+    names = ('contract', 'checkpoint', 'host', 'port', 'certificate', 'key', 'work')
     given = {name: getattr(arguments, name) for name in names} | {'use_sim_time': arguments.sim_time}
+    given['folders'] = os.pathsep.join(arguments.folder)
     overrides = [Parameter(name, value=value) for name, value in given.items()]
     run_node(partial(PageNode, parameter_overrides=overrides))
     return 0

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -64,6 +65,8 @@ class PageParameters:
     policy: str = parameter('policy_node', 'The policy.')
     simulator: str = parameter('sim_node', 'The simulator.')
     goals: str = parameter('goals_node', 'The queue of goals, where one runs.')
+    work: str = parameter('.', 'Folder with data/, runs/ and evaluations/: what is shown there, and where it is made.')
+    folders: str = parameter('', 'More folders with recordings and data sets that are shown, with : between them.')
 
 
 class PageNode(Node):
@@ -110,7 +113,8 @@ class PageNode(Node):
 
         given = self.parameters
         address = Address(given.host, given.port, os.environ.get(TOKEN_VARIABLE, ''), given.certificate, given.key)
-        self._tabs = make_tabs()
+        folders = [Path(folder) for folder in given.folders.split(os.pathsep) if folder]
+        self._tabs = make_tabs(Path(given.work).expanduser(), folders, given.contract)
         self._serving = Serving(make_application(self, self._tabs), address)
         # On stdout alone: /rosout is heard by the whole network.
         print(f'{ADDRESS_WORDS} {self._serving.url}', flush=True)

@@ -12,12 +12,12 @@ MAX_BODY_BYTES = 4096
 NO_STORE = {'cache-control': 'no-store'}
 
 
-async def read_json(request: Request) -> Any:
-    """The request's body; None for what is none or too long."""
+async def read_json(request: Request, most: int = MAX_BODY_BYTES) -> Any:
+    """The request's body; None for what is none or longer than `most` bytes."""
     body = b''
     async for piece in request.stream():
         body += piece
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > most:
             return None
     try:
         return json.loads(body)

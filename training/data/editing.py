@@ -24,10 +24,10 @@ from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.edits import (
     EDITS,
     Command,
+    check_revision,
     kept_episodes,
     read_commands,
     renumbered,
-    revision,
     sources_told,
     write_commands,
 )
@@ -72,7 +72,7 @@ def edit(
     goal without words, when nothing would be left, and where the data set is another by now.
     """
     with _locked(root):
-        _check_revision(root, expected)
+        check_revision(root, expected)
         files_now = DataFiles(root)
         originals = _originals(files_now, root)
         given = {'drop': drop, 'relabel': relabel or {}, 'mark': mark or {}}
@@ -102,7 +102,7 @@ def edit(
 def undo(root: Path, expected: str = '') -> Command:
     """Takes back what was decided last. expected: as in `edit`. UserError where nothing was."""
     with _locked(root):
-        _check_revision(root, expected)
+        check_revision(root, expected)
         commands = read_commands(root)
         if not commands:
             raise UserError(f'The data set {root} was not edited; there is nothing to undo.')
@@ -126,14 +126,6 @@ def catch_up(root: Path) -> str:
     if not lost:
         return ''
     return f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look with --list'
-
-
-def _check_revision(root: Path, expected: str) -> None:
-    if expected and revision(root) != expected:
-        raise UserError(
-            f'The data set {root} is not what it was when it was looked at: somebody has edited it, or converted into '
-            'it. Nothing was changed; look again, since its episodes may have other numbers now.'
-        )
 
 
 def _apply(root: Path, commands: Sequence[Command]) -> None:

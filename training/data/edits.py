@@ -159,6 +159,15 @@ def revision(root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def check_revision(root: Path, expected: str) -> None:
+    """UserError where a data set is another by now. expected: its `revision` when it was looked at, '' for any."""
+    if expected and revision(root) != expected:
+        raise UserError(
+            f'The data set {root} is not what it was when it was looked at: somebody has edited it, or converted into '
+            'it. Nothing was changed; look again, since its episodes may have other numbers now.'
+        )
+
+
 def parse_numbers(text: str, option: str) -> list[int]:
     """'3,7,10-12' as [3, 7, 10, 11, 12]. UserError names the option."""
     found: list[int] = []
