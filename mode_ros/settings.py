@@ -82,22 +82,30 @@ def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str
 
     model: what was validated; with it an unknown key is answered with the nearest one that is valid in its place.
     """
-    return '; '.join(_finding(finding, model) for finding in error.errors())
+    return '; '.join(f'{key}: {words}' for key, words in findings(error, model))
 
 
-def _finding(finding: Any, model: type[BaseModel] | None) -> str:
+def findings(error: ValidationError, model: type[BaseModel] | None = None) -> list[tuple[str, str]]:
+    """Findings of pydantic as (key.path, what is wrong); the key of what concerns all of it is 'as a whole'.
+
+    model: as in `explain`.
+    """
+    return [_finding(finding, model) for finding in error.errors()]
+
+
+def _finding(finding: Any, model: type[BaseModel] | None) -> tuple[str, str]:
     path = finding['loc']
     key = '.'.join(str(part) for part in path) or 'as a whole'
     if finding['type'] == 'extra_forbidden':
-        return f'{key}: unknown key{_nearest(path, model)}'
+        return key, f'unknown key{_nearest(path, model)}'
     if finding['type'] == 'value_error':  # one of our own checks, which names the value itself
-        return f'{key}: {finding["msg"].removeprefix("Value error, ")}'
+        return key, finding['msg'].removeprefix('Value error, ')
     message = finding['msg']
     if finding['type'] == 'missing':  # its input is the section around it
-        return f'{key}: {message}'
+        return key, message
     if finding['type'] == 'model_type':  # pydantic's words are about classes
         message = 'Input should be a mapping of keys to values'
-    return f'{key}: {message}, not {_brief(finding["input"])}'
+    return key, f'{message}, not {_brief(finding["input"])}'
 
 
 def _nearest(path: Place, model: type[BaseModel] | None) -> str:

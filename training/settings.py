@@ -99,8 +99,8 @@ class PolicySettings(_Settings):
     heads: Count = Field(default=8, description='attention heads (H)')
     experts: Count = Field(default=4, description='experts in each block (E)')
     top_k: Count = Field(default=2, description='experts used per token (k)')
-    attention_dropout: Share = 0.3
-    expert_dropout: Share = 0.1
+    attention_dropout: Share = Field(default=0.3, description='share of the attention weights set to 0 in training')
+    expert_dropout: Share = Field(default=0.1, description='as attention_dropout, of what an expert computes')
     routing: RoutingKind = Field(default='noise', description='what chooses the experts; dense: one network for all')
     dense_width: DenseWidth = Field(default='total', description='dense only: as wide as all experts, or as k of them')
     shared_expert: bool = Field(default=False, description='one more expert, which every token uses')
@@ -134,7 +134,7 @@ class PolicySettings(_Settings):
         default='min_max',
         description="how actions are scaled; none: not at all; limits: by the contract's, to -1 and 1",
     )
-    state_normalization: Normalization = 'mean_std'
+    state_normalization: Normalization = Field(default='mean_std', description='how state numbers are scaled')
 
     @model_validator(mode='after')
     def _fits_together(self) -> PolicySettings:
@@ -182,9 +182,9 @@ class LossSettings(_Settings):
 class OptimizerSettings(_Settings):
     """AdamW, and how its learning rate goes: warm-up, hold, cosine."""
 
-    learning_rate: float = Field(default=1e-4, gt=0)
-    betas: tuple[Share, Share] = (0.9, 0.95)
-    weight_decay: float = Field(default=0.05, ge=0)
+    learning_rate: float = Field(default=1e-4, gt=0, description='the highest, after the warm-up')
+    betas: tuple[Share, Share] = Field(default=(0.9, 0.95), description="decay of AdamW's two running means")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's, relative to the learning rate")
     decay_reaches: Literal['matrices', 'all_but_biases'] = Field(
         default='matrices',
         description='matrices: no bias, gain or position; all_but_biases: those too, and all of the image encoders '
@@ -242,11 +242,11 @@ class RunSettings(_Settings):
     accumulate: Count = Field(default=1, description='parts in which a step is computed, one after the other')
     shard: bool = Field(default=False, description='spread weights and optimiser over the processes (FSDP)')
     precision: Literal['float32', 'bfloat16'] = Field(default='float32', description='of products and convolutions')
-    seed: int = Field(default=0, ge=0)
-    log_every: Count = Field(default=20, description='steps')
-    validate_every: Count = Field(default=1000, description='steps')
+    seed: int = Field(default=0, ge=0, description='of the weights, the batches and everything else that is drawn')
+    log_every: Count = Field(default=20, description='steps between two lines of the log')
+    validate_every: Count = Field(default=1000, description='steps between two validations')
     validation_samples: Count = Field(default=256, description='held-out moments, spread over the tasks')
-    checkpoint_minutes: float = Field(default=10.0, gt=0)
+    checkpoint_minutes: float = Field(default=10.0, gt=0, description='between two checkpoints to go on from')
     keep: Count = Field(default=2, description='newest checkpoints that are kept, besides the best')
 
     @model_validator(mode='after')

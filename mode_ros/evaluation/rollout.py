@@ -25,13 +25,11 @@ from mode_ros.control.observation import Observation, ObservationBuffer
 from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.control.seams import jerk
 from mode_ros.evaluation.sensors import Faults, Sensors
+from mode_ros.evaluation.settings import MAX_CHUNK_AGE
 from mode_ros.pairing import predict
 from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.policy.stages import Interrupted
 from mode_ros.sim.simulator import Simulator
-
-# As config/nodes.yaml sets it for controller_node (seconds).
-MAX_CHUNK_AGE = 10.0
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.control.execution import Mode
 from mode_ros.errors import UserError
-from mode_ros.evaluation.rollout import MAX_CHUNK_AGE
 from mode_ros.policy.plans import Continuation
 from mode_ros.settings import read_values
 
 Goals = Literal['trained', 'held-out']
 Perturbation = Literal['language', 'object', 'position', 'task']
 Count = Annotated[int, Field(ge=1)]
+
+# As config/nodes.yaml sets it for controller_node (seconds).
+MAX_CHUNK_AGE = 10.0
 
 
 class EvaluationSettings(BaseModel):
@@ -26,28 +28,28 @@ class EvaluationSettings(BaseModel):
 
     checkpoint: Path
     output: Path
-    suite: str = 'metaworld-demo'
-    tasks: tuple[str, ...] = ()
+    suite: str = Field(default='metaworld-demo', description='tasks')
+    tasks: tuple[str, ...] = Field(default=(), description="instead of all of the suite's")
     rollouts: Count | None = Field(default=None, description='episodes per task')
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(), description='initial states, instead')
-    goals: Goals = 'trained'
+    goals: Goals = Field(default='trained', description='sentences, those of the training or such as it never saw')
     perturb: Perturbation | None = Field(default=None, description="LIBERO-PRO's change of the scene or its words")
     image_noise: float = Field(default=0.0, ge=0, le=255, description='grey levels, standard deviation')
     state_noise: float = Field(default=0.0, ge=0, description="a state's own unit, standard deviation")
     drop_frames: float = Field(default=0.0, ge=0, lt=1, description='probability that a picture is repeated')
-    latency: float | None = Field(default=None, ge=0, le=MAX_CHUNK_AGE, description='s; None: measured')
+    latency: float | None = Field(default=None, ge=0, le=MAX_CHUNK_AGE, description='s; empty: measured')
     execution: Mode = Field(default='synchronous', description='how chunks are executed, as by controller_node')
     actions: int = Field(default=0, ge=0, description='of a chunk before the next is asked for; 0: all that is useful')
     delay: Annotated[str, Field(pattern=r'^\d{1,3}(-\d{1,3})?$')] | None = Field(
         default=None, description='control periods, instead of latency: 4, or 2-6 for each chunk another'
     )
-    continuation: Continuation | None = Field(default=None, description="None: the checkpoint's")
-    number_format: Literal['float32', 'bfloat16', 'int8'] = 'float32'
+    continuation: Continuation | None = Field(default=None, description="empty: the checkpoint's")
+    number_format: Literal['float32', 'bfloat16', 'int8'] = Field(default='float32', description='of large products')
     runtime: Literal['auto', 'torch', 'onnxruntime'] = Field(default='torch', description='what computes the chunks')
-    solver: Literal['ddim', 'dpmpp_2m'] | None = None
+    solver: Literal['ddim', 'dpmpp_2m'] | None = Field(default=None, description="empty: the checkpoint's")
     steps: Count | None = Field(default=None, description='denoising steps')
-    device: str = 'auto'
-    jobs: Count = 1
+    device: str = Field(default='auto', description='auto, cpu, cuda or cuda:N')
+    jobs: Count = Field(default=1, description='processes')
     threads: Count | None = Field(default=None, description='CPU threads per process')
     videos: int = Field(default=1, ge=0, description='films of failures per task')
     through_ros: bool = False

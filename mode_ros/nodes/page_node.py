@@ -26,7 +26,9 @@ from mode_ros.control.takeover import TeleopCommand
 from mode_ros.errors import UserError
 from mode_ros.messages.pictures import as_picture
 from mode_ros.messages.teleop import encode_teleop
+from mode_ros.nodes.asking import NotAnswered, ask
 from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.policy_loader import PolicyLoader
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.reference import Reference, find_mapping
@@ -35,6 +37,7 @@ from mode_ros.page.goals import UsedGoals, offered, training_goals
 from mode_ros.page.pictures import Camera
 from mode_ros.page.stop import READERS, EstopWords
 from mode_ros.page.told import Outcomes, Told, describe_keys, read_object
+from mode_ros.paths import share_folder
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 from mode_ros.recording.liveness import header_stamp
 from mode_ros.robots import load_named_contract
@@ -45,9 +48,6 @@ TOKEN_VARIABLE = 'MODE_ROS_PAGE_TOKEN'
 ADDRESS_WORDS = 'The page is at'
 
 ESTOP_DEPTH = 100
-
-# A service that does not answer for so long has a node that does not (seconds).
-ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class PageNode(Node):
         given = self.parameters
         address = Address(given.host, given.port, os.environ.get(TOKEN_VARIABLE, ''), given.certificate, given.key)
         folders = [Path(folder) for folder in given.folders.split(os.pathsep) if folder]
-        self._tabs = make_tabs(Path(given.work).expanduser(), folders, given.contract)
+        work = Path(given.work).expanduser()
+        self._tabs = make_tabs(work, folders, given.contract, share_folder(), self.load_policy)
         self._serving = Serving(make_application(self, self._tabs), address)
         # On stdout alone: /rosout is heard by the whole network.
         print(f'{ADDRESS_WORDS} {self._serving.url}', flush=True)
@@ -195,6 +196,8 @@ class PageNode(Node):
         for word in ('success', 'failure'):
             self._calls['recorder', word] = mark, SetBool.Request(data=word == 'success')
 
+        self._loader = PolicyLoader(self, given.policy, partial(self.call, 'controller', 'pause'))
+
     def stop(self) -> None:
         self._estop_words.said(True)
         self._estop.publish(Bool(data=True))
@@ -215,29 +218,19 @@ class PageNode(Node):
 
     async def call(self, node: str, word: str) -> tuple[bool, str]:
         client, request = self._calls[node, word]
-        name = getattr(self.parameters, node)
-        if not client.service_is_ready():
-            return False, f'{name} is not running: nobody offers its service {word}.'
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Any] = loop.create_future()
-
-        def give(result: Any) -> None:
-            if not answered.done():  # nobody waits any more
-                answered.set_result(result)
-
-        def take(done: Any) -> None:
-            error = done.exception()
-            result = error if error is not None else done.result()
-            loop.call_soon_threadsafe(give, result)
-
-        client.call_async(request).add_done_callback(take)
         try:
-            result = await asyncio.wait_for(answered, ANSWER_SECONDS)
-        except asyncio.TimeoutError:
-            return False, f'{name} has not answered to {word} for {ANSWER_SECONDS:g} s.'
-        if isinstance(result, BaseException):
-            return False, f'{name} failed: {result}'
+            result = await ask(client, request, getattr(self.parameters, node), word)
+        except NotAnswered as error:
+            return False, str(error)
         return bool(result.success), str(result.message)
+
+    async def load_policy(self, folder: Path, name: str) -> tuple[bool, str]:
+        """Puts a checkpoint on the robot; its sentences are offered from then on."""
+        done, words = await self._loader.load(folder, self._contract)
+        if done:
+            self._training = training_goals(str(folder))
+        self.get_logger().info(f'policy {name}: {words}')
+        return done, words
 
     # ---- driving ----------------------------------------------------------------------------------------------
 

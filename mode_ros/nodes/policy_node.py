@@ -7,6 +7,7 @@ the policy thinks.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from sensor_msgs.msg import CompressedImage, Image
@@ -55,6 +57,8 @@ class PolicyNode(ManagedNode):
         super().__init__('policy_node', **options)
         self.parameters = read_parameters(self, PolicyParameters)
         self.autostart = self.parameters.autostart
+        self._loaded = False
+        self.add_on_set_parameters_callback(self._may_be_set)
         self._changed = threading.Condition()
         self._worker: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -63,7 +67,15 @@ class PolicyNode(ManagedNode):
         self._diagnostics: Diagnostics | None = None
         self._jumps: Any = None
 
+    def _may_be_set(self, parameters: list[Any]) -> SetParametersResult:
+        if self._loaded and any(each.name == 'checkpoint' for each in parameters):
+            reason = f'{self.parameters.checkpoint} is loaded: deactivate the node and clean it up before'
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
     def configure(self) -> None:
+        checkpoint = self.get_parameter('checkpoint').value
+        self.parameters = dataclasses.replace(self.parameters, checkpoint=str(checkpoint))
         contract = load_named_contract(self.parameters.contract)[0]
         require_made_for(self.parameters.checkpoint, contract)
         # Only now: it takes time to import, and a wrong contract or checkpoint is told before.
@@ -121,6 +133,7 @@ class PolicyNode(ManagedNode):
         # Under /clock a restarted simulation sets time back: stamps from before then mean nothing.
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1))
         self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._time_set_back)
+        self._loaded = True
         self.get_logger().info(
             f'policy for the robot {contract.robot} from {self.parameters.checkpoint}; {policy.device_note}'
         )
@@ -151,6 +164,9 @@ class PolicyNode(ManagedNode):
             self._diagnostics.close()
             self._diagnostics = None
         self._jumps = None
+        self._loaded = False
+        if hasattr(self, '_policy'):  # memory for the next one
+            del self._policy
 
     def _subscribe(self) -> None:
         for camera in self._contract.observation.cameras:
@@ -291,6 +307,7 @@ class PolicyNode(ManagedNode):
         failure = self._failure if self.active else ''
         trouble = bool(failure) or (bool(waiting) and 'request' not in waiting)
         values = {
+            'checkpoint': self.parameters.checkpoint,
             'chunks': self._chunks,
             'goal': self._goal,
             'device': str(self._policy.device),

@@ -11,7 +11,9 @@ from mode_ros.nodes.parameters import parameter
 @dataclass(frozen=True)
 class PolicyParameters:
     contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
-    checkpoint: str = parameter('', 'Checkpoint folder of the policy.')
+    checkpoint: str = parameter(
+        '', 'Checkpoint folder of the policy; another one can be set while none is loaded.', read_only=False
+    )
     device: str = parameter('auto', 'Where the network runs.', choices=('auto', 'cpu', 'cuda'))
     runtime: str = parameter(
         'auto',

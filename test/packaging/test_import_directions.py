@@ -22,6 +22,7 @@ CORE = {
     'sim',
     'errors',
     'json_lines',
+    'forms',
     'paths',
     'robots',
     'made_for',
@@ -38,6 +39,7 @@ MAY_IMPORT = {
     'paths': {'errors'},
     'json_lines': {'errors'},
     'settings': {'errors'},
+    'forms': {'errors', 'settings'},
     'control': {'errors', 'settings'},
     'policy': {'errors', 'settings'},
     'sim': {'errors'},
@@ -53,7 +55,8 @@ MAY_IMPORT = {
     'ahead': {'control'},
     'bench': {'policy', 'errors'},
     'bringup': CORE,
-    'page': CORE - {'policy', 'pairing', 'goal_watch', 'sim', 'simulated'},
+    # Of training the settings alone, which need no torch: what trains is a process of its own.
+    'page': CORE - {'policy', 'pairing', 'goal_watch', 'sim', 'simulated'} | {'training'},
     'nodes': CORE | {'ahead', 'bringup', 'page'},
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},
@@ -81,6 +84,7 @@ MAY_IMPORT = {
 ROS = {'rclpy', 'cv_bridge', 'launch', 'launch_ros', 'ament_index_python', 'std_srvs', 'builtin_interfaces'}
 MAY_NOT_IMPORT = {
     'settings': ROS | {'torch'},
+    'forms': ROS | {'torch'},
     'control': ROS | {'torch', 'torchvision', 'transformers'},
     'policy': ROS,
     'sim': ROS | {'torch'},
