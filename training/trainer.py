@@ -435,7 +435,8 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
 
 
 def _seed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    # Shifted as a Python number: NumPy 1, which ROS brings on Ubuntu 24.04 and older, shifts no uint64 by an int.
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
 
 
 def _check_devices(cpu: bool) -> None:

@@ -252,17 +252,17 @@ def test_a_person_drives_marks_the_span_and_gives_back(bench, controller):
     wait_for(lambda: -0.02 in velocities(twists), 'the person')
     heard, asked = len(twists), len(requests)
     send_chunk(bench, [0.03] * 60)
-    time.sleep(0.4)
-    assert set(velocities(twists[heard:])) == {-0.02}, 'a chunk does not come between'
+    # On a busy machine a command of the person may be late, which holds the robot for a period.
+    wait_for(lambda: velocities(twists[heard:]).count(-0.02) >= 5, 'the person, still')
+    assert set(velocities(twists[heard:])) <= {-0.02, 0.0}, 'a chunk does not come between'
     assert len(requests) == asked
     driving.cancel()
     teleop(bench, None)
     released = bench.now()
     wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
-    stopped = next(twist for twist in twists if to_nanoseconds(twist.header.stamp) > released - 0.06 * SECOND
-                   and twist.twist.linear.x == 0.0)  # fmt: skip
-    assert to_nanoseconds(stopped.header.stamp) - released < 2.5 * PERIOD * SECOND
     wait_for(lambda: len(requests) > asked, 'a request')
+    moving = [twist for twist in twists if to_nanoseconds(twist.header.stamp) > released and twist.twist.linear.x]
+    assert len(moving) <= 2, 'the stop begins with the period in which it is heard'
     assert set(velocities(twists[heard:])) <= {-0.02, 0.0}
     assert [message.data for message in interventions] == [False, True, False]
 

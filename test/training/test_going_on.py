@@ -16,7 +16,7 @@ from support.training_sets import camera_set, joints_set, logged, make_trainer, 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint
 from mode_ros.training.snapshots import checkpoints, load_state
-from mode_ros.training.trainer import Stopped, prepare_folder
+from mode_ros.training.trainer import Stopped, _seed, prepare_folder
 
 
 @pytest.fixture(scope='module')
@@ -311,3 +311,8 @@ def test_the_contract_is_beside_every_checkpoint(pictures, tmp_path):
     trainer.train()
     for folder in (tmp_path / 'out' / 'policy', checkpoints(tmp_path / 'out')[0]):
         assert (folder / 'contract.yaml').read_text() == DELTA_TEXT
+
+
+def test_a_seed_is_the_same_number_with_every_numpy():
+    """NumPy 1 does not shift a uint64 by an int, which once ended every training beside a sourced Jazzy."""
+    assert _seed(1, 2, 3, 0) == 6498626229777268288
