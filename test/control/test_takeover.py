@@ -78,7 +78,9 @@ def test_the_policy_resumes_by_a_request_from_rest():
     assert requested.not_before > while_driven, 'an observation from while it moved will not do'
     with pytest.raises(ChunkRejected):
         bench.accept([[0.02, 0, 0, 0]], stamp=while_driven)
-    bench.accept([[0.02, 0, 0, 0]], stamp=requested.not_before)
+    again = bench.tick().request
+    assert again.identity != requested.identity, 'what was refused is asked anew'
+    bench.accept([[0.02, 0, 0, 0]], stamp=again.not_before)
     assert bench.tick().phase is Phase.EXECUTING
 
 
