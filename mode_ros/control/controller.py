@@ -14,9 +14,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from mode_ros.control.asking import RETRY_AFTER as RETRY_AFTER
 from mode_ros.control.chunk import Chunk, ChunkRejected, check_chunk
 from mode_ros.control.contract import NANOSECONDS, Contract
-from mode_ros.control.execution import RETRY_AFTER as RETRY_AFTER
 from mode_ros.control.execution import Execution, ExecutionSettings
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.freshness import StreamAge, describe_stale

@@ -22,6 +22,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mode_ros.control.asking import Asking, Open
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.commanded import Commanded
 from mode_ros.control.contract import NANOSECONDS, Contract
@@ -34,13 +35,6 @@ Mode = Literal['synchronous', 'receding', 'ensemble', 'realtime', 'naive']
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 Vector = NDArray[np.float64]
-
-# A request that got no answer for this long is made anew (nanoseconds). One whose chunk was refused is made anew at the
-# next tick; while refusals follow each other, after twice as long each time, up to the same.
-RETRY_AFTER = 2 * NANOSECONDS
-
-# Refusals that say nothing against the policy: the chunk came too late to play.
-TIMING = ('late', 'short')
 
 # The next chunk is asked for so many periods before it is due by the reserve: one that varies by one is not late.
 MARGIN = 1
@@ -76,34 +70,20 @@ class _Track:
         return self.actions[tick - self.first] if self.first <= tick < self.end else None
 
 
-@dataclass
-class _Open:
-    """A request that waits for its chunk. known: with all known actions, also where the policy is not told them;
-    forgotten: when the last command before the known ones was told, None where nothing was; identities: under which it
-    was asked, each with its tick.
-    """
-
-    request: ChunkRequest
-    known: ChunkRequest
-    tick: int
-    forgotten: int | None
-    identities: dict[str, int]
-
-
 class Execution:
     """The plan of one robot. `next` and then `commanded` are called once a tick, `request` may follow."""
 
     def __init__(self, contract: Contract, settings: ExecutionSettings, name: str) -> None:
         """name: begins the identities of requests, so that no other controller's are alike."""
         self.settings = settings
-        self._contract, self._name = contract, name
+        self._contract = contract
         self._delta = contract.delta_mask
         self._range = np.array([dimension.upper - dimension.lower for dimension in contract.dimensions])
         self._latency = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
         ages = [stream.max_age for stream in contract.observation.streams]
         self._past = Commanded(int(np.ceil(max(ages) * contract.rate)) + 2)
         self._plausible = Plausibility(contract)
-        self._asked = 0
+        self._asking = Asking(contract, name)
         self.delays = Delays()
         self.seams: deque[Seam] = deque(maxlen=200)
         self.chunks = self.late = self.prefix = 0
@@ -116,9 +96,8 @@ class Execution:
     def clear(self) -> None:
         """Drops everything planned and every open request: a chunk that comes now answers nothing."""
         self._tracks: list[_Track] = []
-        self._open: _Open | None = None
         self._past.clear()
-        self._refusals = self._ask_from = 0
+        self._asking.clear()
 
     @property
     def mode(self) -> Mode:
@@ -139,23 +118,14 @@ class Execution:
         """Takes the chunk of the open request; raises ChunkRejected where it answers none, or comes too late. Then
         `refuse` is to be called.
         """
-        waiting = self._open
-        if waiting is None or chunk.identity not in waiting.identities:
-            raise ChunkRejected('identity', f'it answers the request {chunk.identity!r}, which is not open')
-        self._take(chunk, waiting)
-        self._open, self._refusals = None, 0
+        self._take(chunk, self._asking.answered_by(chunk.identity))
+        self._asking.take()
 
     def refuse(self, identity: str, check: str) -> None:
         """A chunk was refused by `check`, here or elsewhere: what it answered is asked anew."""
-        if self._open is None or identity not in self._open.identities:
-            return
-        self._open = None
-        if check not in TIMING:
-            most = max(RETRY_AFTER // self._contract.period, 1)
-            self._ask_from = self._tick + min(2 ** min(self._refusals, 30), most) - 1
-            self._refusals += 1
+        self._asking.refuse(identity, check, self._tick)
 
-    def _take(self, chunk: Chunk, waiting: _Open) -> None:
+    def _take(self, chunk: Chunk, waiting: Open) -> None:
         # Of the one that was answered: a policy that starts anew, or gets its goal, has not heard those before.
         delay = self._tick - waiting.identities[chunk.identity]
         self.delays.add(delay)
@@ -221,29 +191,15 @@ class Execution:
 
         still_since: since when the robot stands, None while it moves.
         """
-        waiting = self._open
+        tick = self._tick - 1
+        waiting = self._asking.waiting(now, still_since, tick)
         if waiting is not None:
-            patience = max(RETRY_AFTER, 2 * waiting.known.reserved * self._contract.period)
-            overdue = now - waiting.request.stamp >= patience
-            standing = waiting.request.not_before is not None
-            if not overdue:
-                return waiting.request
-            if standing and still_since is not None:
-                # Whichever of them is answered: the robot has stood still for both.
-                again = self._bare(self._identity(), now, now)
-                waiting.request = again
-                waiting.identities[again.identity] = self._tick - 1
-                return again
-            self._open = None
-        if self._tick - 1 < self._ask_from:
+            return waiting
+        if not self._asking.may_ask(tick):
             return None
-        if not self.playing:
-            if still_since is None:
-                return None
-            asked = self._bare(self._identity(), now, still_since)
-            self._open = _Open(asked, asked, self._tick - 1, None, {asked.identity: self._tick - 1})
-            return asked
-        return self._ask_ahead(now)
+        if self.playing:
+            return self._ask_ahead(now)
+        return None if still_since is None else self._asking.ask(self._asking.bare(now, still_since), tick)
 
     # ---- while it plays ----------------------------------------------------------------------------------------
 
@@ -259,12 +215,8 @@ class Execution:
         if self.mode != 'ensemble' and left > reserve - 1 + MARGIN and not enough:
             return None
         known = self._known(now, reserve)
-        told = known
-        if self.mode != 'realtime':
-            told = self._bare(known.identity, now, None)
-        forgotten = self._past.before(max(self._length, 1))
-        self._open = _Open(told, known, self._tick - 1, forgotten, {known.identity: self._tick - 1})
-        return told
+        told = known if self.mode == 'realtime' else self._asking.bare(now, None, known.identity)
+        return self._asking.ask(told, self._tick - 1, known, self._past.before(max(self._length, 1)))
 
     def _known(self, now: int, reserve: int) -> ChunkRequest:
         """What is commanded and planned around the tick that has just ended, at `now`."""
@@ -280,16 +232,9 @@ class Execution:
             last = np.where(self._delta, 0.0, last) if action is None else action
             rows.append(last)
             times.append((tick - asking) * period)
-        return ChunkRequest(self._identity(), now, None, reserve, tuple(times), np.array(rows), period, self._latency)
-
-    def _bare(self, identity: str, now: int, still_since: int | None) -> ChunkRequest:
-        """A request that tells no actions."""
-        none = np.zeros((0, len(self._delta)))
-        return ChunkRequest(identity, now, still_since, 0, (), none, self._contract.period, self._latency)
-
-    def _identity(self) -> str:
-        self._asked += 1
-        return f'{self._name}-{self._asked}'
+        return ChunkRequest(
+            self._asking.identity(), now, None, reserve, tuple(times), np.array(rows), period, self._latency
+        )
 
     def _planned(self, tick: int) -> Vector | None:
         if self.mode == 'ensemble':
