@@ -27,11 +27,12 @@ class GoalWatch:
         """What is wrong with a sentence, said once: words that are not seen, another one that is the same."""
         try:
             sentence = normalize_sentence(goal)
-        except UserError:
-            return []
-        if sentence in self._known:
+            if sentence in self._known:
+                return []
+            embedding = np.asarray(self._encoder.encode([sentence])[0])
+        except UserError:  # which predicting says
             return []
         self._known.append(sentence)
-        self._embeddings.append(np.asarray(self._encoder.encode([sentence])[0]))
+        self._embeddings.append(embedding)
         lost = unknown_words([sentence], [lost_words(self._encoder, sentence)])
         return coinciding(self._known, self._embeddings, among=[len(self._known) - 1]) + lost

@@ -4,7 +4,8 @@ with its fused copies, the mixture without a cache and a dense transformer of th
 The variants run in processes of their own and take turns, so that drift cancels; each ratio is the median over rounds.
 --scaling measures how the cost grows with steps, layers, width, experts and cameras; --solvers compares solvers and
 step counts with 200 steps on a checkpoint; --continuation compares the ways to go on from a plan on recorded moments;
---runtimes compares torch with the static graph, end to end, and what each does to a control loop beside it;
+--runtimes compares torch with the static graph, end to end, and what each does to a control loop beside it; --node runs
+policy_node itself with a robot's streams, with the graph and with torch: its memory, its start, its chunks;
 --training compares a training step with that of a dense transformer of as many active numbers.
 """
 
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--training', action='store_true', help='training steps (default batch 64), instead')
     parser.add_argument('--solvers', type=Path, metavar='CHECKPOINT', help='solvers and step counts, instead')
     parser.add_argument('--runtimes', type=Path, metavar='CHECKPOINT', help='torch and the static graph, instead')
+    parser.add_argument('--node', type=Path, metavar='CHECKPOINT', help='policy_node as a process, instead')
     parser.add_argument('--continuation', type=Path, metavar='CHECKPOINT', help='ways to continue a plan, instead')
     parser.add_argument(
         '--dataset', type=Path, help='moments of it: for --continuation, and for --solvers instead of random ones'
@@ -54,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures, prints and writes."""
+    if arguments.node:
+        return _node(arguments.node, arguments.rounds, arguments.output)
     from mode_ros.bench.run import (
         BenchSettings,
         run_comparison,
@@ -93,6 +97,17 @@ def run(arguments: argparse.Namespace) -> int:
         run_scaling(settings)
     else:
         run_comparison(settings)
+    return 0
+
+
+def _node(checkpoint: Path, rounds: int, output: Path) -> int:
+    # Without torch in this process: it makes the graph in another one where there is none.
+    from mode_ros.bench_node import HEAD, measure_nodes
+
+    if rounds < 1:
+        raise UserError(f'--rounds is {rounds}, and must be at least 1.')
+    found = measure_nodes(checkpoint, ('onnxruntime', 'torch'), rounds, output)
+    print('\n'.join([HEAD, *(each.row() for each in found)]))
     return 0
 
 

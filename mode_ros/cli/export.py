@@ -1,7 +1,8 @@
 """Copy a policy with its weights in bfloat16: half the size, for a robot or to be passed on.
 
 What a training keeps beside the policy for going on is left behind; its settings and its card come along.
-With --runtime onnxruntime there is no copy: the policy's static graph is put beside it, for a machine without torch.
+With --runtime onnxruntime there is no copy: the policy's static graph is put beside it, for a machine without torch,
+and, of a policy that hears goals by CLIP, the embeddings of its sentences.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', choices=('bfloat16', 'float32'), help='default: bfloat16')
     parser.add_argument('--runtime', choices=('onnxruntime',), help='make the static graph for it, inside SRC')
     parser.add_argument('--steps', type=int, help="with --runtime: denoising steps, instead of the checkpoint's")
+    parser.add_argument(
+        '--goals', nargs='+', default=[], metavar='SENTENCE', help="with --runtime, beside the policy's own, for CLIP"
+    )
     parser.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="with --runtime: instead of the checkpoint's")
 
 
@@ -33,8 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _graph(arguments)
     if arguments.output is None:
         raise UserError('Give the folder to write the copy to, or --runtime onnxruntime for the static graph.')
-    if arguments.steps is not None or arguments.solver is not None:
-        raise UserError('--steps and --solver are of a static graph: give --runtime onnxruntime as well.')
+    if arguments.steps is not None or arguments.solver is not None or arguments.goals:
+        raise UserError('--steps, --solver and --goals are of a static graph: give --runtime onnxruntime as well.')
     import torch
 
     from mode_ros.policy.checkpoint import load_checkpoint, save_checkpoint
@@ -55,9 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    from mode_ros.policy.runtimes.export import export_graph
+    from mode_ros.policy.runtimes.export import embed_goals, export_graph
     from mode_ros.policy.runtimes.graph_file import GRAPH
 
     graph = export_graph(arguments.checkpoint, arguments.steps, arguments.solver) / GRAPH
     print(f'{graph}: {graph.stat().st_size / 1e6:.1f} MB, the whole chunk in float32.')
+    if sentences := embed_goals(arguments.checkpoint, arguments.goals):
+        print(f'{sentences} sentences embedded ahead: without CLIP the policy understands these alone.')
     return 0

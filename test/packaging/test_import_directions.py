@@ -54,6 +54,7 @@ MAY_IMPORT = {
     'drivers': {'control', 'messages', 'errors'},
     'ahead': {'control'},
     'bench': {'policy', 'errors'},
+    'bench_node': CORE | {'bench', 'bringup', 'nodes'},
     'bringup': CORE,
     # Of training the settings alone, which need no torch: what trains is a process of its own.
     'page': CORE - {'policy', 'pairing', 'goal_watch', 'sim', 'simulated'} | {'training'},
@@ -72,6 +73,7 @@ MAY_IMPORT = {
         'attempts',
         'bench',
         'bench_data',
+        'bench_node',
         'bench_safety',
         'bringup',
         'demo',

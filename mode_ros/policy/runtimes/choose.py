@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mode_ros.errors import UserError
+from mode_ros.policy import known_goals
 from mode_ros.policy.checkpoint_info import CheckpointInfo, read_info
 from mode_ros.policy.config import Solver
 from mode_ros.policy.goals import SentenceEncoder
 from mode_ros.policy.plans import Continuation
 from mode_ros.policy.runtimes.graph_file import (
+    FOLDER,
     GRAPH,
     SMALL,
     export_command,
@@ -163,7 +165,28 @@ def _with_graph(
     note = f'{why}: {graph_folder(folder, info.config) / GRAPH}, on the CPU, {settings.threads} threads'
     if not info.trained_steps:
         log.warning('the policy in %s is untrained: its actions are random', folder)
-    return GraphPolicy(info, graph, settings.threads, text_encoder, note, settings.continuation, settings.spinning)
+    encoder = text_encoder or _text_encoder(folder, info, command)
+    return GraphPolicy(info, graph, settings.threads, encoder, note, settings.continuation, settings.spinning)
+
+
+def _text_encoder(folder: Path, info: CheckpointInfo, command: str) -> SentenceEncoder:
+    """MiniLM needs no torch; CLIP does, but for sentences that were embedded ahead."""
+    config = info.config.text_encoder
+    if config.kind == 'minilm':
+        from mode_ros.policy.minilm import NumpyMiniLm
+
+        return NumpyMiniLm()
+    ahead = folder / FOLDER / known_goals.NAME
+    if ahead.is_file():
+        return known_goals.read_known_goals(ahead, config, command)
+    try:
+        from mode_ros.policy.language import build_text_encoder
+    except ImportError as error:
+        raise UserError(
+            f'The policy hears goals by CLIP, which needs torch and transformers ({error}): embed them ahead where '
+            f"these are, with `{command} --goals SENTENCE ...`, or install them with `pip install 'mode_ros[torch]'`."
+        ) from error
+    return build_text_encoder(config)
 
 
 def _export(folder: Path, settings: RunSettings, command: str) -> None:

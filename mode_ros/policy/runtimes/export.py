@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,11 @@ from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint
 from mode_ros.policy.checkpoint_info import read_info
 from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.goals import SentenceEncoder
+from mode_ros.policy.known_goals import NAME, write_known_goals
+from mode_ros.policy.language import build_text_encoder
 from mode_ros.policy.runtimes.graph_file import (
+    FOLDER,
     GRAPH,
     MADE,
     OUTPUT,
@@ -63,6 +68,27 @@ def export_graph(checkpoint: Path | str, steps: int | None = None, solver: str |
             f'The graph cannot be written to {folder} ({error}): copy the checkpoint to where you may write.'
         ) from error
     return folder
+
+
+def embed_goals(checkpoint: Path | str, goals: Sequence[str], text_encoder: SentenceEncoder | None = None) -> int:
+    """Embed a checkpoint's own sentences and further ones beside its graphs, for a robot without torch.
+
+    Returns how many are there now; 0 where there are none, or none are needed, since MiniLM reads any without torch.
+    text_encoder: instead of the configured one. Raises UserError where that cannot be had.
+    """
+    checkpoint = Path(checkpoint)
+    info = read_info(checkpoint)
+    config = info.config.text_encoder
+    if config.kind == 'minilm':
+        if goals:
+            raise UserError(
+                '--goals embeds sentences ahead, and this policy reads any one without torch: leave it out.'
+            )
+        return 0
+    if not info.goals and not goals:
+        return 0
+    encoder = text_encoder or build_text_encoder(config)
+    return write_known_goals(checkpoint / FOLDER / NAME, [*info.goals, *goals], encoder, config)
 
 
 def make_graph(chunk: WholeChunk, dynamo: bool = False) -> bytes:

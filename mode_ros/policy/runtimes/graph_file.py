@@ -4,6 +4,7 @@ It is kept beside the checkpoint, one folder for each way to sample, as in
 
     runtimes/onnxruntime/ddim-10/chunk.onnx   the whole chunk (input_shapes), weights included, in float32
     runtimes/onnxruntime/ddim-10/made.json    digests of the weights, the settings and the graph
+    runtimes/onnxruntime/goals.npz            mode_ros.policy.known_goals, of a policy that hears goals by CLIP
 
 A graph that no longer belongs to its checkpoint, or that is damaged, is refused. Neither torch nor onnx is needed here.
 """

@@ -95,8 +95,9 @@ class RunningPolicy(ABC):
         """Predict twice on a black image, so that the first real chunk does not pay for lazy set-up."""
         images = {c.name: np.zeros((c.height, c.width, 3), np.uint8) for c in self.config.cameras}
         state = np.zeros(self.config.denoiser.state_dim) if self.config.state_streams else None
+        goal = next(iter(getattr(self.text_encoder, 'sentences', ())), 'warm up')  # some know a few alone
         for _ in range(2):
-            self.predict(images, state, 'warm up', np.random.default_rng(0), should_stop)
+            self.predict(images, state, goal, np.random.default_rng(0), should_stop)
 
     def predict(
         self,

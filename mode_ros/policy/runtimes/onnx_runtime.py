@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint_info import CheckpointInfo
-from mode_ros.policy.config import TextEncoderConfig
 from mode_ros.policy.goals import SentenceEncoder
-from mode_ros.policy.minilm import NumpyMiniLm
 from mode_ros.policy.plans import Continuation, KnownActions, no_action_known
 from mode_ros.policy.runtimes.graph_file import OUTPUT, input_shapes
 from mode_ros.policy.runtimes.interface import RunningPolicy
@@ -37,7 +35,7 @@ class GraphPolicy(RunningPolicy):
         info: CheckpointInfo,
         graph: Path,
         threads: int,
-        text_encoder: SentenceEncoder | None = None,
+        text_encoder: SentenceEncoder,
         device_note: str = '',
         continuation: Continuation | None = None,
         spinning: bool = False,
@@ -52,7 +50,7 @@ class GraphPolicy(RunningPolicy):
                 'The continuation guided takes gradients, which a static graph has none of: use soft, or the runtime '
                 'torch.'
             )
-        super().__init__(info, text_encoder or _text_encoder(info.config.text_encoder), device_note, continuation)
+        super().__init__(info, text_encoder, device_note, continuation)
         self._nothing = no_action_known(info.config.denoiser)
         self._session = open_session(graph, threads, spinning)
         expected = {name: list(shape) for name, shape in input_shapes(info.config).items()}
@@ -104,17 +102,3 @@ def open_session(graph: Path, threads: int, spinning: bool = False) -> Any:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     return session
-
-
-def _text_encoder(config: TextEncoderConfig) -> SentenceEncoder:
-    """MiniLM needs no torch, CLIP does."""
-    if config.kind == 'minilm':
-        return NumpyMiniLm()
-    try:
-        from mode_ros.policy.language import build_text_encoder
-    except ImportError as error:
-        raise UserError(
-            f'The policy hears goals by CLIP, which needs torch and transformers ({error}): install them with '
-            "`pip install 'mode_ros[torch]'`."
-        ) from error
-    return build_text_encoder(config)
