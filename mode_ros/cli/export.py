@@ -1,6 +1,7 @@
 """Copy a policy with its weights in bfloat16: half the size, for a robot or to be passed on.
 
-What a training keeps beside the policy for going on is left behind; its settings and its card come along.
+What a training keeps beside the policy for going on is left behind; its settings and its card come along. --steps and
+--solver say how the copy samples where nobody says otherwise.
 With --runtime onnxruntime there is no copy: the policy's static graph is put beside it, for a machine without torch,
 and, of a policy that hears goals by CLIP, the embeddings of its sentences.
 """
@@ -20,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('output', metavar='DST', nargs='?', type=Path, help='checkpoint folder to write')
     parser.add_argument('--weights', choices=('bfloat16', 'float32'), help='default: bfloat16')
     parser.add_argument('--runtime', choices=('onnxruntime',), help='make the static graph for it, inside SRC')
-    parser.add_argument('--steps', type=int, help="with --runtime: denoising steps, instead of the checkpoint's")
+    parser.add_argument('--steps', type=int, help="denoising steps of the copy, or the graph (default: the checkpoint's)")
     parser.add_argument(
         '--goals', nargs='+', default=[], metavar='SENTENCE', help="with --runtime, beside the policy's own, for CLIP"
     )
-    parser.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="with --runtime: instead of the checkpoint's")
+    parser.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="its solver (default: the checkpoint's)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,18 +38,22 @@ def run(arguments: argparse.Namespace) -> int:
         return _graph(arguments)
     if arguments.output is None:
         raise UserError('Give the folder to write the copy to, or --runtime onnxruntime for the static graph.')
-    if arguments.steps is not None or arguments.solver is not None or arguments.goals:
-        raise UserError('--steps, --solver and --goals are of a static graph: give --runtime onnxruntime as well.')
+    if arguments.goals:
+        raise UserError('--goals is of a static graph: give --runtime onnxruntime as well.')
+    from dataclasses import replace
+
     import torch
 
     from mode_ros.policy.checkpoint import load_checkpoint, save_checkpoint
     from mode_ros.policy.folder import WEIGHTS
+    from mode_ros.policy.runtimes.interface import with_sampling
 
     weights = arguments.weights or 'bfloat16'
     source, output = Path(arguments.checkpoint), arguments.output
     if output.resolve() == source.resolve():
         raise UserError(f'{output} is the checkpoint itself: give another folder to write to.')
     info, network = load_checkpoint(source, dtype=getattr(torch, weights))
+    info = replace(info, config=with_sampling(info.config, arguments.steps, arguments.solver))
     save_checkpoint(output, info, network)
     for name in ('training.yaml', 'README.md'):
         if (source / name).is_file():

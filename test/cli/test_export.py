@@ -48,3 +48,14 @@ def test_half_the_bytes_and_nearly_the_same_chunk(policy_folder, tmp_path):
 def test_a_policy_is_not_written_over_itself(policy_folder, capsys):
     assert export(policy_folder, policy_folder) == 1
     assert 'give another folder' in capsys.readouterr().err
+
+
+def test_the_copy_samples_as_it_is_told(policy_folder, tmp_path, capsys):
+    assert export(policy_folder, tmp_path / 'fast', '--steps', '4', '--solver', 'dpmpp_2m') == 0
+    (info, _), (copied, _) = load_checkpoint(policy_folder), load_checkpoint(tmp_path / 'fast')
+    assert (copied.config.diffusion.steps, copied.config.diffusion.solver) == (4, 'dpmpp_2m')
+    diffusion = info.config.diffusion.model_copy(update={'steps': 4, 'solver': 'dpmpp_2m'})
+    assert copied.config == info.config.model_copy(update={'diffusion': diffusion})
+    assert export(policy_folder, tmp_path / 'none', '--steps', '0') == 1
+    assert 'not 0' in capsys.readouterr().err
+    assert not (tmp_path / 'none').exists()
