@@ -10,11 +10,18 @@ from torch.optim.swa_utils import AveragedModel
 
 from mode_ros.training.settings import OptimizerSettings
 
+_FUSED = ('cpu', 'cuda')
+
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW over what is trained, its weight decay where decay_reaches says."""
+    """AdamW over what is trained, its weight decay where decay_reaches says.
+
+    In one pass over each tensor (fused), which on a CPU takes a third to a sixth of the time of one pass per operation:
+    a mixture has several times the weights that a sample meets, and the optimiser goes over all. Not for weights that
+    are spread over processes, whose tensors are not torch's plain ones.
+    """
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     reaches = _REACHES[settings.decay_reaches]
@@ -23,7 +30,10 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.op
             (decayed if reaches(name, parameter) else others).append(parameter)
     groups = [{'params': decayed, 'weight_decay': settings.weight_decay}, {'params': others, 'weight_decay': 0.0}]
     return torch.optim.AdamW(
-        [group for group in groups if group['params']], lr=settings.learning_rate, betas=settings.betas
+        [group for group in groups if group['params']],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        fused=all(type(each.data) is Tensor and each.device.type in _FUSED for each in (*decayed, *others)),
     )
 
 

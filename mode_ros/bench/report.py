@@ -94,22 +94,27 @@ def write_training(
     config: DenoiserConfig,
     device: str,
     threads: int,
-    found: Mapping[int, Mapping[str, TrainingCost]],
+    found: Mapping[tuple[int, str], Mapping[str, TrainingCost]],
 ) -> None:
-    """Print a table of training steps by batch size and network, and write training.json to `folder`."""
+    """Print a table of training steps by batch size, number format and network, and write training.json to `folder`."""
     about = machine(device, threads)
     print(f'On {", ".join(about.values())}. Medians, in ms; the ratio is the median over rounds.\n')
-    print('| batch | network | million numbers | forward and backward | optimiser | step | ratio |')
-    print('|--:|---|--:|--:|--:|--:|--:|')
-    for batch, costs in found.items():
+    print('| batch | products | network | million numbers | forward and backward | optimiser | step | ratio |')
+    print('|--:|---|---|--:|--:|--:|--:|--:|')
+    for (batch, kind), costs in found.items():
         ratio = ratios(costs)['step']
         for name, cost in costs.items():
             parts = [1000 * float(np.median(seconds)) for seconds in (*cost.parts.values(), cost.totals)]
             numbers = ' | '.join(f'{value:.1f}' for value in (cost.parameters / 1e6, *parts))
-            print(f'| {batch} | {name} | {numbers} | {f"{ratio:.2f}" if name == "mixture" else 1} |')
+            print(f'| {batch} | {kind} | {name} | {numbers} | {f"{ratio:.2f}" if name == "mixture" else 1} |')
     rows = [
-        {'batch': batch, 'ratios': ratios(costs), **{name: dataclasses.asdict(cost) for name, cost in costs.items()}}
-        for batch, costs in found.items()
+        {
+            'batch': batch,
+            'products': kind,
+            'ratios': ratios(costs),
+            **{name: dataclasses.asdict(cost) for name, cost in costs.items()},
+        }
+        for (batch, kind), costs in found.items()
     ]
     _write(folder, 'training', {'machine': about, 'configuration': config.model_dump(mode='json'), 'rows': rows})
 

@@ -19,7 +19,7 @@ from mode_ros.bench.measure import Result, compare
 from mode_ros.bench.runtimes import HEAD, compare_ways, ways
 from mode_ros.bench.scaling import SWEEPS, Point
 from mode_ros.bench.solvers import errors_of, format_errors
-from mode_ros.bench.training import compare_training
+from mode_ros.bench.training import KINDS, compare_training
 from mode_ros.bench.variants import Inputs, Setting, make_inputs
 from mode_ros.bench.weights import make_weights
 from mode_ros.errors import UserError
@@ -124,7 +124,11 @@ def run_training(settings: BenchSettings) -> None:
     """A training step of the mixture and of a dense transformer; prints, and writes training.json."""
     torch.set_num_threads(settings.threads)
     config = settings.policy.denoiser
-    found = {batch: compare_training(config, batch, settings.rounds, settings.device) for batch in settings.batches}
+    found = {
+        (batch, kind): compare_training(config, batch, settings.rounds, settings.device, kind)
+        for batch in settings.batches
+        for kind in KINDS
+    }
     report.write_training(settings.output, config, settings.device, settings.threads, found)
 
 

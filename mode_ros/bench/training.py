@@ -16,6 +16,8 @@ from mode_ros.policy.denoiser import Denoiser
 # Rounds that are not counted: lazy set-up in torch, and the optimiser's state.
 _WARM_UP = 2
 PARTS = ('forward and backward', 'optimiser')
+# Of the products; weights, gradients and the optimiser are in float32 in both.
+KINDS: Mapping[str, torch.dtype] = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,15 @@ def dense_counterpart(config: DenoiserConfig) -> DenoiserConfig:
     return config.model_copy(update={'routing': 'dense', 'dense_width': 'active'})
 
 
-def compare_training(config: DenoiserConfig, batch: int, rounds: int, device: str) -> dict[str, TrainingCost]:
-    """Steps of the mixture and of its dense counterpart in turns, in float32: {'mixture': ..., 'dense': ...}.
+def compare_training(
+    config: DenoiserConfig, batch: int, rounds: int, device: str, kind: str = 'float32'
+) -> dict[str, TrainingCost]:
+    """Steps of the mixture and of its dense counterpart in turns: {'mixture': ..., 'dense': ...}; kind: of KINDS.
 
     The image encoders, which are the same for both, are left out.
     """
     networks = {'mixture': config, 'dense': dense_counterpart(config)}
-    steps = {name: _make_step(each, batch, device) for name, each in networks.items()}
+    steps = {name: _make_step(each, batch, device, KINDS[kind]) for name, each in networks.items()}
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(rounds + _WARM_UP):
         for name, (step, _) in steps.items():
@@ -67,10 +71,12 @@ def ratios(costs: Mapping[str, TrainingCost]) -> dict[str, float]:
     return {**by_part, 'step': ratio(mixture.totals, dense.totals)}
 
 
-def _make_step(config: DenoiserConfig, batch: int, device: str) -> tuple[Callable[[], tuple[float, float]], int]:
+def _make_step(
+    config: DenoiserConfig, batch: int, device: str, kind: torch.dtype
+) -> tuple[Callable[[], tuple[float, float]], int]:
     torch.manual_seed(0)
     network = Denoiser(config).to(device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.05, fused=True)  # as training does
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(batch, *shape, device=device)
@@ -90,7 +96,9 @@ def _make_step(config: DenoiserConfig, batch: int, device: str) -> tuple[Callabl
 
     def step() -> tuple[float, float]:
         start = now()
-        network(x, sigma, goal, images, state, draws).raw.square().mean().backward()
+        with torch.autocast(device, kind, enabled=kind != torch.float32):
+            loss = network(x, sigma, goal, images, state, draws).raw.float().square().mean()
+        loss.backward()
         between = now()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('output', metavar='DST', nargs='?', type=Path, help='checkpoint folder to write')
     parser.add_argument('--weights', choices=('bfloat16', 'float32'), help='default: bfloat16')
     parser.add_argument('--runtime', choices=('onnxruntime',), help='make the static graph for it, inside SRC')
-    parser.add_argument('--steps', type=int, help="denoising steps of the copy, or the graph (default: the checkpoint's)")
+    parser.add_argument(
+        '--steps', type=int, help="denoising steps of the copy, or the graph (default: the checkpoint's)"
+    )
     parser.add_argument(
         '--goals', nargs='+', default=[], metavar='SENTENCE', help="with --runtime, beside the policy's own, for CLIP"
     )

@@ -48,11 +48,15 @@ class Mixture(nn.Module):
         order = chosen.argsort(stable=True)
         counts = torch.bincount(chosen, minlength=self.experts).tolist()
         groups = rows[order // k].split(counts)
-        seen = [self.expert(index, group) for index, group in enumerate(groups) if len(group)]
+        # Taken apart once: the gradient of one expert picked out of the stack would be as large as all of them, and be
+        # filled with zeros for each.
+        weights = zip(self.up_weight.unbind(), self.up_bias.unbind(), self.down_weight.unbind(), strict=True)
+        dropout = self.dropout if self.training else 0.0
+        seen = [gated_expert(group, *own, dropout) for group, own in zip(groups, weights, strict=True) if len(group)]
         # Back into the order of the rows: [n, k, (T,) D].
         y = torch.cat(seen)[order.argsort()].unflatten(0, (-1, k))
-        weights = routing.weights.flatten(0, -2).to(y.dtype)
-        return torch.einsum('nk,nk...->n...', weights, y).view_as(z)
+        shares = routing.weights.flatten(0, -2).to(y.dtype)
+        return torch.einsum('nk,nk...->n...', shares, y).view_as(z)
 
     def _chosen_tokens(self, z: Tensor, routing: Routing, tokens: Tensor) -> Tensor:
         """As forward, where each expert has chosen its tokens (choose_tokens)."""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mode_ros.bench.run import BenchSettings, run_training
-from mode_ros.bench.training import PARTS, TrainingCost, compare_training, dense_counterpart, ratios
+from mode_ros.bench.training import KINDS, PARTS, TrainingCost, compare_training, dense_counterpart, ratios
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.size import active_parameters
@@ -19,8 +19,9 @@ def test_the_dense_counterpart_has_as_many_active_numbers():
     assert dense == pytest.approx(active_parameters(CONFIG), rel=0.01)
 
 
-def test_both_take_every_round():
-    costs = compare_training(CONFIG, 3, 2, 'cpu')
+@pytest.mark.parametrize('kind', KINDS)
+def test_both_take_every_round(kind):
+    costs = compare_training(CONFIG, 3, 2, 'cpu', kind)
     assert list(costs) == ['mixture', 'dense']
     for cost in costs.values():
         assert list(cost.parts) == list(PARTS)
@@ -43,8 +44,8 @@ def test_the_command_writes_what_it_found(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(BenchSettings, 'policy', property(lambda self: tiny))
     run_training(BenchSettings(batches=(2, 4), rounds=2, threads=1, output=tmp_path / 'out'))
     written = json.loads((tmp_path / 'out' / 'training.json').read_text())
-    assert [row['batch'] for row in written['rows']] == [2, 4]
+    assert [(row['batch'], row['products']) for row in written['rows']] == [(b, k) for b in (2, 4) for k in KINDS]
     assert set(written['rows'][0]['ratios']) == {*PARTS, 'step'}
     printed = capsys.readouterr().out
-    assert '| 4 | mixture |' in printed
-    assert '| 4 | dense |' in printed
+    assert '| 4 | float32 | mixture |' in printed
+    assert '| 4 | bfloat16 | dense |' in printed

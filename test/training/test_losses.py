@@ -212,6 +212,31 @@ def test_weight_decay_may_reach_all_but_biases_and_the_whole_of_the_image_encode
     assert {'position', 'norm.weight', 'image_encoders.0.bias', 'image_encoders.0.weight'} <= set(groups[0.05])
 
 
+def test_one_pass_does_what_a_pass_per_operation_does_and_goes_on_from_its_state():
+    def trained(optimizer, network, steps):
+        for step in range(steps):
+            for number, parameter in enumerate(network.parameters()):
+                parameter.grad = torch.full_like(parameter, 0.1 * (step + 1) * (-1) ** number)
+            optimizer.step()
+        return network.state_dict()
+
+    networks = [Network() for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    fused = build_optimizer(networks[0], OptimizerSettings(weight_decay=0.05))
+    assert all(group['fused'] for group in fused.param_groups)
+    plain = build_optimizer(networks[1], OptimizerSettings(weight_decay=0.05))
+    for group in plain.param_groups:
+        group['fused'] = False
+    found, expected = trained(fused, networks[0], 5), trained(plain, networks[1], 5)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-7)
+    again = build_optimizer(networks[1], OptimizerSettings(weight_decay=0.05))
+    again.load_state_dict(plain.state_dict())  # of a training that began before
+    found, expected = trained(fused, networks[0], 3), trained(again, networks[1], 3)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-7)
+
+
 def test_no_weight_of_the_policy_is_missing_or_twice():
     from mode_ros.policy.config import PolicyConfig
     from mode_ros.policy.network import PolicyNetwork
