@@ -81,6 +81,12 @@ def check_fits(contract: Contract, where: str, simulator: Simulator) -> None:
     unknown = [camera.name for camera in contract.observation.cameras if camera.name not in simulator.cameras]
     if unknown:
         raise UserError(f'{refused} it has the camera {unknown[0]!r}, the simulator {list(simulator.cameras)}; {hint}')
+    video = [camera.name for camera in contract.observation.cameras if camera.transport == 'ffmpeg']
+    if video:
+        raise UserError(f'{refused} its camera {video[0]!r} sends video, and the simulator sends images; {hint}')
+    depth = [camera.name for camera in contract.observation.cameras if camera.is_depth]
+    if depth:
+        raise UserError(f'{refused} its camera {depth[0]!r} is one of depth, and the simulator renders colours; {hint}')
     _check_states(contract, refused, hint, simulator)
     if abs(simulator.steps_per_period - round(simulator.steps_per_period)) > 1e-6:
         raise UserError(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.goals import normalize_sentence
+from mode_ros.policy.images import to_tensor
 from mode_ros.policy.language import TextEncoder
 from mode_ros.policy.normalization import (
     Normalizer,
@@ -43,7 +45,7 @@ Indices = NDArray[np.int64]
 class Batch:
     """b samples as the network takes them."""
 
-    images: tuple[Tensor, ...]  # uint8 [b, 3, H, W] by camera, channels last in memory
+    images: tuple[Tensor, ...]  # uint8 [b, 3, H, W] by camera, of depth int16 [b, 1, H, W]; channels last in memory
     state: Tensor | None  # [b, S], normalised
     goal: Tensor  # [b, goal_dim], for the image encoders
     kept_goal: Tensor  # [b, goal_dim], for the denoiser: zero where it was dropped
@@ -72,8 +74,8 @@ class Batch:
         )
 
 
-def shift_images(images: NDArray[np.uint8], offsets: Indices) -> NDArray[np.uint8]:
-    """Each image moved by its own whole number of pixels, its edge repeated. images: [b, H, W, 3]; offsets: [b, 2]."""
+def shift_images(images: NDArray[Any], offsets: Indices) -> NDArray[Any]:
+    """Each image moved by its own whole number of pixels, its edge repeated. images: [b, H, W, c]; offsets: [b, 2]."""
     height, width = images.shape[1:3]
     rows = np.clip(np.arange(height) + offsets[:, :1], 0, height - 1)
     columns = np.clip(np.arange(width) + offsets[:, 1:], 0, width - 1)
@@ -278,7 +280,7 @@ class Source:
         colours: Sequence[Factors] = (),
     ) -> Batch:
         """colours: of each camera, none: as they are."""
-        images = [np.empty((len(which), c.height, c.width, 3), np.uint8) for c in self.config.cameras]
+        images = [np.empty((len(which), *c.shape), c.number) for c in self.config.cameras]
         network = self.config.denoiser
         state = np.empty((len(which), network.state_dim), np.float32)
         actions = np.empty((len(which), network.chunk_length, network.action_dim), np.float32)
@@ -297,10 +299,13 @@ class Source:
             goal[torch.from_numpy(at)] = torch.stack([self.goals[normalize_sentence(text)] for text in sample.goal])
         shifted = [shift_images(each, by) if by.any() else each for each, by in zip(images, offsets, strict=True)]
         if colours:
-            shifted = [change_colours(each, by) for each, by in zip(shifted, colours, strict=True)]
+            shifted = [
+                each if camera.depth else change_colours(each, by)
+                for each, by, camera in zip(shifted, colours, self.config.cameras, strict=True)
+            ]
         kept = goal * draws.goal_kept
         return Batch(
-            images=tuple(torch.from_numpy(each).permute(0, 3, 1, 2) for each in shifted),
+            images=tuple(to_tensor(each).permute(0, 3, 1, 2) for each in shifted),
             state=torch.from_numpy(state) if network.state_dim else None,
             goal=kept if loss.goal_dropped == 'whole' else goal,
             kept_goal=kept,

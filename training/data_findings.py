@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
+from mode_ros.checks.depth import empty_depth
 from mode_ros.checks.finding import Finding, unique
 from mode_ros.checks.goals import are_plain, coinciding, unknown_words
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
@@ -13,6 +14,7 @@ from mode_ros.policy.goals import lost_words, normalize_sentence
 from mode_ros.policy.language import MiniLmTextEncoder, TextEncoder
 from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import Dataset
+from mode_ros.training.data.depth_shares import shares_of_data_set
 
 
 def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
@@ -20,6 +22,7 @@ def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
     found = [Finding('left out', note) for note in source.selection.notes]
     for data in source.datasets:
         found += vector_findings(data)
+        found += empty_depth(shares_of_data_set(data.files), str(data.files.root))
     return unique(found + goal_findings(list(source.goals), encoder))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 
 from mode_ros.checks.finding import Finding
@@ -127,7 +128,9 @@ def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
 
 def _camera(camera: Camera, settings: PolicySettings) -> CameraConfig:
     size = settings.image_sizes.get(camera.name)
-    return CameraConfig(name=camera.name, height=size or camera.height, width=size or camera.width)
+    return CameraConfig(
+        name=camera.name, height=size or camera.height, width=size or camera.width, depth=camera.is_depth
+    )
 
 
 def build_network(plan: Plan) -> PolicyNetwork:
@@ -271,6 +274,14 @@ def _check_data(data: Dataset, contract: Contract, config: PolicyConfig) -> None
             raise UserError(
                 f'The data set {root} has no camera {camera.name!r} of its contract; it has {data.cameras}. Where they '
                 'are called otherwise, say so with `cameras` in a mixture file (data.mixture).'
+            )
+        depth = data.frames[camera.name].dtype == np.uint16
+        if depth != camera.depth:
+            kinds = {True: 'depth', False: 'colours'}
+            raise UserError(
+                f'The pictures of camera {camera.name!r} in {root} are {kinds[depth]}, and its contract says '
+                f'{kinds[camera.depth]} (kind): take another camera of it (`cameras` in a mixture file), or convert '
+                'the bags again.'
             )
         found = data.frames[camera.name].shape[1:3]
         if found != (camera.height, camera.width):

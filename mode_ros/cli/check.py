@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     contract, _ = load_named_contract(arguments.contract)
     print(f'robot {contract.robot}, {contract.rate:g} Hz, goal on {contract.goal_topic}')
     for camera in contract.observation.cameras:
-        print(f'  sees {camera.name}: {camera.width}x{camera.height} from {camera.topic} ({camera.transport})')
+        depth = f', depth from {camera.near:g} to {camera.far:g} m' if camera.is_depth else ''
+        print(f'  sees {camera.name}: {camera.width}x{camera.height} from {camera.topic} ({camera.transport}{depth})')
     for state in contract.observation.states:
         print(f'  feels {state.name}: {len(state.names)} numbers from {state.topic} ({state.type})')
     for group in contract.action:

@@ -39,7 +39,11 @@ _NODES_TOPICS = {
     'success': 'std_msgs/msg/Bool',
     'estop': 'std_msgs/msg/Bool',
 }
-_IMAGE_TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+_IMAGE_TYPES = {
+    'raw': 'sensor_msgs/msg/Image',
+    'compressed': 'sensor_msgs/msg/CompressedImage',
+    'ffmpeg': 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+}
 _STATE_TYPES = {
     'joint_state': 'sensor_msgs/msg/JointState',
     'pose': 'geometry_msgs/msg/PoseStamped',
@@ -92,9 +96,14 @@ class Stream(_Section):
 
 
 class Camera(Stream):
-    """One camera stream: sensor_msgs/Image or sensor_msgs/CompressedImage."""
+    """One camera stream, of colours or of depth: sensor_msgs/Image or sensor_msgs/CompressedImage."""
 
-    transport: Literal['raw', 'compressed'] = Field('raw', description='Message type: Image or CompressedImage.')
+    kind: Literal['colour', 'depth'] = Field('colour', description='What its pixels are: colours, or distances.')
+    near: Positive | None = Field(None, description='Of depth: metres that count as the nearest.')
+    far: Positive | None = Field(None, description='Of depth: metres that count as the farthest.')
+    transport: Literal['raw', 'compressed', 'ffmpeg'] = Field(
+        'raw', description='Message type: Image, CompressedImage, or packets of video.'
+    )
     width: int = Field(ge=16, le=4096, description='Pixels the policy sees; messages of another size are resized.')
     height: int = Field(ge=16, le=4096)
     encoding: Literal['rgb8'] = Field('rgb8', description='Pixels the policy sees; other colour encodings convert.')
@@ -103,6 +112,31 @@ class Camera(Stream):
     def message_type(self) -> str:
         """Such as 'sensor_msgs/msg/Image'."""
         return _IMAGE_TYPES[self.transport]
+
+    @property
+    def is_depth(self) -> bool:
+        return self.kind == 'depth'
+
+    @property
+    def channels(self) -> int:
+        """Numbers per pixel that the policy sees."""
+        return 1 if self.is_depth else 3
+
+    @model_validator(mode='after')
+    def _kind_fits(self) -> Camera:
+        if self.is_depth:
+            if self.near is None or self.far is None or not self.near < self.far:
+                raise ValueError(
+                    f'the depth camera {self.name!r} needs near and far in metres, near below far: what lies between '
+                    'is what the policy can tell apart'
+                )
+            if self.transport == 'ffmpeg':
+                raise ValueError(f'the depth camera {self.name!r} cannot come as video, which loses distances')
+            if 'encoding' in self.model_fields_set:
+                raise ValueError(f'the depth camera {self.name!r} has no colours: leave its encoding out')
+        elif self.near is not None or self.far is not None:
+            raise ValueError(f"near and far are of a depth camera, and {self.name!r} is none: say 'kind: depth'")
+        return self
 
 
 class State(Stream):

@@ -30,12 +30,13 @@ T = TypeVar('T')
 class Observation:
     """What the policy sees at one instant.
 
-    stamp: nanoseconds; images: camera name to uint8 [height, width, 3] RGB of the contract's size;
+    stamp: nanoseconds; images: camera name to uint8 [height, width, 3] RGB of the contract's size, or
+    uint16 [height, width, 1] of depth (mode_ros.control.depth);
     states: stream name to float64 [n] in the contract's order and unit.
     """
 
     stamp: int
-    images: Mapping[str, NDArray[np.uint8]]
+    images: Mapping[str, NDArray[Any]]
     states: Mapping[str, NDArray[np.float64]]
 
 

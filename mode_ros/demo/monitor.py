@@ -15,8 +15,9 @@ from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.contract import NANOSECONDS, Camera, Contract
+from mode_ros.control.depth import as_rgb
 from mode_ros.control.observation import Unusable
-from mode_ros.messages.images import decode_image
+from mode_ros.messages.images import decode_image, image_class
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR
 
@@ -47,8 +48,7 @@ class Monitor(Node):
         self._cameras = len(contract.observation.cameras)
         self._first_camera = contract.observation.cameras[0].name if contract.observation.cameras else ''
         for camera in contract.observation.cameras:
-            kind = CompressedImage if camera.transport == 'compressed' else Image
-            self.create_subscription(kind, camera.topic, self._on_image(camera), SENSOR)
+            self.create_subscription(image_class(camera), camera.topic, self._on_image(camera), SENSOR)
         self.goals = self.create_publisher(String, contract.goal_topic, LATCHED)
         self.create_subscription(String, contract.goal_topic, self._on_goal, LATCHED)
         self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND)
@@ -69,7 +69,7 @@ class Monitor(Node):
     def _on_image(self, camera: Camera) -> Callable[[Image | CompressedImage], None]:
         def take(message: Image | CompressedImage) -> None:
             try:
-                self._latest[camera.name] = decode_image(message, camera)
+                self._latest[camera.name] = as_rgb(decode_image(message, camera))
             except Unusable:
                 return
             complete = len(self._latest) == self._cameras

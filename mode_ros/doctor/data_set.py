@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mode_ros.checks.depth import empty_depth
 from mode_ros.checks.episodes import copies, intervention_share, split_recordings, success_labels
 from mode_ros.checks.finding import Finding
 from mode_ros.checks.motion import still_frames
@@ -19,6 +20,7 @@ from mode_ros.doctor.vectors import Episode, motion_findings
 from mode_ros.training.data import layout
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset
+from mode_ros.training.data.depth_shares import shares_of_data_set
 from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.layout import INTERVENTION
 from mode_ros.training.data.pictures_of import pictures_of
@@ -59,6 +61,7 @@ def examine_data_set(root: Path, contract: Contract | None) -> Page:
     if INTERVENTION in files.features:
         page.add(intervention_share(_shares(files), numbers))
     page.add(_recording_notes(root))
+    page.add(empty_depth(shares_of_data_set(files), str(root)))
     if contract is not None and len(contract.dimensions) == data.actions.shape[1]:
         episodes = [
             Episode(number, data.actions[data.episode(k)], _states(data, k)) for k, number in enumerate(numbers)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
+from mode_ros.checks.depth import empty_depth
 from mode_ros.checks.episodes import success_labels
 from mode_ros.checks.finding import Finding
 from mode_ros.checks.pictures import RepeatCount, frozen
@@ -19,6 +20,7 @@ from mode_ros.doctor.vectors import Episode, motion_findings
 from mode_ros.training.data.convert import choose_contract
 from mode_ros.training.data.recordings import About, Recording, RecordingProblem
 from mode_ros.training.data.resample import Frame
+from mode_ros.training.data.statistics import ImageHistogram
 from mode_ros.training.data_findings import spoken_findings
 
 
@@ -30,6 +32,7 @@ def examine_recordings(path: Path, recordings: Sequence[Recording], contract_tex
     goals: dict[str, None] = {}
     labels: list[bool | None] = []
     counts = {camera.name: RepeatCount() for camera in contract.observation.cameras}
+    depths = {camera.name: ImageHistogram.of(depth=True) for camera in contract.observation.cameras if camera.is_depth}
     for number, recording in enumerate(recordings):
         about = About()
         frames: list[Frame] = []
@@ -44,6 +47,8 @@ def examine_recordings(path: Path, recordings: Sequence[Recording], contract_tex
                     if not frames:
                         count.begin()
                     count.add(item.observation.images[camera], moving)
+                for camera, depth in depths.items():
+                    depth.add(item.observation.images[camera])
                 goals[item.goal] = None
                 # The pictures are let go of.
                 frames.append(replace(item, observation=replace(item.observation, images={})))
@@ -59,6 +64,7 @@ def examine_recordings(path: Path, recordings: Sequence[Recording], contract_tex
         page.add(_vectors(contract, episodes, str(path)))
         page.add(motion_findings(contract, episodes, str(path)))
         page.add(frozen(counts.items(), contract.rate, str(path)))
+        page.add(empty_depth({name: each.ends for name, each in depths.items()}, str(path)))
     page.add(spoken_findings([goal for goal in goals if goal]))
     page.add(success_labels(labels, list(range(len(labels)))))
     return page

@@ -13,6 +13,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from mode_ros.control.contract import Camera
 from mode_ros.control.images import fit
 from mode_ros.control.observation import Unusable
+from mode_ros.messages.depth import DEPTH_ENCODINGS, decode_depth_image
+from mode_ros.messages.packets import Picture, packet_class
 from mode_ros.messages.picture_header import is_cut_off, picture_header
 from mode_ros.messages.pixels import LAYOUTS, check_size, decode_pixels, demosaic
 from mode_ros.messages.stamps import to_time
@@ -21,22 +23,44 @@ from mode_ros.messages.stamps import to_time
 COLOUR_ENCODINGS = tuple(LAYOUTS)
 # Of a CompressedImage whose format names only its codec, or a grey camera's encoding.
 _GREY_FORMATS = ('', 'jpeg', 'jpg', 'png', 'webp', 'mono8', '8UC1')
+_DEPTH_HERE = "; if depth is meant, say 'kind: depth' with near and far in the contract"
 
 
-def decode_image(message: Any, camera: Camera) -> NDArray[np.uint8]:
-    """RGB uint8 [height, width, 3] in the contract's size.
+def decode_image(message: Any, camera: Camera) -> NDArray[Any]:
+    """RGB uint8 [height, width, 3] in the contract's size; of a depth camera codes, uint16 [height, width, 1].
 
-    message: a sensor_msgs/Image or CompressedImage of rclpy, or any object with the same fields. Raises Unusable
-    where it cannot be converted, naming its encoding or format; nothing else, whatever has arrived.
+    message: a sensor_msgs/Image or CompressedImage of rclpy, or any object with the same fields; of a stream of video,
+    what mode_ros.messages.packets makes of its packets. Raises Unusable where it cannot be converted, naming its
+    encoding or format; nothing else, whatever has arrived.
     """
+    if camera.is_depth:
+        return decode_depth_image(message, camera)
     try:
-        rgb = _decode_compressed(message) if camera.transport == 'compressed' else _decode_raw(message)
+        if camera.transport == 'ffmpeg':
+            rgb = _decode_video(message)
+        else:
+            rgb = _decode_compressed(message) if camera.transport == 'compressed' else _decode_raw(message)
         return fit(rgb, camera.width, camera.height)
     except (cv2.error, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise Unusable(f'its image cannot be converted to rgb8: {type(error).__name__}: {error}') from error
 
 
+def _decode_video(message: Any) -> NDArray[np.uint8]:
+    if not isinstance(message, Picture):
+        raise Unusable('a packet of video by itself is no picture')
+    return message.rgb()
+
+
+def image_class(camera: Camera) -> Any:
+    """Rclpy's type of a camera's messages; UserError where its package is missing."""
+    if camera.transport == 'ffmpeg':
+        return packet_class()
+    return CompressedImage if camera.transport == 'compressed' else Image
+
+
 def _decode_raw(message: Any) -> NDArray[np.uint8]:
+    if str(message.encoding) in DEPTH_ENCODINGS:
+        raise Unusable(f'the encoding {str(message.encoding)!r} is depth, not colours{_DEPTH_HERE}')
     # Byte order (is_bigendian) matters for no encoding of one byte per number.
     return decode_pixels(
         message.data, str(message.encoding), int(message.width), int(message.height), int(message.step)
@@ -47,7 +71,7 @@ def _decode_compressed(message: Any) -> NDArray[np.uint8]:
     """As image_transport writes it: the format is the codec, or 'ENCODING; CODEC compressed ENCODING'."""
     words = str(message.format)
     if 'compressedDepth' in words:
-        raise Unusable(f'the format {words!r} holds depth, not colours')
+        raise Unusable(f'the format {words!r} holds depth, not colours{_DEPTH_HERE}')
     data = memoryview(message.data)
     what = f'its {words!r} image of {len(data)} bytes'
     header = picture_header(bytes(data[: 1 << 16]))
@@ -56,7 +80,8 @@ def _decode_compressed(message: Any) -> NDArray[np.uint8]:
     check_size(header.width, header.height)
     encoding = words.partition(';')[0].strip()
     if header.bits > 8 or encoding in ('16UC1', '32FC1', 'mono16', '16SC1'):
-        raise Unusable(f'{what} has {header.bits} bits in {header.channels} channel(s): depth or raw data, not colours')
+        told = f'{header.bits} bits in {header.channels} channel(s)'
+        raise Unusable(f'{what} has {told}: depth or raw data, not colours{_DEPTH_HERE}')
     if is_cut_off(data, header.kind):
         raise Unusable(f'{what} cannot be decoded to its end: the end of the {header.kind} is missing')
     flag = cv2.IMREAD_COLOR if header.channels == 3 else cv2.IMREAD_UNCHANGED

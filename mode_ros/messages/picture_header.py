@@ -16,6 +16,8 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Tables and comments precede the frame header; nothing useful lies further in.
 _HEAD_BYTES = 1 << 16
+# What compressed_depth_image_transport puts before its picture: a format number and two of its quantisation.
+COMPRESSED_DEPTH_HEADER = 12
 # A camera may pad its JPEG; the end marker lies within this much of the end.
 _TAIL_BYTES = 4096
 
@@ -33,9 +35,13 @@ class PictureHeader:
 
 def message_size(message: Any, transport: str) -> tuple[int, int] | None:
     """(width, height) of a sensor_msgs/Image or CompressedImage; None where it cannot be told."""
-    if transport == 'raw':
-        return int(message.width), int(message.height)
-    header = picture_header(bytes(memoryview(message.data)[:_HEAD_BYTES]))
+    if transport in ('raw', 'ffmpeg'):
+        size = int(message.width), int(message.height)
+        return None if transport == 'ffmpeg' and size == (0, 0) else size
+    head = bytes(memoryview(message.data)[:_HEAD_BYTES])
+    if 'compressedDepth' in str(message.format):
+        head = head[COMPRESSED_DEPTH_HEADER:]
+    header = picture_header(head)
     return None if header is None else (header.width, header.height)
 
 

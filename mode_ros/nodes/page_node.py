@@ -15,7 +15,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -24,6 +23,7 @@ from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.contract import Camera as CameraStream
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.errors import UserError
+from mode_ros.messages.images import image_class
 from mode_ros.messages.pictures import as_picture
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.asking import NotAnswered, ask
@@ -127,7 +127,7 @@ class PageNode(Node):
             camera.name: Camera(partial(_encode, camera)) for camera in self._contract.observation.cameras
         }
         for camera in self._contract.observation.cameras:
-            kind = CompressedImage if camera.transport == 'compressed' else Image
+            kind = image_class(camera)
             # As bytes: making a Python object of every image costs more than all else that is done here.
             self.create_subscription(kind, camera.topic, partial(self._on_image, camera), SENSOR, raw=True)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
@@ -327,8 +327,7 @@ class PageNode(Node):
 
 
 def _encode(camera: CameraStream, message: bytes) -> tuple[str, bytes]:
-    kind = CompressedImage if camera.transport == 'compressed' else Image
-    return as_picture(deserialize_message(message, kind), camera)
+    return as_picture(deserialize_message(message, image_class(camera)), camera)
 
 
 def main() -> None:

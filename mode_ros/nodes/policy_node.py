@@ -20,7 +20,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -32,7 +31,9 @@ from mode_ros.errors import UserError
 from mode_ros.made_for import require_made_for
 from mode_ros.messages import states
 from mode_ros.messages.chunks import decode_request, encode_chunk
+from mode_ros.messages.images import image_class
 from mode_ros.messages.ingest import ingest
+from mode_ros.messages.packets import Incoming
 from mode_ros.nodes.camera_watch import CameraWatch
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
 from mode_ros.nodes.parameters import read_parameters
@@ -110,6 +111,7 @@ class PolicyNode(ManagedNode):
         # NumPy's, which is the same for every runtime.
         self._generator = np.random.default_rng(None if given.seed < 0 else given.seed)
         self._buffer = ObservationBuffer(contract)
+        self._incoming = Incoming()
         spread = {name: np.array(state.std) for name, state in policy.info.statistics.state.items()}
         self._cameras = CameraWatch(contract, spread, given.frozen_periods)
         self._goal = ''
@@ -170,7 +172,7 @@ class PolicyNode(ManagedNode):
 
     def _subscribe(self) -> None:
         for camera in self._contract.observation.cameras:
-            kind = CompressedImage if camera.transport == 'compressed' else Image
+            kind = image_class(camera)
             self._entities.append(self.create_subscription(kind, camera.topic, partial(self._push, camera), SENSOR))
         for state in self._contract.observation.states:
             kind = states.MESSAGE_TYPES[state.type]
@@ -181,7 +183,8 @@ class PolicyNode(ManagedNode):
     def _push(self, stream: Camera | State, message: Any) -> None:
         now = self.get_clock().now().nanoseconds
         with self._changed:
-            ingest(self._buffer, stream, message, now, now)
+            for each in self._incoming.of(stream, message):
+                ingest(self._buffer, stream, each, now, now)
             self._cameras.push(stream, message, now)
             self._changed.notify_all()
 
@@ -218,6 +221,7 @@ class PolicyNode(ManagedNode):
     def _time_set_back(self, jump: Any) -> None:
         with self._changed:
             self._buffer.clear()
+            self._incoming.clear()
             self._cameras.clear()
             self._request, self._answered = None, ''
 

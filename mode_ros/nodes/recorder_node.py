@@ -23,8 +23,8 @@ from std_srvs.srv import SetBool, Trigger
 from mode_ros.checks.clocks import clock_findings
 from mode_ros.control.contract import Camera, State
 from mode_ros.control.observation import Unusable
-from mode_ros.messages.images import decode_image
-from mode_ros.messages.states import decode_state
+from mode_ros.errors import UserError
+from mode_ros.messages.ingest import check_message
 from mode_ros.nodes.managed import Diagnostics
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -238,7 +238,7 @@ class RecorderNode(Node):
         if problem:
             return problem
         try:
-            decode_image(message, stream) if isinstance(stream, Camera) else decode_state(message, stream)
+            check_message(stream, message)
         except Unusable as error:
             return f'{stream.name}: {error}'
         return ''
@@ -455,7 +455,13 @@ def _tells_numbers() -> bool:
 
 def _message_class(message_type: str) -> Any:
     package, _, name = message_type.split('/')
-    return getattr(importlib.import_module(f'{package}.msg'), name)
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), name)
+    except ImportError as error:
+        raise UserError(
+            f'The contract names messages of the type {message_type}, and their package is not there ({error}): '
+            f'install ros-DISTRO-{package.replace("_", "-")} and source the ROS installation.'
+        ) from error
 
 
 def main() -> None:

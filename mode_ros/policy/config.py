@@ -219,6 +219,17 @@ class CameraConfig(_Settings):
     name: str = Field(min_length=1, description="the camera's name in the robot contract")
     height: int = Field(ge=32, description='rows, in pixels')
     width: int = Field(ge=32, description='columns, in pixels')
+    depth: bool = Field(default=False, description='distances as codes of 15 bits, instead of colours')
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a picture as the policy is given it."""
+        return self.height, self.width, 1 if self.depth else 3
+
+    @property
+    def number(self) -> str:
+        """NumPy's name of its numbers."""
+        return 'uint16' if self.depth else 'uint8'
 
 
 class PolicyConfig(_Settings):

@@ -147,7 +147,7 @@ class Policy(RunningPolicy):
     def _chunk(
         self,
         sentence: str,
-        images: Sequence[NDArray[np.uint8]],
+        images: Sequence[NDArray[Any]],
         state: NDArray[np.float32] | None,
         noise: NDArray[np.float32],
         known: KnownActions | None,

@@ -12,7 +12,9 @@ from typing import Any, Literal
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores
+
+from mode_ros.recording.definitions import message_types
 
 # Of rosbag2's metadata: the newest that both Humble and Jazzy read.
 BAG_VERSION: Literal[8] = 8
@@ -49,7 +51,7 @@ class Bag:
         self._writer = _Writer(folder, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
         # Only texts are taken from it: the definitions of standard messages, the same in every distribution.
-        self._types = get_typestore(Stores.ROS2_HUMBLE)
+        self._types = message_types(Stores.ROS2_HUMBLE)
         self._connections: dict[str, Connection] = {}
 
     def add(self, topic: str, message_type: str, latched: bool = False) -> None:

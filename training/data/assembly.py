@@ -160,6 +160,8 @@ class Assembly:
     def _add_videos(self, staged: Path, number: int, length: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, _, _ in self._layout.cameras:
+            if name in self._layout.depth:
+                continue  # in the rows
             key = IMAGE_PREFIX + name
             path = self._tree / files.VIDEO_PATH.format(video_key=key, **files.place(number))
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +172,7 @@ class Assembly:
         return found
 
     def _info(self) -> dict[str, Any]:
-        has_videos = self._codec != 'png' and bool(self._layout.cameras)
+        has_videos = self._codec != 'png' and len(self._layout.cameras) > len(self._layout.depth)
         return {
             'codebase_version': files.VERSION,
             'robot_type': self._robot,

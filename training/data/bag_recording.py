@@ -117,6 +117,17 @@ def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
     for stream in contract.observation.streams:
         about.health[stream.name] = found = resampler.watches[stream.name].summary(about.start)
         found['topic'] = about.topics.get(stream.topic)
+        early, lost = resampler.packets_left_out(stream)
+        if early:
+            about.notes.append(
+                f'video: {early} packets of {stream.name} came before its first key frame and were left out; publish '
+                'key frames more often (gop_size) where that is much'
+            )
+        if lost:
+            about.notes.append(
+                f'video: packets of {stream.name} are missing, and {lost} more until the next key frame show nothing '
+                'without them'
+            )
         if 'offset_ms' in found and stream.stamps == 'header':  # of reception, there is nothing to compare
             offsets[stream.name] = found['offset_ms'][0] / 1e3, stream.max_age
             low, high = found.get('offset_span_ms', (0.0, 0.0))

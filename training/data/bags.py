@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rosbags.interfaces import Connection
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores
 
 from mode_ros.errors import UserError
+from mode_ros.recording.definitions import message_types
 from mode_ros.recording.episode import Episode
 from mode_ros.training.data.mcap import BagReader
 from mode_ros.training.data.memory import give_back
@@ -38,7 +39,7 @@ class Bag:
 
     def __init__(self, reader: BagReader, path: Path) -> None:
         self._reader = reader
-        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._types = message_types(Stores.ROS2_JAZZY)
         self.path = path
         custom = getattr(reader.storage.metadata, 'custom', None)
         self.episode: Episode | None = Episode.from_custom_data(custom, path.name)

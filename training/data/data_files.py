@@ -127,6 +127,13 @@ class DataFiles:
     def is_video(self, camera: str) -> bool:
         return bool(self.features[self.cameras[camera]]['dtype'] == 'video')
 
+    def is_depth(self, camera: str) -> bool:
+        """Whether its pictures are codes of depth (mode_ros.control.depth), as conversion writes them."""
+        feature = self.features[self.cameras[camera]]
+        about = feature.get('info')
+        told = isinstance(about, Mapping) and bool(about.get('is_depth_map'))
+        return told and feature['dtype'] == 'image' and int(feature['shape'][-1]) == 1
+
     @property
     def contract_text(self) -> str | None:
         """The contract of the recordings; None for a data set that mode_ros did not make."""

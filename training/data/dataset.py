@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,14 +38,14 @@ Size = tuple[int, int]
 class Sample:
     """One moment of a demonstration, or a batch of them with a leading dimension.
 
-    images: uint8 RGB [height, width, 3] by camera; state: float32 [n], the streams joined; actions: float32 [A, d], of
-    which action 0 belongs to this moment; padding: bool [A], True where the demonstration had ended; goal: the task in
-    words (a batch: one each).
+    images: uint8 RGB [height, width, 3] by camera, of depth codes, uint16 [height, width, 1]; state: float32 [n], the
+    streams joined; actions: float32 [A, d], of which action 0 belongs to this moment; padding: bool [A], True where the
+    demonstration had ended; goal: the task in words (a batch: one each).
 
     Padded displacements are zero, and padded targets the last one.
     """
 
-    images: Mapping[str, NDArray[np.uint8]]
+    images: Mapping[str, NDArray[Any]]
     state: NDArray[np.float32]
     actions: NDArray[np.float32]
     padding: NDArray[np.bool_]
@@ -55,9 +56,11 @@ class Dataset:
     """Random access to the frames of one data set. Safe to use from several threads and after a fork."""
 
     def __init__(
-        self, data: DataFiles, chunk_length: int, frames: Mapping[str, NDArray[np.uint8]], contract: Contract | None
+        self, data: DataFiles, chunk_length: int, frames: Mapping[str, NDArray[Any]], contract: Contract | None
     ) -> None:
-        """frames: [n, height, width, 3] by camera; contract: None where the data set does not carry one."""
+        """frames: [n, height, width, 3], of depth [n, height, width, 1], by camera; contract: None where the data set
+        does not carry one.
+        """
         self.files, self.contract, self.chunk_length = data, contract, chunk_length
         self.frames = dict(frames)
         parts = [self._columns(number) for number in range(len(data.episodes))]

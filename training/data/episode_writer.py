@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mode_ros.control.depth import as_rgb, is_depth
 from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, INTERVENTION, STATE, Layout
 from mode_ros.training.data.statistics import ImageHistogram
 from mode_ros.training.data.video import DEFAULT_QUALITY, VideoWriter
@@ -24,8 +25,7 @@ ROWS = 'rows.parquet'
 SUMMARY = 'episode.json'
 
 # Rows kept before they go to the file: vectors are small, PNG images are not.
-_ROWS_AT_ONCE = {'png': 64}
-_DEFAULT_ROWS = 512
+_WITH_PICTURES, _WITHOUT_PICTURES = 64, 512
 # Every n-th image is counted in the statistics of pixels.
 _HISTOGRAM_EVERY = 10
 THUMBNAILS = 6
@@ -57,6 +57,8 @@ class EpisodeWriter:
         self._videos: dict[str, VideoWriter] = {}
         if encoding.codec != 'png':
             for name, width, height in layout.cameras:
+                if name in layout.depth:
+                    continue  # a row's own PNG
                 path = folder / f'{name}.mp4'
                 self._videos[name] = VideoWriter(
                     path, encoding.codec, encoding.crf, (width, height), layout.rate, encoding.threads
@@ -64,7 +66,8 @@ class EpisodeWriter:
         self._schema = rows_schema(layout, encoding.codec)
         self._parquet = pq.ParquetWriter(folder / ROWS, self._schema)
         self._rows: list[dict[str, Any]] = []
-        self._histograms = {name: ImageHistogram() for name, _, _ in layout.cameras}
+        self._histograms = {name: ImageHistogram.of(name in layout.depth) for name, _, _ in layout.cameras}
+        self._at_once = _WITH_PICTURES if encoding.codec == 'png' or layout.depth else _WITHOUT_PICTURES
         self._sheets = {name: _Thinned(THUMBNAILS) for name, _, _ in layout.cameras}
         self._states, self._actions = _Thinned(PLOT_POINTS), _Thinned(PLOT_POINTS)
         self._interventions = 0
@@ -72,7 +75,7 @@ class EpisodeWriter:
 
     def add(
         self,
-        images: Mapping[str, NDArray[np.uint8]],
+        images: Mapping[str, NDArray[Any]],
         states: Sequence[NDArray[np.float64]],
         action: NDArray[np.float64],
         intervention: bool = False,
@@ -95,7 +98,7 @@ class EpisodeWriter:
         self._actions.add(self.length, commanded)
         self._interventions += intervention
         self.length += 1
-        if len(self._rows) >= _ROWS_AT_ONCE.get(self._encoding.codec, _DEFAULT_ROWS):
+        if len(self._rows) >= self._at_once:
             self._write_rows()
 
     def close(self, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,8 +129,8 @@ class EpisodeWriter:
         self._parquet.close()
         shutil.rmtree(self._folder)
 
-    def _add_image(self, name: str, image: NDArray[np.uint8], row: dict[str, Any]) -> None:
-        if self._encoding.codec == 'png':
+    def _add_image(self, name: str, image: NDArray[Any], row: dict[str, Any]) -> None:
+        if self._encoding.codec == 'png' or name in self._layout.depth:
             row[IMAGE_PREFIX + name] = {'bytes': _png(image), 'path': None}
         else:
             self._videos[name].add(image)
@@ -145,9 +148,9 @@ def rows_schema(layout: Layout, codec: str) -> pa.Schema:
     """Columns of a staged episode: those of a data file but the numbers that only the data set can give."""
     fields = [vector_field(STATE, len(layout.state_names))] if layout.streams else []
     fields += [vector_field(ACTION, len(layout.action)), pa.field(INTERVENTION, pa.bool_())]
-    if codec == 'png':
-        image = pa.struct([('bytes', pa.binary()), ('path', pa.string())])
-        fields += [pa.field(IMAGE_PREFIX + name, image) for name, _, _ in layout.cameras]
+    image = pa.struct([('bytes', pa.binary()), ('path', pa.string())])
+    in_rows = [name for name, _, _ in layout.cameras if codec == 'png' or name in layout.depth]
+    fields += [pa.field(IMAGE_PREFIX + name, image) for name in in_rows]
     fields += [pa.field('timestamp', pa.float32()), pa.field('frame_index', pa.int64())]
     return pa.schema(fields)
 
@@ -183,7 +186,7 @@ class _Thinned:
     def add(self, index: int, item: NDArray[Any]) -> None:
         if index % self.step:
             return
-        self.items.append((index, item if item.ndim == 1 else _small(item)))
+        self.items.append((index, item if item.ndim == 1 else _small(as_rgb(item))))
         if len(self.items) >= 2 * self.count:
             self.items = self.items[::2]
             self.step *= 2
@@ -195,8 +198,9 @@ def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
-    _, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+def _png(image: NDArray[Any]) -> bytes:
+    pixels = image if is_depth(image) else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode('.png', pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     return bytes(data.tobytes())
 
 

@@ -1,8 +1,8 @@
 """Decoded pictures in memory-mapped files, so that training never waits for a video decoder.
 
-One file per camera and size, uint8 [frames, height, width, 3]; beside it an index says which episodes it holds. It is
-filled once, episode by episode, and goes on where it was interrupted. When episodes are added to the data set, the
-cache grows.
+One file per camera and size, uint8 [frames, height, width, 3], or uint16 [frames, height, width, 1] of depth; beside it
+an index says which episodes it holds. It is filled once, episode by episode, and goes on where it was interrupted. When
+episodes are added to the data set, the cache grows.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mode_ros.control.depth import fit_depth
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
 from mode_ros.training.data.data_files import DataFiles, EpisodeFiles
@@ -40,12 +41,14 @@ class FrameCache:
     def __init__(self, data: DataFiles, camera: str, size: tuple[int, int], folder: Path) -> None:
         """size: width, height; folder: where caches lie, made if need be."""
         self._data, self._camera, self._size = data, camera, size
-        name = f'{camera}-{size[0]}x{size[1]}'
+        self._depth = data.is_depth(camera)
+        self._number = np.dtype(np.uint16 if self._depth else np.uint8)
+        name = f'{camera}-{size[0]}x{size[1]}' + ('-depth' if self._depth else '')
         self._path, self._index = folder / f'{name}.frames', folder / f'{name}.json'
         self._starts = np.concatenate([[0], np.cumsum([episode.length for episode in data.episodes])]).astype(int)
 
-    def fill(self, jobs: int) -> NDArray[np.uint8]:
-        """Decodes what is missing, with a progress bar, and returns the frames [n, height, width, 3], read-only."""
+    def fill(self, jobs: int) -> NDArray[Any]:
+        """Decodes what is missing, with a progress bar, and returns the frames [n, height, width, c], read-only."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             opened = open(self._path.with_suffix('.lock'), 'w')  # noqa: SIM115 - closed below
@@ -58,11 +61,11 @@ class FrameCache:
             # Several training processes may start at once: the first one fills, the others find it filled.
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._fill(jobs)
-        return np.memmap(self._path, np.uint8, 'r', shape=self._shape)
+        return np.memmap(self._path, self._number, 'r', shape=self._shape)
 
     @property
     def _shape(self) -> tuple[int, int, int, int]:
-        return (int(self._starts[-1]), self._size[1], self._size[0], 3)
+        return (int(self._starts[-1]), self._size[1], self._size[0], 1 if self._depth else 3)
 
     def _fill(self, jobs: int) -> None:
         done = self._read_index()
@@ -70,10 +73,10 @@ class FrameCache:
         if any(done.get(str(number), mark) != mark for number, mark in enumerate(wanted)) or len(done) > len(wanted):
             done = self._renew(done, wanted)
         missing = [number for number, mark in enumerate(wanted) if done.get(str(number)) != mark]
-        self._resize(self._path, int(np.prod(self._shape)))
+        self._resize(self._path, int(np.prod(self._shape)) * self._number.itemsize)
         if not missing:
             return
-        frames = np.memmap(self._path, np.uint8, 'r+', shape=self._shape)
+        frames = np.memmap(self._path, self._number, 'r+', shape=self._shape)
         total = sum(self._data.episodes[number].length for number in missing)
         with (
             tqdm(total=total, desc=f'decode {self._camera}', unit='frame') as bar,
@@ -93,11 +96,11 @@ class FrameCache:
                 pool.shutdown(cancel_futures=True)
                 self._write_index(done)
 
-    def _decode(self, number: int, frames: NDArray[np.uint8]) -> int:
+    def _decode(self, number: int, frames: NDArray[Any]) -> int:
         episode = self._data.episodes[number]
         start, width, height = int(self._starts[number]), *self._size
         for row, image in enumerate(pictures_of(self._data, episode, self._camera)):
-            frames[start + row] = fit(image, width, height)
+            frames[start + row] = (fit_depth if self._depth else fit)(image, width, height)
         return episode.length
 
     def _mark(self, number: int, episode: EpisodeFiles) -> list[Any]:
@@ -121,7 +124,7 @@ class FrameCache:
 
         The old file is never written to: a training that still runs on it sees what it saw.
         """
-        row = int(np.prod(self._shape[1:]))
+        row = int(np.prod(self._shape[1:])) * self._number.itemsize  # bytes
         old = np.memmap(self._path, np.uint8, 'r')
         # An episode is known by its file, its length and its place in the video; where two are alike, neither is.
         before = _only_once([mark[1:] for mark in done.values()], [mark[0] for mark in done.values()])

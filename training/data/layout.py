@@ -6,10 +6,12 @@ in videos/, which the format allows: adding episodes never rewrites one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mode_ros.control.depth import FARTHEST, NEAREST
 
 VERSION = 'v3.0'
 CHUNK_FILES = 1000
@@ -37,13 +39,15 @@ class Layout:
     """What one row of a data set is made of.
 
     rate: rows per second; cameras: (name, width, height) each; streams: (name, names of its numbers) per state;
-    groups: the same per group of the action.
+    groups: the same per group of the action; depth: nearest and farthest metres of those cameras
+    that are of depth.
     """
 
     rate: float
     cameras: tuple[tuple[str, int, int], ...]
     streams: tuple[tuple[str, tuple[str, ...]], ...]
     groups: tuple[tuple[str, tuple[str, ...]], ...]
+    depth: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def state_names(self) -> list[str]:
@@ -64,6 +68,9 @@ class Layout:
         """info.json's `features`. codec: 'h264', 'av1' or 'png'."""
         found: dict[str, Any] = {}
         for name, width, height in self.cameras:
+            if name in self.depth:
+                found[IMAGE_PREFIX + name] = self._depth_feature(name, width, height)
+                continue
             feature: dict[str, Any] = {
                 'dtype': 'image' if codec == 'png' else 'video',
                 'shape': [height, width, 3],
@@ -80,6 +87,16 @@ class Layout:
         for name in ('frame_index', 'episode_index', 'index', 'task_index'):
             found[name] = {'dtype': 'int64', 'shape': [1], 'names': None}
         return found
+
+    def _depth_feature(self, name: str, width: int, height: int) -> dict[str, Any]:
+        """Depth is kept in images whatever the codec: readers of videos give 8 bits of colours."""
+        near, far = self.depth[name]
+        return {
+            'dtype': 'image',
+            'shape': [height, width, 1],
+            'names': ['height', 'width', 'channels'],
+            'info': {'is_depth_map': True, 'near_m': near, 'far_m': far, 'codes': [NEAREST, FARTHEST]},
+        }
 
     def _video_info(self, codec: str, width: int, height: int) -> dict[str, Any]:
         even = width % 2 == 0 and height % 2 == 0

@@ -160,7 +160,7 @@ class _Rebuild:
         for camera, key in self._source.cameras.items():
             if kept.rows is None and self._known.get(kept.number, {}).get(key):
                 continue
-            found[camera] = ImageHistogram()
+            found[camera] = ImageHistogram.of(self._source.is_depth(camera))
             for row, image in enumerate(pictures_of(self._source, episode, camera)):
                 if first <= row < last and (row - first) % _HISTOGRAM_EVERY == 0:
                     found[camera].add(image)

@@ -91,4 +91,9 @@ def contract_layout(contract: Contract) -> Layout:
         cameras=tuple((camera.name, camera.width, camera.height) for camera in contract.observation.cameras),
         streams=tuple((state.name, state.names) for state in contract.observation.states),
         groups=tuple(contract.group_action_names.items()),
+        depth={
+            camera.name: (camera.near, camera.far)
+            for camera in contract.observation.cameras
+            if camera.near is not None and camera.far is not None
+        },
     )

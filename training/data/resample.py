@@ -29,6 +29,7 @@ from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
 from mode_ros.messages.ingest import ingest, is_of, stamp_of
+from mode_ros.messages.packets import Incoming
 from mode_ros.messages.picture_header import message_size
 from mode_ros.messages.setpoints import decode_action, is_action_of
 from mode_ros.messages.stamps import to_nanoseconds
@@ -55,6 +56,7 @@ class Resampler:
         self.watches = {stream.name: StreamWatch(self._limits[stream.name]) for stream in self._streams}
         self.command_watches = {group.name: StreamWatch(None) for group in contract.action}
         self._buffer = ObservationBuffer(contract)
+        self._incoming = Incoming()
         self._commands = CommandTrack(contract)
         self._goals, self._interventions = Steps(goal or None), Steps(False)
         self._fixed_goal = fixed_goal
@@ -73,6 +75,10 @@ class Resampler:
 
     def observe(self, stream: Camera | State, message: Any, received: int) -> None:
         """A message of a camera or state. received: nanoseconds."""
+        for each in self._incoming.of(stream, message):
+            self._observe(stream, each, received)
+
+    def _observe(self, stream: Camera | State, message: Any, received: int) -> None:
         if not is_of(stream, message):
             return  # another publisher's, on the same topic
         name, stamp = stream.name, stamp_of(stream, message, received)
@@ -154,6 +160,10 @@ class Resampler:
     def commanded(self) -> bool:
         """Whether any command has come yet."""
         return self._commanded
+
+    def packets_left_out(self, stream: Camera | State) -> tuple[int, int]:
+        """Of a stream of video: packets before its first key frame, and those that needed a lost one."""
+        return self._incoming.missing(stream)
 
     @property
     def silent(self) -> list[str]:

@@ -8,38 +8,70 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mode_ros.control.depth import FARTHEST, NEAREST
+
 QUANTILES = (0.01, 0.10, 0.50, 0.90, 0.99)
 # Of every counted image each PIXEL_STEP-th pixel both ways: the histogram of thousands of images hardly changes.
 PIXEL_STEP = 4
 
 
+# Of a histogram of depth: codes per bin. The first bin is 'nothing measured' and the last what is at `far` or beyond.
+_DEPTH_BINS = 254
+_PER_BIN = (FARTHEST - NEAREST) / _DEPTH_BINS
+
+
 class ImageHistogram:
-    """How often each byte occurs in each of three channels."""
+    """How often each byte occurs in each of three channels; of depth, how often codes of 256 bins do in its one."""
 
     def __init__(self, counts: NDArray[np.int64] | None = None, images: int = 0) -> None:
         self.counts = np.zeros((3, 256), np.int64) if counts is None else counts
         self.images = images
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """image: [height, width, 3]."""
+    @classmethod
+    def of(cls, depth: bool) -> ImageHistogram:
+        """An empty one."""
+        return cls(np.zeros((1 if depth else 3, 256), np.int64))
+
+    @property
+    def is_depth(self) -> bool:
+        return len(self.counts) == 1
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of depth: the shares of pixels that measured nothing, and that are at the farthest or beyond."""
+        total = max(1, int(self.counts.sum()))
+        return float(self.counts[0, 0] / total), float(self.counts[0, -1] / total)
+
+    def add(self, image: NDArray[Any]) -> None:
+        """image: [height, width, 3], or codes of depth [height, width, 1]."""
         sample = image[::PIXEL_STEP, ::PIXEL_STEP]
-        for channel in range(3):
+        if self.is_depth:
+            inside = 1 + np.minimum((sample.astype(np.int64) - NEAREST) / _PER_BIN, _DEPTH_BINS - 1).astype(np.int64)
+            sample = np.where(sample == 0, 0, np.where(sample >= FARTHEST, 255, inside))
+        for channel in range(len(self.counts)):
             self.counts[channel] += np.bincount(sample[..., channel].ravel(), minlength=256)
         self.images += 1
 
     def statistics(self) -> dict[str, list[Any]]:
-        """LeRobot's statistics of an image feature: each [3][1][1], of pixels in 0 to 1."""
+        """LeRobot's statistics of an image feature: each [3][1][1], of pixels in 0 to 1; of depth [1][1][1], in codes,
+        which are what a reader gets.
+        """
+        if self.is_depth:
+            values = np.concatenate([[0.0], NEAREST + (np.arange(_DEPTH_BINS) + 0.5) * _PER_BIN, [float(FARTHEST)]])
+            return self._statistics(values, 1.0)
+        return self._statistics(np.arange(256.0), 255.0)
+
+    def _statistics(self, values: NDArray[np.float64], scale: float) -> dict[str, list[Any]]:
         total = self.counts.sum(axis=1, keepdims=True)
-        values = np.arange(256)
         mean = (self.counts * values).sum(axis=1) / total[:, 0]
         spread = np.sqrt(np.maximum((self.counts * values**2).sum(axis=1) / total[:, 0] - mean**2, 0.0))
         present = self.counts > 0
-        found = {'min': present.argmax(axis=1), 'max': 255 - present[:, ::-1].argmax(axis=1)}
+        found = {'min': values[present.argmax(axis=1)], 'max': values[255 - present[:, ::-1].argmax(axis=1)]}
         found |= {'mean': mean, 'std': spread}
         reached = np.cumsum(self.counts, axis=1)
         for quantile in QUANTILES:
-            found[_name(quantile)] = (reached >= quantile * total).argmax(axis=1)
-        scaled = {name: (np.asarray(value) / 255.0).reshape(3, 1, 1).tolist() for name, value in found.items()}
+            found[_name(quantile)] = values[(reached >= quantile * total).argmax(axis=1)]
+        scaled = {name: (np.asarray(value) / scale).reshape(-1, 1, 1).tolist() for name, value in found.items()}
         return {**scaled, 'count': [self.images]}
 
 

@@ -9,14 +9,19 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
+from mode_ros.checks.depth import empty_depth
 from mode_ros.control.contract import Contract
 from mode_ros.training.data.assembly import column_values
+from mode_ros.training.data.depth_shares import shares_of_staged
 from mode_ros.training.data.episode_writer import ROWS
 from mode_ros.training.data.layout import ACTION, STATE
 
 
 def number_findings(contract: Contract, episodes: Sequence[Path]) -> list[str]:
-    """Sentences about commands and states beyond the contract's bounds; episodes: folders of staged episodes."""
+    """Sentences about commands and states beyond the contract's bounds, and about depth that says nothing.
+
+    episodes: folders of staged episodes.
+    """
     if not episodes:
         return []
     actions, states = [], []
@@ -32,4 +37,5 @@ def number_findings(contract: Contract, episodes: Sequence[Path]) -> list[str]:
         values = np.concatenate(states)[:, start : start + len(state.names)]
         found += states_beyond_bounds(contract, state.name, values, 'the recording')
         start += len(state.names)
+    found += empty_depth(shares_of_staged(episodes), 'the recording')
     return [str(finding) for finding in found]

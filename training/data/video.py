@@ -32,7 +32,7 @@ _QUEUE = 2
 def refuse_sizes(codec: str, cameras: Iterable[Camera]) -> None:
     """UserError for a camera of a size that the codec has not: SVT-AV1 halves colours, so its sizes are even."""
     for camera in cameras:
-        if codec == 'av1' and (camera.width % 2 or camera.height % 2):
+        if codec == 'av1' and not camera.is_depth and (camera.width % 2 or camera.height % 2):
             raise UserError(
                 f'--codec av1 takes even sizes, and the camera {camera.name!r} has {camera.width}x{camera.height}; '
                 'use --codec h264 or png, or another size in the contract.'

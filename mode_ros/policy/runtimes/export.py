@@ -131,7 +131,7 @@ def example(config: PolicyConfig) -> tuple[Tensor, ...]:
 
     def one(name: str, shape: tuple[int, ...]) -> Tensor:
         if name.startswith('image_'):
-            return torch.zeros(shape, dtype=torch.uint8)
+            return torch.zeros(shape, dtype=torch.int16 if shape[-1] == 1 else torch.uint8)
         return torch.zeros(shape, dtype=torch.bool) if name == 'clean' else torch.randn(shape, generator=random)
 
     return tuple(one(name, shape) for name, shape in input_shapes(config).items())

@@ -33,15 +33,14 @@ SMALL = 100_000_000
 
 
 def input_shapes(config: PolicyConfig) -> Mapping[str, tuple[int, ...]]:
-    """The graph's inputs in order: one `image_NAME` per camera, uint8, red-green-blue; `goal`, the embedding; `state`,
-    normalised, where there is one; `noise`, standard normal; `target`, `weight` and, for a policy that was trained to
-    continue, `clean`, bool, as mode_ros.policy.plans.KnownActions. All others are float32, normalised.
+    """The graph's inputs in order: one `image_NAME` per camera, uint8, red-green-blue, or int16, codes of depth;
+    `goal`, the embedding; `state`, normalised, where there is one; `noise`, standard normal; `target`, `weight` and,
+    for a policy that was trained to continue, `clean`, bool, as mode_ros.policy.plans.KnownActions. All
+    others are float32, normalised.
     """
     network = config.denoiser
     chunk = 1, network.chunk_length
-    shapes: dict[str, tuple[int, ...]] = {
-        f'image_{camera.name}': (1, camera.height, camera.width, 3) for camera in config.cameras
-    }
+    shapes: dict[str, tuple[int, ...]] = {f'image_{camera.name}': (1, *camera.shape) for camera in config.cameras}
     shapes['goal'] = 1, network.goal_dim
     if network.state_dim:
         shapes['state'] = 1, network.state_dim

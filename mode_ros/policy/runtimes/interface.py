@@ -93,7 +93,7 @@ class RunningPolicy(ABC):
 
     def warm_up(self, should_stop: ShouldStop | None = None) -> None:
         """Predict twice on a black image, so that the first real chunk does not pay for lazy set-up."""
-        images = {c.name: np.zeros((c.height, c.width, 3), np.uint8) for c in self.config.cameras}
+        images = {c.name: np.zeros(c.shape, c.number) for c in self.config.cameras}
         state = np.zeros(self.config.denoiser.state_dim) if self.config.state_streams else None
         goal = next(iter(getattr(self.text_encoder, 'sentences', ())), 'warm up')  # some know a few alone
         for _ in range(2):
@@ -101,7 +101,7 @@ class RunningPolicy(ABC):
 
     def predict(
         self,
-        images: Mapping[str, NDArray[np.uint8]],
+        images: Mapping[str, NDArray[Any]],
         state: NDArray[np.floating] | None,
         goal: str,
         generator: Noise,
@@ -111,7 +111,8 @@ class RunningPolicy(ABC):
     ) -> NDArray[np.float64]:
         """One chunk, [A, d], float64, in the robot's units; not limited to what is safe, which the controller does.
 
-        images: camera name → uint8 [H, W, 3], red-green-blue, at the configured size, exactly the configured cameras;
+        images: camera name → uint8 [H, W, 3], red-green-blue, or uint16 [H, W, 1], codes of depth, at the configured
+        size, exactly the configured cameras;
         state: the state streams joined in the configured order, in the robot's units, or None for a policy without;
         generator: draws the initial noise: NumPy's, or torch's on the CPU, which differ; should_stop: asked before each
         stage and, by torch, each denoising step, after its yes Interrupted is raised; on_stage: told as each stage
@@ -142,7 +143,7 @@ class RunningPolicy(ABC):
     def _chunk(
         self,
         sentence: str,
-        images: Sequence[NDArray[np.uint8]],
+        images: Sequence[NDArray[Any]],
         state: NDArray[np.float32] | None,
         noise: NDArray[np.float32],
         known: KnownActions | None,
@@ -155,7 +156,7 @@ class RunningPolicy(ABC):
         normalised; noise: [A, d], standard normal; on_stage: to be told each stage, and may raise to stop.
         """
 
-    def _pictures(self, images: Mapping[str, NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    def _pictures(self, images: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         wanted = {camera.name for camera in self.config.cameras}
         if images.keys() != wanted:
             raise UserError(f'The policy takes images of the cameras {sorted(wanted)}, and got {sorted(images)}.')

@@ -61,7 +61,7 @@ class GraphPolicy(RunningPolicy):
     def _chunk(
         self,
         sentence: str,
-        images: Sequence[NDArray[np.uint8]],
+        images: Sequence[NDArray[Any]],
         state: NDArray[np.float32] | None,
         noise: NDArray[np.float32],
         known: KnownActions | None,
@@ -71,7 +71,8 @@ class GraphPolicy(RunningPolicy):
         on_stage('goal')
         given: dict[str, Any] = {'goal': np.asarray(self._goals.embed(sentence), np.float32), 'noise': noise}
         on_stage('chunk')
-        given |= {f'image_{camera.name}': image for camera, image in zip(self.config.cameras, images, strict=True)}
+        for camera, image in zip(self.config.cameras, images, strict=True):
+            given[f'image_{camera.name}'] = image.view(np.int16) if camera.depth else image
         if state is not None:
             given['state'] = state
         known = known or self._nothing
