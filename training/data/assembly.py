@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mode_ros.checks.finding import listed
+from mode_ros.errors import UserError
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.episode_writer import ROWS, SUMMARY
 from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, STATE, Layout
@@ -54,7 +56,14 @@ class Assembly:
             for folder in ('data', 'videos', files.REPORT_PARTS):
                 _link_tree(target / folder, self._tree / folder)
             self._episodes = pq.read_table(target / files.EPISODES).to_pylist()
-            self._tasks = read_tasks(target)
+            table = read_task_table(target)
+            if list(table) != list(range(len(table))):
+                raise UserError(
+                    f'The task table of {target} counts {listed(list(table))}, as no data set of mode_ros does: '
+                    'somebody else edited it, and recordings cannot be added. Convert them into a data set of their '
+                    'own, and train on both (data.mixture).'
+                )
+            self._tasks = list(table.values())
 
     @property
     def count(self) -> int:
@@ -232,11 +241,6 @@ def read_parts(data_set: Path) -> Iterator[dict[str, Any]]:
     """What is known of each episode, in order."""
     for path in sorted((data_set / files.REPORT_PARTS).glob('episode-*.json')):
         yield json.loads(path.read_text())
-
-
-def read_tasks(data_set: Path) -> list[str]:
-    """The tasks in words, in the order of their task_index; mode_ros numbers them from 0."""
-    return list(read_task_table(data_set).values())
 
 
 def read_task_table(data_set: Path) -> dict[int, str]:

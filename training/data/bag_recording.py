@@ -11,6 +11,7 @@ from typing import Any
 from rosbags.interfaces import Connection
 
 from mode_ros.checks.clocks import clock_findings, lateness_findings, step_findings
+from mode_ros.checks.two_sources import publisher_findings
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State, differences
 from mode_ros.errors import UserError
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
@@ -132,6 +133,10 @@ def _describe(resampler: Resampler, contract: Contract, about: About) -> None:
             offsets[stream.name] = found['offset_ms'][0] / 1e3, stream.max_age
             low, high = found.get('offset_span_ms', (0.0, 0.0))
             spans[stream.name] = low / 1e3, high / 1e3
+    for state in contract.observation.states:
+        if state.name in resampler.alternations:
+            found_two = resampler.alternations[state.name].findings(about.topics.get(state.topic, state.topic))
+            about.notes += [str(finding) for finding in found_two]
     found_odd = [*clock_findings(offsets), *lateness_findings(offsets), *step_findings(spans)]
     about.notes += [str(finding) for finding in found_odd]
     for group in contract.action:
@@ -191,6 +196,10 @@ def _handlers(
     advice = _advice(contract)
     topics = match_topics(needed, optional, {connection.topic for connection in bag.connections}, told, advice)
     about.topics = {name: topic for name, topic in topics.items() if topic is not None}
+    counted = [
+        (state, topic, bag.publishers(topic)) for state in contract.observation.states if (topic := topics[state.topic])
+    ]
+    about.notes += [str(finding) for finding in publisher_findings(counted)]
     # A group that stands where it is measured may have been left alone, too; but its topic must be there.
     silent = {topic for group, topic, _ in heard if group.feedback is not None and group.leader is None} | able
 

@@ -50,6 +50,11 @@ class Bag:
     def connections(self) -> list[Connection]:
         return list(self._reader.connections)
 
+    def publishers(self, topic: str) -> int:
+        """How many were on a topic when it was recorded: rosbag2 writes a profile for each; 0 where it does not say."""
+        profiles = [getattr(each.ext, 'offered_qos_profiles', ()) for each in self.connections if each.topic == topic]
+        return max(map(len, profiles), default=0)
+
     @property
     def seconds(self) -> float:
         """From the first message to the last, by the time of reception."""

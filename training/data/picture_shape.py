@@ -15,6 +15,13 @@ def picture_size(feature: Mapping[str, Any]) -> tuple[int, int]:
     ValueError for a shape that is no picture's.
     """
     shape = [int(size) for size in feature['shape']]
+    if len(shape) == 4:
+        if shape[0] != 1:
+            raise ValueError(
+                f'a picture has the shape {shape}, a stack of {shape[0]}; a policy sees one at a time: '
+                'write one per row'
+            )
+        shape = shape[1:]  # a stack of one
     if len(shape) == 2:
         return shape[1], shape[0]
     if len(shape) != 3:
@@ -25,7 +32,7 @@ def picture_size(feature: Mapping[str, Any]) -> tuple[int, int]:
     elif not first:
         raise ValueError(f'a picture has the shape {shape}, without 1, 3 or 4 channels')
     else:  # both could be: the names decide
-        channels_first = _initials(feature.get('names'))[:1] == ['c']
+        channels_first = _initials(feature.get('names'))[-3:][:1] == ['c']
     height, width = shape[1:] if channels_first else shape[:2]
     return width, height
 

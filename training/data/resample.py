@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mode_ros.checks.two_sources import Alternation
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
@@ -33,6 +35,7 @@ from mode_ros.messages.packets import Incoming
 from mode_ros.messages.picture_header import message_size
 from mode_ros.messages.setpoints import decode_action, is_action_of
 from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.messages.states import decode_state
 from mode_ros.training.data.clocks import WINDOW, Clocks
 from mode_ros.training.data.command_clock import CommandClock
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
@@ -57,6 +60,9 @@ class Resampler:
         self.command_watches = {group.name: StreamWatch(None) for group in contract.action}
         self._buffer = ObservationBuffer(contract)
         self._incoming = Incoming()
+        self.alternations = {
+            state.name: each for state in contract.observation.states if (each := Alternation(contract, state)).looks
+        }
         self._commands = CommandTrack(contract)
         self._goals, self._interventions = Steps(goal or None), Steps(False)
         self._fixed_goal = fixed_goal
@@ -99,6 +105,7 @@ class Resampler:
         self._clocks.hear(name, stamp, received)
         self.first_stamp = stamp if self.first_stamp is None else self.first_stamp
         self._push(stream, message, stamp, received)
+        self._look_for_two(stream, message, stamp)
         self._sort_waiting()
         self._advance()
 
@@ -180,6 +187,11 @@ class Resampler:
                 return
         ingest(self._buffer, stream, message, received)
 
+    def _look_for_two(self, stream: Camera | State, message: Any, stamp: int) -> None:
+        if isinstance(stream, State) and stream.name in self.alternations:
+            with suppress(Unusable):  # the observation says so
+                self.alternations[stream.name].add(stamp, decode_state(message, stream))
+
     def _push_unusable(self, stream: Camera | State, stamp: int, reason: str) -> None:
         def decode() -> NDArray[Any]:
             raise Unusable(reason)
@@ -243,6 +255,8 @@ class Resampler:
         self._out.append(LeftOut(newest, newest, f'{name}: its stamps run backwards by {back:.2f} s'))
         self._buffer.clear()
         self._commands.clear()
+        for each in self.alternations.values():
+            each.clear()
         self._goals.settle()
         self._interventions.settle()
         self._forget_clock()

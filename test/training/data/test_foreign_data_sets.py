@@ -6,14 +6,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.bags import START, demonstration, episode, write_bag
+from support.contracts import DELTA_TEXT
 from support.data_sets import make_data_set
 from support.training_sets import camera_set
 
 from mode_ros.errors import UserError
 from mode_ros.training.data import layout
+from mode_ros.training.data.convert import Conversion
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import open_dataset
+from mode_ros.training.data.editing import edit
+from mode_ros.training.data.episode_writer import Encoding
+from mode_ros.training.data.inputs import find_recordings
 from mode_ros.training.data.picture_shape import picture_size
+from mode_ros.training.data.staging import Settings
 
 POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n'
 
@@ -51,13 +58,16 @@ def videos(tmp_path):
         ([48, 64], None, (64, 48)),
         ([48, 64, 3], {'axes': ['height', 'width', 'channel']}, (64, 48)),
         ([3, 64, 3], ['channel', 'height', 'width'], (3, 64)),
+        ([1, 3, 48, 64], None, (64, 48)),  # a stack of one
+        ([1, 48, 64, 3], ['time', 'height', 'width', 'channel'], (64, 48)),
+        ([1, 3, 64, 3], ['t', 'c', 'h', 'w'], (3, 64)),
     ],
 )
 def test_the_size_of_a_picture(shape, names, size):
     assert picture_size({'shape': shape, 'names': names}) == size
 
 
-@pytest.mark.parametrize('shape', [[7, 48, 64], [3], [1, 2, 3, 4]])
+@pytest.mark.parametrize('shape', [[7, 48, 64], [3], [1, 2, 3, 5], [2, 3, 48, 64], [4, 48, 64, 3], [1, 1, 3, 48, 64]])
 def test_what_is_no_picture(tmp_path, shape):
     data = camera_set(tmp_path / 'data')
     feature(data, 'observation.images.static', shape=shape)
@@ -131,6 +141,39 @@ def test_tasks_begin_anywhere_and_have_gaps(tmp_path):
     move_tasks(data, {0: 5, 1: 9})
     found = open_dataset(data, 4)
     assert [found.goal(frame) for frame in (0, 12)] == ['reach', 'push']
+
+
+def test_a_stack_of_one_is_a_picture_and_one_of_more_is_named(tmp_path):
+    data = camera_set(tmp_path / 'data')
+    plain = open_dataset(data, 4, cache=tmp_path / 'one').frames['static']
+    feature(data, 'observation.images.static', shape=[1, 3, 32, 32])
+    assert (open_dataset(data, 4, cache=tmp_path / 'two').frames['static'] == plain).all()
+    feature(data, 'observation.images.static', shape=[5, 3, 32, 32])
+    with pytest.raises(UserError, match=r'the shape \[5, 3, 32, 32\], a stack of 5; a policy sees one at a time'):
+        open_dataset(data, 4)
+
+
+def test_tasks_in_no_order_and_counted_anew_by_an_edit(tmp_path):
+    data = camera_set(tmp_path / 'data', tasks=('reach', 'push'))
+    move_tasks(data, {0: 3, 1: 1})  # not even in their order
+    found = open_dataset(data, 4)
+    assert [found.goal(frame) for frame in (0, 12)] == ['reach', 'push']
+    edit(data, drop=[0])
+    left = open_dataset(data, 4)
+    assert left.goal(0) == 'push'
+    assert sorted(left.files.tasks) == list(range(len(left.files.tasks)))  # counted from 0 again
+
+
+def test_recordings_are_not_added_where_somebody_else_counted_the_tasks(videos, tmp_path):
+    move_tasks(videos, {0: 1, 1: 2})
+    write_bag(tmp_path / 'more' / '0', demonstration(1.0, 'push the block', START + 10**15), custom=episode())
+    settings = Settings(DELTA_TEXT, encoding=Encoding('h264'))
+    with (
+        pytest.raises(UserError, match=r'counts 1, 2, as no data set of mode_ros does: .* train on both'),
+        Conversion(videos, settings, 'tester') as conversion,
+    ):
+        conversion.run(find_recordings([tmp_path / 'more'], 'auto'), 1, strict=True)
+    assert open_dataset(videos, 4).goals == ['push the block', 'open the drawer']
 
 
 def move_tasks(root, numbers):
