@@ -40,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--noise', type=float, help='how much the arm is disturbed while the expert drives; 0: not (default: 1, or 0)'
     )
+    parser.add_argument(
+        '--besides',
+        action='append',
+        default=[],
+        type=Path,
+        metavar='PATH',
+        help='data set or folder of recordings: its seeds of the same task are left out; may be given more than once',
+    )
     policy = parser.add_argument_group('attempts of a policy, with an expert who takes over')
     policy.add_argument('--policy', type=Path, metavar='CHECKPOINT', help='checkpoint folder: it drives')
     policy.add_argument('--execution', choices=MODES, help='of its chunks (default: realtime)')
@@ -95,7 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
     terms = [Terms(simulator, task, text, noise, seed, agreed) for task in tasks]
     target = Path(arguments.folder).expanduser()
     try:
-        outcome = record(target, terms, arguments.episodes, jobs, show)
+        outcome = record(
+            target, terms, arguments.episodes, jobs, show, [path.expanduser() for path in arguments.besides]
+        )
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise

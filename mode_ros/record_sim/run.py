@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mode_ros.control.contract import Contract, parse_contract
 from mode_ros.errors import UserError, full_disk_told
+from mode_ros.record_sim.held import held_seeds, origin
 from mode_ros.record_sim.session import Write, demonstrate
 from mode_ros.record_sim.task_folder import TaskFolder, Terms, partial_episode
 from mode_ros.record_sim.wire import Wire
@@ -81,16 +82,28 @@ def demonstration(
     return demonstrate(simulator, contract, goal, seed, Noise().scaled(terms.noise), write).success or None
 
 
-def record(out: Path, terms: Sequence[Terms], episodes: int, jobs: int, show: Show = demonstration) -> Outcome:
+def record(
+    out: Path,
+    terms: Sequence[Terms],
+    episodes: int,
+    jobs: int,
+    show: Show = demonstration,
+    besides: Sequence[Path] = (),
+) -> Outcome:
     """Records until each task has `episodes` episodes in its folder in `out`.
 
-    jobs: processes; show: what is recorded, a function of a module, so that other processes find it.
+    jobs: processes; show: what is recorded, a function of a module, so that other processes find it; besides: data sets
+    and folders of recordings whose seeds of the same task are left out.
 
     Raises UserError for folders that cannot be used, a contract of another robot, and tasks without an expert. What is
     finished is kept then, too.
     """
     with contextlib.ExitStack() as stack, full_disk_told():
-        folders = [stack.enter_context(contextlib.closing(TaskFolder(out, each))) for each in terms]
+        held = [held_seeds(besides, each.simulator, each.task) for each in terms]
+        folders = [
+            stack.enter_context(contextlib.closing(TaskFolder(out, each, seeds)))
+            for each, seeds in zip(terms, held, strict=True)
+        ]
         before = sum(len(folder.finished) for folder in folders)
         wanted = sum(max(0, episodes - len(folder.finished)) for folder in folders)
         with tqdm(total=wanted, desc='record-sim', unit='episode', disable=not wanted) as bar:
@@ -124,7 +137,7 @@ def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int, sh
 
         success = show(simulator, contract, goal, terms, seed, write)
         if success is not None:
-            bag.close(Episode(terms.contract, goal, success=success).to_custom_data())
+            bag.close(Episode(terms.contract, goal, success=success, origin=origin(terms, seed)).to_custom_data())
             partial.complete()
             return True
     except BaseException:

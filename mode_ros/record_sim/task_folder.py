@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ class Terms:
 class TaskFolder:
     """The folder of one task, kept from other recorders until it is closed."""
 
-    def __init__(self, out: Path, terms: Terms) -> None:
-        """Makes it in `out` where it is missing; what a killed run left half done is removed.
+    def __init__(self, out: Path, terms: Terms, held: Collection[int] = ()) -> None:
+        """Makes it in `out` where it is missing; what a killed run left half done is removed. held: seeds that are
+        elsewhere already, and not tried.
 
         Raises UserError where it cannot be written, is in use, or was recorded on other terms.
         """
@@ -80,6 +82,7 @@ class TaskFolder:
             shutil.rmtree(partial)
         self.finished = {terms.seed + int(path.name.removeprefix('episode_')) for path in self._recordings.finished()}
         self._running: set[int] = set()
+        self._held = frozenset(held)
         self._store()
 
     def close(self) -> None:
@@ -92,7 +95,7 @@ class TaskFolder:
         """
         if self.is_given_up(episodes) or len(self.finished) + len(self._running) >= episodes:
             return None
-        known = self.finished | self.failed | self._running
+        known = self.finished | self.failed | self._running | self._held
         seed = next(seed for seed in range(self.terms.seed, self.terms.seed + len(known) + 1) if seed not in known)
         self._running.add(seed)
         return seed

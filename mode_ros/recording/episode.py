@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mode_ros.control.contract import Contract, parse_contract
 from mode_ros.errors import UserError
@@ -23,6 +24,7 @@ KEY_SUCCESS = 'mode_ros.success'
 KEY_DROPS = 'mode_ros.drops'
 KEY_TOPICS = 'mode_ros.topics'
 KEY_RECOVERED = 'mode_ros.recovered'
+KEY_ORIGIN = 'mode_ros.origin'
 
 # std_msgs/Bool, latched: true while a person drives. Part of every recording.
 INTERVENTION_TOPIC = 'intervention'
@@ -39,7 +41,8 @@ class Episode:
     contract_text: the robot contract's YAML; goal: the task in words, '' when none was given; success: None when nobody
     said; drops: messages lost, by topic as recorded (topics without loss may be absent); topics: the contract's topic
     names to those in the bag, where a namespace or a remapping made them differ from '/' + name; recovered: why the
-    episode is not as the recorder meant to leave it, as after a crash, else ''.
+    episode is not as the recorder meant to leave it, as after a crash, else ''; origin: of a simulated demonstration,
+    what makes it the same as another one (task, seed), else empty.
     """
 
     contract_text: str
@@ -48,6 +51,7 @@ class Episode:
     drops: Mapping[str, int] = field(default_factory=dict)
     topics: Mapping[str, str] = field(default_factory=dict)
     recovered: str = ''
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def contract(self, source: str) -> Contract:
         """The contract under which the episode was recorded; `source` names the bag in a UserError."""
@@ -67,6 +71,7 @@ class Episode:
             KEY_DROPS: json.dumps(dict(self.drops)),
             KEY_TOPICS: json.dumps(dict(self.topics)),
             KEY_RECOVERED: self.recovered,
+            **({KEY_ORIGIN: json.dumps(dict(self.origin), sort_keys=True)} if self.origin else {}),
         }
 
     @classmethod
@@ -93,6 +98,7 @@ class Episode:
                 drops={str(topic): int(count) for topic, count in json.loads(custom.get(KEY_DROPS, '{}')).items()},
                 topics={str(name): str(topic) for name, topic in json.loads(custom.get(KEY_TOPICS, '{}')).items()},
                 recovered=str(custom.get(KEY_RECOVERED, '')),
+                origin=dict(json.loads(custom.get(KEY_ORIGIN, '{}'))),
             )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise UserError(

@@ -137,7 +137,8 @@ def test_a_bag_is_like_one_of_the_running_nodes(toys, tmp_path):
     bag = tmp_path / 'drawer-open' / 'episode_000000'
     ours, connections, messages = content(bag)
     assert theirs.goal in training_instructions('drawer-open')
-    assert replace(theirs, goal=ours.goal).to_custom_data() == ours.to_custom_data()
+    assert replace(theirs, goal=ours.goal, origin=ours.origin).to_custom_data() == ours.to_custom_data()
+    assert ours.origin == {'simulator': 'metaworld', 'task': 'drawer-open', 'seed': 1000, 'noise': 1.0}
 
     def described(found):
         return [(c.topic, c.msgtype, c.digest, c.ext.offered_qos_profiles) for c in found]

@@ -20,7 +20,13 @@ def dump(root, result):
     data = LeRobotDataset('local/data', root=root, delta_timestamps=ahead)
     rows = [data[index] for index in range(len(data))]
     images = {key: [row[key].numpy() for row in rows] for key in data.meta.camera_keys}
-    found = {key: np.round(np.stack(values) * 255).astype(np.uint8) for key, values in images.items()}
+    # Colours are shares of 255; depth comes in the whole numbers that are in its pictures.
+    found = {
+        key: np.stack(values)
+        if np.issubdtype(values[0].dtype, np.integer)
+        else np.round(np.stack(values) * 255).astype(np.uint8)
+        for key, values in images.items()
+    }
     for key in ('observation.state', 'action', 'action_is_pad', 'timestamp', 'episode_index', 'frame_index'):
         found[key] = np.stack([row[key].numpy() for row in rows])
     found['task'] = np.array([row['task'] for row in rows])

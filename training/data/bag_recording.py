@@ -51,6 +51,11 @@ class BagRecording(Recording):
         episode = self._facts[1]
         return '' if episode is None else json.dumps([episode.goal, episode.success])
 
+    def origin(self) -> str:
+        """As in Recording."""
+        episode = self._facts[1]
+        return json.dumps(dict(episode.origin), sort_keys=True) if episode is not None and episode.origin else ''
+
     def unreadable(self) -> str:
         """As in Recording."""
         return self._facts[2]

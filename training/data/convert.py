@@ -141,11 +141,23 @@ class Conversion:
         """The recordings by what is in them, each once, and what is to be said about those that are there twice."""
         keyed: dict[str, Recording] = {}
         notes = []
+        origins = {
+            source['origin']: (source['key'], source['name']) for source in sources.values() if source.get('origin')
+        }
         # A key is of what is in the bag, so each is read.
         for recording in tqdm(recordings, desc='reading', unit='recording', delay=2.0):
             key = recording.key()
             if sources and key not in sources and recording.former_key() in sources:
                 key = recording.former_key()
+            if origin := recording.origin():
+                own, name = origins.setdefault(origin, (key, recording.name))
+                if own != key:
+                    told = json.loads(origin)
+                    notes.append(
+                        f'{recording.path} is the demonstration of {told["task"]} with the seed {told["seed"]} that '
+                        f'{name} holds, and counts once'
+                    )
+                    continue
             first = keyed.setdefault(key, recording)
             if first.path.absolute() != recording.path.absolute():
                 notes.append(f'{recording.path} is the same recording as {first.path}, and counts once')

@@ -63,6 +63,10 @@ class Recording(ABC):
         """What people said about it and may correct afterwards, '' for nothing."""
         return ''
 
+    def origin(self) -> str:
+        """What makes a simulated demonstration the same as another one, as text; '' where it is none."""
+        return ''
+
     def unreadable(self) -> str:
         """Why nothing of it can be read, '' where something can."""
         return ''

@@ -90,7 +90,7 @@ def stage_recording(
     work.mkdir(parents=True)
     try:
         result = _Segments(recording, settings, work).run(progress)
-        result |= {'key': key, 'goal': settings.goal, 'described': recording.described()}
+        result |= {'key': key, 'goal': settings.goal, 'described': recording.described(), 'origin': recording.origin()}
         (work / RESULT).write_text(json.dumps(result))
         work.rename(final)
     except BaseException:

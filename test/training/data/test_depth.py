@@ -7,75 +7,26 @@ import pytest
 import torch
 from support.bags import changed, demonstration, write_bag
 from support.contracts import DELTA_TEXT
+from support.depth import BOTH, ONE, as_depth, codes, depth_data_set, recorded
 from support.parity import assert_same, converted, live
 from support.training_sets import TextNumbers, camera_set, train_settings
 
 from mode_ros.control.contract import parse_contract
-from mode_ros.control.depth import FARTHEST, encode_depth, fit_depth
+from mode_ros.control.depth import FARTHEST, fit_depth
 from mode_ros.doctor.examine import examine
 from mode_ros.errors import UserError
 from mode_ros.policy.policy import Policy
 from mode_ros.training.batches import Source
 from mode_ros.training.data import layout
-from mode_ros.training.data.convert import Conversion
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.data.editing import edit
-from mode_ros.training.data.episode_writer import Encoding
-from mode_ros.training.data.inputs import find_recordings
-from mode_ros.training.data.staging import Settings
 from mode_ros.training.plan import make_plan
-
-ONE = DELTA_TEXT.replace('height: 32,', 'height: 32, kind: depth, near: 0.2, far: 3.0,')
-FAR = '{name: far, topic: static/depth, kind: depth, near: 0.2, far: 3.0, width: 32, height: 32, max_age: 0.3}'
-BOTH = DELTA_TEXT.replace('  states:', f'    - {FAR}\n  states:')
-
-
-def metres(k, size=(32, 32)):
-    """Different for every picture, with a hole and something beyond what the contract calls far."""
-    y, x = np.mgrid[0 : size[1], 0 : size[0]]
-    found = 0.3 + 0.005 * (k % 40) + (x + y) / 40
-    found[4:9, 4:9] = 0
-    found[-1] = 9.0
-    return np.rint(found * 1000) / 1000
-
-
-def codes(k, size=(32, 32)):
-    """What the policy sees of picture k."""
-    millimetres = fit_depth(np.rint(metres(k, size) * 1000)[..., None], 32, 32)[..., 0].astype(np.float32)
-    return encode_depth(millimetres * np.float32(0.001), 0.2, 3.0)
-
-
-def as_depth(k, item, encoding='16UC1', size=(32, 32)):
-    values = metres(k, size)
-    pixels = np.rint(values * 1000).astype('<u2') if encoding == '16UC1' else values.astype('<f4')
-    item.message.encoding, item.message.step = encoding, pixels.strides[0]
-    item.message.height, item.message.width = values.shape
-    item.message.data = pixels.view(np.uint8).reshape(-1)
-    return item
-
-
-def recorded(seconds=2.0, encoding='16UC1', size=(32, 32), colours=False):
-    """A demonstration whose camera is one of depth, or with one of depth beside it."""
-    depth = changed(demonstration(seconds), '/static/image', lambda k, item: as_depth(k, item, encoding, size))
-    if not colours:
-        return depth
-    own = [item for item in depth if item.topic == '/static/image']
-    for item in own:
-        item.topic = '/static/depth'
-    return sorted([*demonstration(seconds), *own], key=lambda item: item.received)
-
-
-def data_set(folder, items, text, codec='h264'):
-    write_bag(folder / 'bags' / '0', items)
-    with Conversion(folder / 'data', Settings(text, encoding=Encoding(codec)), 'tester') as conversion:
-        outcome = conversion.run(find_recordings([folder / 'bags'], 'auto'), 1, strict=False)
-    return folder / 'data', outcome
 
 
 @pytest.fixture(scope='module')
 def both(tmp_path_factory):
     """A data set of one camera of colours and one of depth, with videos."""
-    return data_set(tmp_path_factory.mktemp('both'), recorded(colours=True), BOTH)[0]
+    return depth_data_set(tmp_path_factory.mktemp('both'), recorded(colours=True), BOTH)[0]
 
 
 @pytest.mark.parametrize(('encoding', 'size'), [('16UC1', (32, 32)), ('32FC1', (32, 32)), ('16UC1', (80, 60))])
@@ -152,9 +103,9 @@ def test_colours_change_and_depth_does_not(both):
 
 def test_colours_on_a_depth_stream_and_the_reverse_are_named(tmp_path):
     with pytest.raises(UserError, match="static: the encoding '16UC1' is depth, not colours"):
-        data_set(tmp_path / 'a', recorded(), DELTA_TEXT)
+        depth_data_set(tmp_path / 'a', recorded(), DELTA_TEXT)
     with pytest.raises(UserError, match="static: the encoding 'rgb8' is not that of depth"):
-        data_set(tmp_path / 'b', demonstration(), ONE)
+        depth_data_set(tmp_path / 'b', demonstration(), ONE)
 
 
 def test_a_data_set_of_colours_is_no_depth_to_learn_from(tmp_path):
@@ -173,7 +124,7 @@ def test_depth_that_says_nothing_is_named(tmp_path, value, words):
         return item
 
     items = changed(demonstration(), '/static/image', same)
-    data, outcome = data_set(tmp_path, items, ONE)
+    data, outcome = depth_data_set(tmp_path, items, ONE)
     assert words in str(outcome)
     arm = tmp_path / 'arm.yaml'
     arm.write_text(ONE)

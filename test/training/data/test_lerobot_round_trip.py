@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.data_sets import make_data_set
+from support.depth import BOTH, depth_data_set, recorded
 
 from mode_ros.training.data.dataset import open_dataset
 
@@ -71,6 +72,17 @@ def test_lerobot_reads_what_we_write(tmp_path, codec):
     assert theirs['stats/action/mean'] == pytest.approx(np.array(ours.statistics.action.mean))
     assert theirs['stats/action/q01'] == pytest.approx(np.array(ours.statistics.action.q01))
     assert theirs['stats/observation.images.static/mean'].shape == (3, 1, 1)
+
+
+def test_lerobot_reads_depth_as_it_is(tmp_path):
+    data_set, _ = depth_data_set(tmp_path, recorded(colours=True), BOTH)
+    theirs = lerobot('read', data_set)
+    codes = open_dataset(data_set, CHUNK).frames['far']
+    found = theirs['observation.images.far']
+    assert found.dtype == np.int16
+    assert (found.transpose(0, 2, 3, 1) == codes).all()
+    assert theirs['stats/observation.images.far/mean'].shape == (1, 1, 1)
+    assert theirs['stats/observation.images.far/mean'].item() == pytest.approx(codes.mean(), rel=0.05)
 
 
 @pytest.mark.parametrize('kind', ['videos', 'images'])
