@@ -7,6 +7,7 @@ decoder would paint grey, or yesterday's picture, without a word.
 
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict
 from typing import Any
 
@@ -174,13 +175,12 @@ def codec_of(message: Any) -> str:
 def packet_class() -> Any:
     """Rclpy's FFMPEGPacket; UserError where its package is missing."""
     try:
-        from ffmpeg_image_transport_msgs.msg import FFMPEGPacket
+        return importlib.import_module(f'{PACKAGE}.msg').FFMPEGPacket
     except ImportError as error:
         raise UserError(
             f"A camera has 'transport: ffmpeg', and its messages' package is not there ({error}): install "
             f'ros-DISTRO-{PACKAGE.replace("_", "-")} and source the ROS installation, or take another transport.'
         ) from error
-    return FFMPEGPacket
 
 
 def _av() -> Any:

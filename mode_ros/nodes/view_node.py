@@ -29,12 +29,13 @@ from mode_ros.ahead.path import Measured, Paths
 from mode_ros.ahead.schedule import History, Schedule
 from mode_ros.control.chunk import ChunkRejected, check_chunk
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
+from mode_ros.control.depth import as_rgb
 from mode_ros.control.kinematics import RobotModel
 from mode_ros.control.observation import Unusable
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import decode_request
-from mode_ros.messages.images import decode_image, encode_compressed_image, encode_image
+from mode_ros.messages.images import decode_image, encode_compressed_image, encode_image, image_class
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -103,8 +104,7 @@ class ViewNode(Node):
             self.create_subscription(states.MESSAGE_TYPES[type_name], topic, partial(self._on_state, streams), SENSOR)
         if self._camera is not None:
             # As bytes: only those that are drawn are made into pictures.
-            image_type = CompressedImage if self._camera.transport == 'compressed' else Image
-            self.create_subscription(image_type, self._camera.topic, self._on_image, SENSOR, raw=True)
+            self.create_subscription(image_class(self._camera), self._camera.topic, self._on_image, SENSOR, raw=True)
         if self._paths.needs_description:
             subscribe_latched(self, String, '/robot_description', self._on_description)
 
@@ -222,8 +222,7 @@ class ViewNode(Node):
         if not self._picture:
             return None, f'{camera.topic}: no image yet'
         try:
-            kind = CompressedImage if camera.transport == 'compressed' else Image
-            return decode_image(deserialize_message(self._picture, kind), camera), ''
+            return as_rgb(decode_image(deserialize_message(self._picture, image_class(camera)), camera)), ''
         except Exception as error:  # noqa: BLE001 - whatever was sent as an image
             return None, f'{camera.topic}: {error}'
 

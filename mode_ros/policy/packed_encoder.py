@@ -9,7 +9,7 @@ max pooling with channels first takes as long as five convolutions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.film_resnet import BlockFilmResnet, FilmResnet, StageFilm
-from mode_ros.policy.images import IMAGE_MEAN, IMAGE_STD
+from mode_ros.policy.images import DEPTH_FARTHEST, IMAGE_MEAN, IMAGE_STD, to_tensor
 from mode_ros.policy.network import PolicyNetwork
 
 
@@ -49,7 +49,7 @@ class PackedEncoders:
         self._shared = len(network.image_encoders) < self._cameras
         encoders = [cast(FilmResnet, encoder) for encoder in network.image_encoders]
         images = self._cameras if self._shared else 1
-        self._normalize = [_Normalize(camera.width) for camera in config.cameras]
+        self._normalize = [_Normalize(camera.width, camera.depth) for camera in config.cameras]
         with torch.no_grad():
             self._encoders = [
                 PackedResnet(encoder, (images, 3, camera.height, camera.width))
@@ -66,8 +66,11 @@ class PackedEncoders:
         found = [encoder.modulation(goal) for encoder in self._encoders]
         return [[factors.repeat(self._cameras) for factors in found[0]]] if self._shared else found
 
-    def __call__(self, images: Sequence[NDArray[np.uint8]], modulations: Modulations) -> Tensor | None:
-        """images: [H, W, 3] in the configured order; modulations: of the goal → [1, C, image_dim], or None without."""
+    def __call__(self, images: Sequence[NDArray[Any]], modulations: Modulations) -> Tensor | None:
+        """images: [H, W, 3], or [H, W, 1] of depth, in the configured order; modulations: of the goal.
+
+        Returns [1, C, image_dim], or None without cameras.
+        """
         if not images:
             return None
         tensors = [normalize(image) for normalize, image in zip(self._normalize, images, strict=True)]
@@ -201,15 +204,18 @@ def fold(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 class _Normalize:
     """What normalize_images does, for a picture as it lies in memory."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, depth: bool) -> None:
+        scale = DEPTH_FARTHEST if depth else 255
         # Whole rows of it: with three numbers in the innermost dimension it takes three times as long.
-        self._mean, self._std = (torch.tensor(each).repeat(width) * 255 for each in (IMAGE_MEAN, IMAGE_STD))
+        self._mean, self._std = (torch.tensor(each).repeat(width) * scale for each in (IMAGE_MEAN, IMAGE_STD))
 
-    def __call__(self, image: NDArray[np.uint8]) -> Tensor:
-        """uint8 [H, W, 3] → float32 [1, 3, H, W], channels last in memory."""
+    def __call__(self, image: NDArray[Any]) -> Tensor:
+        """uint8 [H, W, 3], or codes of depth [H, W, 1] → float32 [1, 3, H, W], channels last in memory."""
+        height, width, channels = image.shape
         # A copy, because a ROS message's buffer is read-only and torch takes only writable ones.
-        rows = torch.from_numpy(image.copy()).flatten(1).float().sub_(self._mean).div_(self._std)
-        return rows.view(1, *image.shape).permute(0, 3, 1, 2)
+        rows = to_tensor(np.repeat(image, 3, axis=2) if channels == 1 else image.copy())
+        rows = rows.flatten(1).float().sub_(self._mean).div_(self._std)
+        return rows.view(1, height, width, 3).permute(0, 3, 1, 2)
 
 
 def _over_image(factors: Tensor) -> Tensor:

@@ -175,7 +175,7 @@ class Policy(RunningPolicy):
             begin(DONE)
         return sampled
 
-    def _features(self, images: Sequence[NDArray[np.uint8]], goal: _Goal) -> Tensor | None:
+    def _features(self, images: Sequence[NDArray[Any]], goal: _Goal) -> Tensor | None:
         """[1, C, image_dim], on the device."""
         if self._read_images is not None:
             return self._read_images(images, goal.modulations)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mode_ros.checks.motion import still_frames
 from mode_ros.checks.spread import action_floor
 from mode_ros.control.contract import Contract
+from mode_ros.control.depth import as_rgb
 from mode_ros.errors import UserError
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.frames import Frame
@@ -49,7 +50,7 @@ def data_set_episode(root: Path, number: int, contract: Contract | None = None) 
         for camera, clip in episode.clips.items()
     }
     told['pictures'] = {
-        camera: _sheet(list(pictures_of(data.files, episode, camera)))
+        camera: _sheet([as_rgb(image) for image in pictures_of(data.files, episode, camera)])
         for camera in data.files.cameras
         if camera not in episode.clips
     }
@@ -71,7 +72,7 @@ def recorded_episode(recording: Recording, contract: Contract) -> dict[str, Any]
                 continue
             if len(frames) % every == 0:
                 for camera, image in item.observation.images.items():
-                    pictures[camera].append(np.asarray(image, np.uint8))
+                    pictures[camera].append(as_rgb(image))
             frames.append((item.action, item.observation.states, item.intervention))
     except RecordingProblem as error:
         left_out.append(str(error))

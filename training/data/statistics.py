@@ -59,7 +59,7 @@ class ImageHistogram:
         if self.is_depth:
             values = np.concatenate([[0.0], NEAREST + (np.arange(_DEPTH_BINS) + 0.5) * _PER_BIN, [float(FARTHEST)]])
             return self._statistics(values, 1.0)
-        return self._statistics(np.arange(256.0), 255.0)
+        return self._statistics(np.arange(256, dtype=np.float64), 255.0)
 
     def _statistics(self, values: NDArray[np.float64], scale: float) -> dict[str, list[Any]]:
         total = self.counts.sum(axis=1, keepdims=True)

@@ -15,6 +15,8 @@ from mode_ros.control.contract import parse_contract
 from mode_ros.control.depth import FARTHEST, fit_depth
 from mode_ros.doctor.examine import examine
 from mode_ros.errors import UserError
+from mode_ros.policy.images import image_to_tensor, normalize_images
+from mode_ros.policy.packed_encoder import PackedEncoders
 from mode_ros.policy.policy import Policy
 from mode_ros.training.batches import Source
 from mode_ros.training.data import layout
@@ -75,19 +77,27 @@ def test_what_is_learnt_is_what_the_policy_sees(both):
     data = plan.source.datasets[0]
     assert (depth[0, 0].numpy() == data.frames['far'][3][..., 0]).all()
     policy = Policy.untrained(plan.config, plan.source.statistics, BOTH, 0, text_encoder=TextNumbers())
-    seen = []
-    encode = policy.network.encode_images
-    policy.network.encode_images = lambda images, goal: (seen.append(images), encode(images, goal))[1]
     images = {name: data.frames[name][3] for name in ('static', 'far')}
     policy.warm_up()
     chunk = policy.predict(images, data.state[3], 'push the block', np.random.default_rng(0))
     assert np.isfinite(chunk).all()
-    (_, shown) = seen[-1]
-    assert shown.shape == (1, 3, 32, 32)
+    shown = image_to_tensor(images['far'], plan.config.cameras[1])
+    assert shown.shape == (3, 32, 32)
+    assert torch.equal(shown, normalize_images(depth[0]))  # learnt as it runs
+    # However the encoders are computed.
+    embedding = policy.embed_goal('push the block').unsqueeze(0)
+    packed = PackedEncoders(plan.config, policy.network)
+    found = packed([images['static'], images['far']], packed.modulations(embedding))
+    tensors = [image_to_tensor(images[c.name], c).unsqueeze(0) for c in plan.config.cameras]
+    torch.testing.assert_close(found, policy.network.encode_images(tensors, embedding), rtol=1e-4, atol=1e-4)
+    other = policy.predict(
+        {**images, 'far': images['far'] // 2}, data.state[3], 'push the block', np.random.default_rng(0)
+    )
+    assert not np.allclose(other, chunk)
     share = data.frames['far'][3].astype(np.float32).transpose(2, 0, 1) / FARTHEST
     mean, std = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
     expected = (share - mean[:, None, None]) / std[:, None, None]
-    assert shown[0].numpy() == pytest.approx(expected, abs=1e-5)
+    assert shown.numpy() == pytest.approx(expected, abs=1e-5)
     with pytest.raises(UserError, match=r"camera 'far' is uint8 of shape \(32, 32, 3\), but the policy takes uint16"):
         policy.predict({**images, 'far': images['static']}, data.state[3], 'a', np.random.default_rng(0))
 
