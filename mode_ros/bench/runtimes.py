@@ -8,6 +8,7 @@ of a way without it is its own.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ _WARM_UP = 3
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run a checkpoint."""
+    """One way to run a checkpoint. spinning: its threads wait busily for each other and for work, as torch's do."""
 
     runtime: str
     threads: int
@@ -80,12 +81,12 @@ def ways(cores: int) -> tuple[Way, ...]:
     """What is compared on a machine of so many cores; the first is the reference."""
     spare = max(cores - 1, 1)
     counts = tuple(dict.fromkeys((cores, spare, 1)))
-    graphs = [
-        Way('onnxruntime', count, spinning)
+    return tuple(
+        Way(runtime, count, spinning)
+        for runtime, usual in (('torch', True), ('onnxruntime', False))
         for count in counts
-        for spinning in ((False, True) if count > 1 else (False,))  # one thread has no others that could wait
-    ]
-    return (*(Way('torch', count) for count in counts), *graphs)
+        for spinning in ((usual, not usual) if count > 1 else (False,))  # one thread has no others that could wait
+    )
 
 
 def compare_ways(checkpoint: Path, chosen: Sequence[Way], rounds: int, say: Callable[[str], None]) -> list[Found]:
@@ -202,6 +203,7 @@ def _serve(connection: Connection, way: Way, checkpoint: Path) -> None:
     begin = time.perf_counter()
     try:
         if way.runtime == 'torch':
+            os.environ['OMP_WAIT_POLICY'] = 'ACTIVE' if way.spinning else 'PASSIVE'  # read when torch is loaded
             import torch
 
             torch.set_num_threads(way.threads)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -79,6 +80,9 @@ class PolicyNode(ManagedNode):
         self.parameters = dataclasses.replace(self.parameters, checkpoint=str(checkpoint))
         contract = load_named_contract(self.parameters.contract)[0]
         require_made_for(self.parameters.checkpoint, contract)
+        # Torch's threads are not to wait busily for each other: beside the control, which needs the cores, that takes
+        # twice the time (docs/performance.md). It is read when torch is loaded.
+        os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
         # Only now: it takes time to import, and a wrong contract or checkpoint is told before.
         from mode_ros.goal_watch import GoalWatch
         from mode_ros.pairing import load_paired

@@ -42,6 +42,7 @@ def test_how_late_ticks_come():
 
 def test_what_is_compared():
     assert [way.title for way in ways(2)] == [
+        'torch, 2 threads, spinning',
         'torch, 2 threads',
         'torch, 1 thread',
         'onnxruntime, 2 threads',
