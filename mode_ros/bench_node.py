@@ -86,6 +86,12 @@ def measure_nodes(checkpoint: Path, runtimes: Sequence[str], chunks: int, logs: 
 
 def check_played(contract: Contract) -> None:
     """Raises UserError for a contract with a stream that is not played here."""
+    for camera in contract.observation.cameras:
+        if camera.is_depth or camera.transport == 'ffmpeg':
+            raise UserError(
+                f'The camera {camera.name!r} gives depth or video, and this measurement plays colours, raw or '
+                'compressed, alone: measure with a policy for another robot.'
+            )
     for state in contract.observation.states:
         if state.type not in _PLAYED:
             raise UserError(

@@ -27,9 +27,9 @@ from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.normalization import Statistics
 from mode_ros.policy.packed_encoder import Modulations, PackedEncoders
 from mode_ros.policy.plain_sampler import PlainSampler, Sampler
-from mode_ros.policy.plans import Continuation, KnownActions
+from mode_ros.policy.plans import Continuation
 from mode_ros.policy.products import MakeProducts, products_of
-from mode_ros.policy.runtimes.interface import RunningPolicy, with_sampling
+from mode_ros.policy.runtimes.interface import Given, RunningPolicy, with_sampling
 from mode_ros.policy.stages import DONE, OnStage, ShouldStop
 
 log = logging.getLogger(__name__)
@@ -144,17 +144,8 @@ class Policy(RunningPolicy):
             )
         save_checkpoint(folder, self.info, self.network)
 
-    def _chunk(
-        self,
-        sentence: str,
-        images: Sequence[NDArray[Any]],
-        state: NDArray[np.float32] | None,
-        noise: NDArray[np.float32],
-        known: KnownActions | None,
-        on_stage: OnStage,
-        should_stop: ShouldStop | None,
-    ) -> NDArray[np.float32]:
-        state_tensor = None if state is None else torch.from_numpy(state).unsqueeze(0).to(self.device)
+    def _chunk(self, given: Given, on_stage: OnStage, should_stop: ShouldStop | None) -> NDArray[np.float32]:
+        state = None if given.state is None else torch.from_numpy(given.state).unsqueeze(0).to(self.device)
 
         def begin(stage: str) -> None:
             if self.device.type == 'cuda':
@@ -162,16 +153,16 @@ class Policy(RunningPolicy):
             on_stage(stage)
 
         begin('goal')
-        goal = self._read_goal(sentence)
+        goal = self._read_goal(given.sentence)
         with torch.inference_mode():
             begin('images')
-            features = self._features(images, goal)
+            features = self._features(given.images, goal)
             begin('prefix')
-            prefix = self.sampler.read_observation(goal.prefix, features, state_tensor)
+            prefix = self.sampler.read_observation(goal.prefix, features, state)
             begin('steps')
-            given = None if known is None else Known.of(known).to(self.device)
-            start = torch.from_numpy(noise).unsqueeze(0).to(self.device)
-            sampled = self.sampler.sample(prefix, start, should_stop, given)[0].cpu().numpy()
+            known = None if given.known is None else Known.of(given.known).to(self.device)
+            noise = torch.from_numpy(given.noise).unsqueeze(0).to(self.device)
+            sampled = self.sampler.sample(prefix, noise, should_stop, known)[0].cpu().numpy()
             begin(DONE)
         return sampled
 

@@ -42,13 +42,19 @@ def test_a_node_that_ends_is_told(tmp_path):
         measure_nodes(checkpoint, ('torch',), 1, tmp_path / 'logs')
 
 
+def with_streams(contract, **streams):
+    return contract.model_copy(update={'observation': contract.observation.model_copy(update=streams)})
+
+
 def test_streams_that_cannot_be_played():
     contract = patient_contract()
     check_played(contract)
+    deep = contract.observation.cameras[0].model_copy(update={'kind': 'depth'})
+    with pytest.raises(UserError, match="The camera 'static' gives depth"):
+        check_played(with_streams(contract, cameras=(deep,)))
     felt = contract.observation.states[0].model_copy(update={'name': 'felt', 'type': 'wrench'})
-    observation = contract.observation.model_copy(update={'states': (*contract.observation.states, felt)})
     with pytest.raises(UserError, match="The state 'felt' is of type wrench"):
-        check_played(contract.model_copy(update={'observation': observation}))
+        check_played(with_streams(contract, states=(*contract.observation.states, felt)))
 
 
 def test_memory_of_this_process():

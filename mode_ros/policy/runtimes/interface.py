@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     import torch
 
     Noise = np.random.Generator | torch.Generator
+
+
+class Given(NamedTuple):
+    """What a chunk is computed from, checked and normalised."""
+
+    sentence: str  # as normalize_sentence gives it
+    images: Sequence[NDArray[Any]]  # as check_image wants them, in the configured order
+    state: NDArray[np.float32] | None  # [s]
+    noise: NDArray[np.float32]  # [A, d], standard normal
+    known: KnownActions | None  # what it continues
 
 
 class RunningPolicy(ABC):
@@ -122,11 +132,13 @@ class RunningPolicy(ABC):
         Raises UserError for a missing, unknown or ill-sized image or state, for an empty goal, and for a plan of
         another size or with a number that is not finite.
         """
-        sentence = normalize_sentence(goal)
-        known = self._plans.read(plan)
-        pictures = self._pictures(images)
-        normalized = self._normalized_state(state)
-        noise = draw_noise(generator, self.config.denoiser)
+        given = Given(
+            sentence=normalize_sentence(goal),
+            known=self._plans.read(plan),
+            images=self._pictures(images),
+            state=self._normalized_state(state),
+            noise=draw_noise(generator, self.config.denoiser),
+        )
 
         def begin(stage: str) -> None:
             if should_stop is not None and stage != DONE and should_stop():
@@ -134,27 +146,13 @@ class RunningPolicy(ABC):
             if on_stage is not None:
                 on_stage(stage)
 
-        sampled = self._chunk(sentence, pictures, normalized, noise, known, begin, should_stop)
-        chunk = self._actions.unnormalize(sampled)
+        chunk = self._actions.unnormalize(self._chunk(given, begin, should_stop))
         self._plans.keep_decided(chunk, plan)
         return chunk
 
     @abstractmethod
-    def _chunk(
-        self,
-        sentence: str,
-        images: Sequence[NDArray[Any]],
-        state: NDArray[np.float32] | None,
-        noise: NDArray[np.float32],
-        known: KnownActions | None,
-        on_stage: OnStage,
-        should_stop: ShouldStop | None,
-    ) -> NDArray[np.float32]:
-        """Normalised actions [A, d].
-
-        sentence: as normalize_sentence gives it; images: uint8 [H, W, 3] in the configured order, checked; state: [s],
-        normalised; noise: [A, d], standard normal; on_stage: to be told each stage, and may raise to stop.
-        """
+    def _chunk(self, given: Given, on_stage: OnStage, should_stop: ShouldStop | None) -> NDArray[np.float32]:
+        """Normalised actions [A, d]. on_stage: to be told each stage, and may raise to stop."""
 
     def _pictures(self, images: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         wanted = {camera.name for camera in self.config.cameras}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint_info import CheckpointInfo
 from mode_ros.policy.goals import SentenceEncoder
-from mode_ros.policy.plans import Continuation, KnownActions, no_action_known
+from mode_ros.policy.plans import Continuation, no_action_known
 from mode_ros.policy.runtimes.graph_file import OUTPUT, input_shapes
-from mode_ros.policy.runtimes.interface import RunningPolicy
+from mode_ros.policy.runtimes.interface import Given, RunningPolicy
 from mode_ros.policy.stages import DONE, OnStage, ShouldStop
 
 
@@ -58,28 +57,20 @@ class GraphPolicy(RunningPolicy):
         if found != expected:
             raise UserError(f'The graph takes {found}, and the policy gives {expected}: export it anew.')
 
-    def _chunk(
-        self,
-        sentence: str,
-        images: Sequence[NDArray[Any]],
-        state: NDArray[np.float32] | None,
-        noise: NDArray[np.float32],
-        known: KnownActions | None,
-        on_stage: OnStage,
-        should_stop: ShouldStop | None,
-    ) -> NDArray[np.float32]:
+    def _chunk(self, given: Given, on_stage: OnStage, should_stop: ShouldStop | None) -> NDArray[np.float32]:
         on_stage('goal')
-        given: dict[str, Any] = {'goal': np.asarray(self._goals.embed(sentence), np.float32), 'noise': noise}
+        inputs: dict[str, Any] = {'goal': np.asarray(self._goals.embed(given.sentence), np.float32)}
         on_stage('chunk')
-        for camera, image in zip(self.config.cameras, images, strict=True):
-            given[f'image_{camera.name}'] = image.view(np.int16) if camera.depth else image
-        if state is not None:
-            given['state'] = state
-        known = known or self._nothing
-        given |= {'target': known.target, 'weight': known.weight}
+        inputs['noise'] = given.noise
+        for camera, image in zip(self.config.cameras, given.images, strict=True):
+            inputs[f'image_{camera.name}'] = image.view(np.int16) if camera.depth else image
+        if given.state is not None:
+            inputs['state'] = given.state
+        known = given.known or self._nothing
+        inputs |= {'target': known.target, 'weight': known.weight}
         if self._nothing.clean is not None:
-            given['clean'] = self._nothing.clean if known.clean is None else known.clean
-        feed = {name: np.ascontiguousarray(value[None]) for name, value in given.items()}
+            inputs['clean'] = self._nothing.clean if known.clean is None else known.clean
+        feed = {name: np.ascontiguousarray(value[None]) for name, value in inputs.items()}
         chunk: NDArray[np.float32] = self._session.run([OUTPUT], feed)[0][0]
         on_stage(DONE)
         return chunk
