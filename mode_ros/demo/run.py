@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rclpy
@@ -79,6 +79,9 @@ def run_demo(settings: DemoSettings) -> int:
         page=settings.page,
     )
     if settings.page:
+        # What is recorded here is shown, converted and trained on here.
+        work = {'work': str(settings.output.absolute())}
+        specs = [replace(each, parameters={**each.parameters, **work}) if _is_page(each) else each for each in specs]
         recordings = str(settings.output / 'recordings')
         parameters = {'contract': ROBOTS[settings.simulator], 'folder': recordings, 'use_sim_time': True}
         specs.append(NodeSpec('recorder_node', parameters))
@@ -103,6 +106,10 @@ def run_demo(settings: DemoSettings) -> int:
         monitor.destroy_node()
         rclpy.try_shutdown()
     return _report(settings, contract, monitor, trained)
+
+
+def _is_page(spec: NodeSpec) -> bool:
+    return spec.executable == 'page_node'
 
 
 def _checkpoint(settings: DemoSettings, contract: Contract, text: str) -> tuple[Path, bool]:

@@ -26,7 +26,8 @@ from mode_ros.nodes.qos import COMMAND, LATCHED
 from mode_ros.page.told import read_object
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 
-# Commands that the controller does not take for so many periods are not taken at all.
+# Commands that the controller does not take for so many periods on end are not taken at all; on a busy machine one that
+# came late lets go for a moment.
 UNHEEDED_PERIODS = 20
 
 
@@ -51,6 +52,7 @@ class ReplayNode(Node):
         self._contract, self._actions, self._played = contract, np.asarray(actions, np.float64), played
         self._simulated, self._simulator = simulated, simulator
         self._next = -1
+        self._unheeded = 0
         self._driven = False
         self._safety: Mapping[str, Any] | None = None
         self._told_success = False
@@ -113,7 +115,8 @@ class ReplayNode(Node):
     def _tick(self) -> None:
         if self._next < 0 or self.ended:
             return
-        if self._next >= UNHEEDED_PERIODS and not self._driven:
+        self._unheeded = 0 if self._driven else self._unheeded + 1
+        if self._unheeded > UNHEEDED_PERIODS:
             stopped = self._safety is not None and self._safety.get('reason')
             self.problem = f'The controller does not take the commands{f": {stopped}" if stopped else ""}.'
             self.let_go()

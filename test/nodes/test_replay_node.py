@@ -83,8 +83,30 @@ def test_what_the_controller_does_not_take_ends_with_its_reason(bench, replay):
     wait_for(lambda: len(heard) == UNHEEDED_PERIODS + 1, 'letting go')
 
 
+def test_a_moment_of_letting_go_is_no_end(bench, replay):
+    commands(bench)
+    node = replay(np.zeros((200, 4)))
+    wait_for(lambda: not node.refusal(), 'the controller')
+    drives(bench)
+    wait_for(lambda: node.refusal(), 'that it is heard')
+    drives(bench, False)
+    wait_for(lambda: not node.refusal(), 'that it is heard')
+    node.begin()
+    drives(bench)
+    wait_for(lambda: node._next > UNHEEDED_PERIODS, 'the middle')
+    drives(bench, False)
+    wait_for(lambda: not node._driven, 'that it is heard')
+    before = node._next
+    wait_for(lambda: node._next > before + 2, 'going on')
+    drives(bench)
+    wait_for(lambda: node._driven, 'that it is heard')
+    assert not node.ended
+
+
 def test_nothing_is_replayed_while_somebody_drives_or_nobody_listens(bench, replay):
     node = replay()
+    # Of the test before somebody may still be known for a moment.
+    wait_for(lambda: node.refusal().startswith('no controller_node is there'), 'that nobody is there')
     with pytest.raises(UserError, match='no controller_node is there'):
         node.begin()
     commands(bench)

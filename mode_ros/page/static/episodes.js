@@ -46,7 +46,7 @@ function options(select, items, before) {
 
 function take(data) {
   state = JSON.parse(data);
-  const names = state.items.map(({ key, kind, name }) => [key, `${kind === "data set" ? "▤" : "●"} ${kind} ${name}`]);
+  const names = state.items.map(({ key, kind, name }) => [key, `${kind === "data set" ? "▤" : "●"} ${kind}: ${name}`]);
   options($("ep-item"), names.length ? names : [["", "nothing here yet"]]);
   const sets = state.items.filter(({ kind }) => kind === "data set").map(({ key, name }) => [key, `add to ${name}`]);
   options($("ep-into"), [["", "a new data set"], ...sets]);
@@ -176,7 +176,12 @@ $("ep-into").addEventListener("change", () => ($("ep-name").hidden = $("ep-into"
 
 // ---- one episode ------------------------------------------------------------------------------------------------
 
-const spans = (found) => found.map(([from, to]) => `${from.toFixed(1)} to ${to.toFixed(1)} s`).join(", ");
+// A few spans are told one by one, many by their share.
+function spans(found, seconds) {
+  if (found.length <= 3) return found.map(([from, to]) => `${from.toFixed(1)} to ${to.toFixed(1)} s`).join(", ");
+  const share = found.reduce((sum, [from, to]) => sum + to - from, 0) / seconds;
+  return `${Math.round(100 * share)} %, in ${found.length} pieces`;
+}
 
 async function showOne(number, again = false) {
   const item = current();
@@ -196,8 +201,8 @@ async function showOne(number, again = false) {
   clear(title, "");
   if (found.problem) return text($("ep-about"), `✗ ${found.problem}`);
   const facts = [each.name, `${found.seconds.toFixed(1)} s`, RESULTS[each.success]].filter(Boolean);
-  facts.push(found.driven.length ? `driven by hand ${spans(found.driven)}` : "not driven by hand");
-  if (found.still.length) facts.push(`standing still ${spans(found.still)}`);
+  facts.push(found.driven.length ? `driven by hand ${spans(found.driven, found.seconds)}` : "not driven by hand");
+  if (found.still.length) facts.push(`standing still ${spans(found.still, found.seconds)}`);
   text($("ep-about"), facts.join(" · "));
   list($("ep-notes"), found.left_out ?? [], (words) => make("li", `! ${words}`));
   const films = player.show(found.videos, (camera) => `${of(item.key, String(number), "video", camera)}?${item.version}`, found.times.length ? found.seconds : 0);
