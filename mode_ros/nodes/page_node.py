@@ -27,6 +27,7 @@ from mode_ros.messages.images import image_class
 from mode_ros.messages.pictures import as_picture
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.asking import NotAnswered, ask
+from mode_ros.nodes.page_ahead import PageAhead
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.policy_loader import PolicyLoader
 from mode_ros.nodes.process import run_node
@@ -86,6 +87,7 @@ class PageNode(Node):
         self._training = training_goals(given.checkpoint)
         self._serving: Any = None
         self._tabs: Sequence[Any] = ()
+        self._ahead = PageAhead(self._contract)
         self._listen()
         self._speak()
         self._open_driving()
@@ -136,6 +138,8 @@ class PageNode(Node):
         )
         subscribe_latched(self, String, self._contract.goal_topic, self._on_goal)
         self.create_subscription(String, 'safety_state', self._on_safety, LATCHED)
+        self.create_subscription(JointTrajectory, 'chunk_request', self._ahead.request, COMMAND)
+        self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND, raw=True)
         self.create_subscription(String, 'goal_queue', self._on_queue, LATCHED)
         self.create_subscription(Bool, SUCCESS_TOPIC, self._on_success, LATCHED)
         self.create_subscription(Bool, INTERVENTION_TOPIC, self._on_intervention, LATCHED)
@@ -164,6 +168,12 @@ class PageNode(Node):
 
     def _on_safety(self, message: String) -> None:
         self._safety = read_object(message.data)
+        if self._safety and self._safety.get('stopped'):
+            self._ahead.clear()
+
+    def _on_chunk(self, message: bytes) -> None:
+        if not (self._safety and self._safety.get('stopped')):
+            self._ahead.chunk(message, self._now())
 
     def _on_queue(self, message: String) -> None:
         self._queue = read_object(message.data)
@@ -298,13 +308,15 @@ class PageNode(Node):
                 {'name': camera.name, 'width': camera.width, 'height': camera.height, 'max_age': camera.max_age}
                 for camera in self._contract.observation.cameras
             ],
+            'dimensions': self._ahead.dimensions(),
             'keys': self._keys,
             'cannot_drive': self._cannot_drive,
         }
 
     def state(self) -> Mapping[str, Any]:
         """Keys: nodes (Told.now), safety (safety_state or null), estop, goal, goals, success, intervention, cameras
-        (age in s and problem), drive (Driving.told), queue (goal_queue, {} before it has one, null without the node).
+        (age in s and problem), ahead (PageAhead.told), drive (Driving.told), queue (goal_queue, {} before it has one,
+        null without the node).
         """
         return {
             'nodes': self._told.now(time.monotonic()),
@@ -321,6 +333,7 @@ class PageNode(Node):
                 }
                 for name, camera in self.cameras.items()
             },
+            'ahead': self._ahead.told(self._now()),
             'drive': None if self._driving is None else self._driving.told(),
             'queue': (self._queue or {}) if self._calls['goals', 'next'][0].service_is_ready() else None,
         }

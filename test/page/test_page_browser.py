@@ -273,3 +273,18 @@ def axe(tmp_path_factory):
     if subprocess.run(command, capture_output=True, timeout=120).returncode:
         pytest.skip('npm could not bring axe-core')
     return (folder / 'node_modules' / 'axe-core' / 'axe.min.js').read_text()
+
+
+def test_the_plan_is_drawn_and_goes_with_the_stop(page, robot):
+    assert text(page, 'ahead-words') == 'nothing is planned'
+    robot.ahead = {'period': 0.05, 'decided': 1, 'values': [[0.1, 0.2, 0.3, 0.4], [1.0, 1.0, -1.0, -1.0]]}
+    wait_for(lambda: text(page, 'ahead-words') == 'the next 0.20 s, dashed: decided before, 1 of 4 actions', 'the plan')
+    strips = page.find_elements('css selector', '#ahead svg')
+    assert [strip.get_attribute('aria-label') for strip in strips] == ['planned x', 'planned grip']
+    points = [line.get_attribute('points').split() for line in strips[1].find_elements('css selector', '.line')]
+    assert [len(each) for each in points] == [6, 2]
+    heights = [float(point.split(',')[1]) for point in points[0]]
+    assert heights[0] < heights[-1], 'up is more'
+    robot.ahead = None
+    wait_for(lambda: text(page, 'ahead-words') == 'nothing is planned', 'its end')
+    assert errors(page) == []

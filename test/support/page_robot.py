@@ -23,12 +23,13 @@ class PageRobot:
             what: {'name': f'{what}_node', 'level': 'ok', 'words': 'running', 'values': {}}
             for what in ('controller', 'policy', 'recorder', 'simulator')
         }
-        self.safety = self.queue = None
+        self.safety = self.queue = self.ahead = None
 
     def about(self):
         keys = [{'kind': 'motion', 'label': 'x', 'sign': '+', 'key': 'w', 'unit': 'm'}]
         cameras = [{'name': 'static', 'width': 64, 'height': 48, 'max_age': 0.3}]
-        return {'robot': 'tester', 'cameras': cameras, 'keys': keys, 'cannot_drive': ''}
+        dimensions = [{'name': name, 'unit': 'm', 'lower': -1.0, 'upper': 1.0} for name in ('x', 'grip')]
+        return {'robot': 'tester', 'dimensions': dimensions, 'cameras': cameras, 'keys': keys, 'cannot_drive': ''}
 
     def state(self):
         return {
@@ -41,6 +42,7 @@ class PageRobot:
             'intervention': False,
             'cameras': {},
             'queue': self.queue,
+            'ahead': self.ahead,
             'drive': {'driver': '', 'speed': 0.5, 'chosen': ''},
         }
 

@@ -2,6 +2,7 @@
 
 import { $, ICONS, list, make, say, text } from "./dom.js";
 import { Driver, holdable } from "./driving.js";
+import { Ahead } from "./ahead.js";
 import { Line, ask } from "./line.js";
 import { makeTiles } from "./tiles.js";
 
@@ -188,6 +189,7 @@ function showNodes(nodes) {
   });
 }
 
+let ahead = null;
 let refused = "";
 function showDriving({ drive, intervention }) {
   const who = drive?.driver ? `● ${drive.driver} drives` : intervention ? "● somebody drives" : "nobody drives";
@@ -202,6 +204,7 @@ function show(state) {
   showRecorder(state.nodes.recorder);
   showNodes(state.nodes);
   showDriving(state);
+  ahead?.show(state.ahead);
 }
 
 setInterval(() => {
@@ -251,5 +254,6 @@ begin().then((about) => {
   text($("robot"), about.robot);
   document.title = `${about.robot} – mode_ros`;
   makeTiles($("tiles"), about.cameras);
+  ahead = new Ahead($("ahead"), $("ahead-words"), about.dimensions);
   buildDriving(about);
 });
