@@ -1,5 +1,6 @@
 """policy_node among real messages: what a chunk looks like, what it waits for, and what it refuses."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -53,6 +54,13 @@ def test_a_chunk_follows_from_images_state_and_goal(bench, policy, checkpoint):
     expected = predict(again, seen, 'push the button', np.random.default_rng(7))
     published = np.array([point.positions for point in chunk.points])
     assert published == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+def test_torchs_threads_are_to_sleep_while_they_wait(bench, contract_file, checkpoint, monkeypatch):
+    monkeypatch.setenv('OMP_WAIT_POLICY', '')
+    monkeypatch.delenv('OMP_WAIT_POLICY')
+    bench.start(PolicyNode, contract=contract_file, checkpoint=checkpoint, device='cpu')
+    assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'
 
 
 def test_one_request_one_chunk(bench, policy):
