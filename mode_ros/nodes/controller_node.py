@@ -5,30 +5,23 @@ A process of its own, so that a slow forward pass cannot delay a command.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import Chunk, ChunkRejected
-from mode_ros.control.contract import NANOSECONDS, Contract, State
+from mode_ros.control.contract import Contract, State
 from mode_ros.control.controller import Controller, Phase, Tick
-from mode_ros.control.execution import MODES, ExecutionSettings, Mode
-from mode_ros.control.freshness import StreamAge
 from mode_ros.control.observation import Unusable
-from mode_ros.control.report import describe_motion
-from mode_ros.control.safety import SafetySettings, clock_limit
 from mode_ros.control.takeover import TeleopRefused
 from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
@@ -38,14 +31,15 @@ from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import decode_teleop
+from mode_ros.nodes.controller_parameters import ControllerParameters, execution_settings, safety_settings
+from mode_ros.nodes.controller_status import ControllerStatus
 from mode_ros.nodes.habits import freeze_garbage, in_time, thaw_garbage
 from mode_ros.nodes.managed import Diagnostics, ManagedNode
-from mode_ros.nodes.parameters import parameter, read_parameters
+from mode_ros.nodes.parameters import read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
 from mode_ros.nodes.serialized import decode_serialized_chunk
-from mode_ros.nodes.statistics import Percentiles
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 
@@ -54,59 +48,6 @@ STOP_SECONDS = 1.0
 
 # And its last command may wait so long for the driver's acknowledgement.
 ACKNOWLEDGED_SECONDS = 0.5
-
-# Control rate and period are told over this much of the past (seconds).
-PERIOD_WINDOW_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class ControllerParameters:
-    contract: str = parameter('', 'Robot contract: a name in config/robots, or the path of a YAML file.')
-    max_chunk_age: float = parameter(
-        10.0, 'A chunk whose observation is older is refused.', unit='s', minimum=0.05, maximum=60.0
-    )
-    driver_wait: float = parameter(
-        2.0,
-        'How long an activation looks for the drivers to check them; 0.0: not at all.',
-        unit='s',
-        minimum=0.0,
-        maximum=60.0,
-    )
-    execution: str = parameter('realtime', 'How chunks are executed: docs/execution.md.', choices=MODES)
-    actions: int = parameter(
-        0, 'Actions of a chunk that are executed before the next is asked for; 0: as many as useful.', minimum=0
-    )
-    ensemble_weight: float = parameter(
-        0.1, 'Of temporal ensembling: exp(-weight * i) for the chunk i, 0 the oldest.', minimum=0.0, maximum=10.0
-    )
-    policy_seconds: float = parameter(
-        3.0, 'A chunk that does not come for so long is told as no policy.', unit='s', minimum=0.1, maximum=600.0
-    )
-    goal_seconds: float = parameter(
-        0.0, 'Longest time for one goal, then the robot is stopped; 0.0: any.', unit='s', minimum=0.0
-    )
-    deadman_topic: str = parameter('', 'std_msgs/Bool that must be true, anew and anew, for the policy to move.')
-    deadman_button: int = parameter(-1, 'Or the button of sensor_msgs/Joy on `joy`; -1: none.', minimum=-1, maximum=64)
-    deadman_seconds: float = parameter(
-        0.5, 'A word of the deadman counts for so long.', unit='s', minimum=0.02, maximum=10.0
-    )
-    heartbeat_seconds: float = parameter(
-        0.0, 'Longest silence of `estop`, then the robot is stopped; 0.0: any.', unit='s', minimum=0.0, maximum=60.0
-    )
-    clock_seconds: float = parameter(
-        0.0,
-        "Longest time of the wall between two control periods; 0.0: the states' shortest max_age, 1.0 under /clock.",
-        unit='s',
-        minimum=0.0,
-        maximum=60.0,
-    )
-    max_clock_speed: float = parameter(
-        2.0, 'Fastest that the clock may run against the wall; 0.0: any.', minimum=0.0, maximum=1000.0
-    )
-    count_publishers: bool = parameter(True, 'Stop where two speak that must be one.')
-    realtime_priority: int = parameter(0, 'SCHED_FIFO priority; 0: none.', minimum=0, maximum=99)
-    cpu: int = parameter(-1, 'Core of the process; -1: any.', minimum=-1, maximum=4096)
-    autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')
 
 
 class ControllerNode(ManagedNode):
@@ -132,16 +73,8 @@ class ControllerNode(ManagedNode):
             self._contract,
             given.max_chunk_age,
             f'{self.get_name()}-{uuid.uuid4().hex[:8]}',
-            ExecutionSettings(cast('Mode', given.execution), given.actions, given.ensemble_weight),
-            SafetySettings(
-                max_clock_speed=given.max_clock_speed,
-                clock_seconds=given.clock_seconds
-                or clock_limit(self._contract, bool(self.get_parameter('use_sim_time').value)),
-                goal_seconds=given.goal_seconds,
-                deadman_seconds=given.deadman_seconds if given.deadman_topic or given.deadman_button >= 0 else 0.0,
-                heartbeat_seconds=given.heartbeat_seconds,
-                policy_seconds=given.policy_seconds,
-            ),
+            execution_settings(given),
+            safety_settings(given, self._contract, bool(self.get_parameter('use_sim_time').value)),
         )
         self._drivers = Drivers(self, self._contract)
         self._outputs = {
@@ -168,12 +101,7 @@ class ControllerNode(ManagedNode):
             self._entities.append(self.create_subscription(states.MESSAGE_TYPES[kind], topic, callback, SENSOR))
         self._last = Tick({}, Phase.STOPPED, 'inactive')
         self._said = ''
-        window = round(PERIOD_WINDOW_SECONDS / self._contract.command_seconds)
-        # On the wall clock, for the regularity; on the ROS clock, which a simulation may slow down, for the rate.
-        self._wall_period, self._ros_period = Percentiles(window), Percentiles(window)
-        self._last_tick: tuple[float, int] | None = None
-        self._ticks = self._limited = self._rejected = 0
-        self._late_ticks = 0
+        self._status = ControllerStatus(self._contract)
         self._diagnostics = Diagnostics(self, self._report)
         self.get_logger().info(
             f'{self._contract.robot}: {", ".join(self._contract.action_names)} at '
@@ -189,9 +117,7 @@ class ControllerNode(ManagedNode):
         self._controller.activate(self._now(), time.monotonic_ns(), keep_breach=True)
         self._safety.count()
         self._tell_intervention(Phase.STOPPED)
-        self._wall_period.clear()
-        self._ros_period.clear()
-        self._last_tick = None
+        self._status.begin()
         freeze_garbage()
         self._timer = self.create_timer(self._contract.command_seconds, self._tick)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -273,7 +199,7 @@ class ControllerNode(ManagedNode):
         try:
             self._controller.accept(decode(), self._now())
         except ChunkRejected as error:
-            self._rejected += 1
+            self._status.rejected += 1
             self._controller.refusal = f'{error.check}: {error}'
             self.get_logger().warning(f'chunk refused ({error.check}): {error}')
 
@@ -301,12 +227,7 @@ class ControllerNode(ManagedNode):
         if not self.active:
             return
         wall, now = time.monotonic_ns(), self._now()
-        if self._last_tick is not None:
-            took = (wall - self._last_tick[0]) / NANOSECONDS
-            self._wall_period.add(took)
-            self._late_ticks += took > 1.5 * self._contract.command_seconds
-            self._ros_period.add((now - self._last_tick[1]) / NANOSECONDS)
-        self._last_tick = wall, now
+        self._status.period(wall, now)
         self._do(self._controller.tick(now, wall))
 
     def _watch(self) -> None:
@@ -330,8 +251,7 @@ class ControllerNode(ManagedNode):
         self._send(tick)
         if tick.request is not None:
             self._requests.publish(encode_request(tick.request, self._contract.action_names))
-        self._ticks += 1
-        self._limited += bool(tick.limited)
+        self._status.done(tick)
         if tick.phase is Phase.STOPPED and self._last.phase is not Phase.STOPPED and self._drivers is not None:
             self._drivers.stop()
         self._last = tick
@@ -347,39 +267,9 @@ class ControllerNode(ManagedNode):
             self._outputs[topic].publish(message)
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
-        tick = self._last
-        level = {Phase.HOLDING: DiagnosticStatus.WARN, Phase.STOPPED: DiagnosticStatus.ERROR}
-        lost = tick.phase is Phase.WAITING and tick.reason.startswith('no policy')
-        if lost:
-            level[Phase.WAITING] = DiagnosticStatus.WARN
-        message = tick.phase.value + (f': {tick.reason}' if tick.phase in level else '')
-        values = {
-            'control rate (Hz)': _number(1.0 / self._ros_period.mean if self._ros_period.mean else math.nan, 2),
-            'wall period p50 (ms)': _number(1000 * self._wall_period.of(50), 2),
-            'wall period p99 (ms)': _number(1000 * self._wall_period.of(99), 2),
-            'deadline misses': self._late_ticks,
-            'ticks': self._ticks,
-            **describe_motion(self._controller),
-            'chunks refused': self._rejected,
-            'periods limited': self._limited,
-            **{f'age of {age.stream} (ms)': _milliseconds(age) for age in self._controller.ages(self._now())},
-        }
-        drivers_well = True
-        if self._drivers is not None:
-            values |= self._drivers.report()
-            drivers_well = self._drivers.well
-        if not self.active:
-            return DiagnosticStatus.OK, message, values
-        well = DiagnosticStatus.OK if drivers_well else DiagnosticStatus.WARN
-        return level.get(tick.phase, well), message, values
-
-
-def _number(value: float, digits: int) -> str:
-    return '' if math.isnan(value) else f'{value:.{digits}f}'
-
-
-def _milliseconds(age: StreamAge) -> str:
-    return '' if age.age is None else f'{age.age / 1e6:.0f}'
+        drivers = self._drivers
+        told, well = (drivers.report(), drivers.well) if drivers is not None else ({}, True)
+        return self._status.report(self._controller, self._last, self._now(), self.active, told, well)
 
 
 def main() -> None:

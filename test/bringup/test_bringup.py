@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from mode_ros.bringup.nodes import recording_nodes, robot_nodes, simulation_nodes
-from mode_ros.nodes.controller_node import ControllerParameters
+from mode_ros.nodes.controller_parameters import ControllerParameters
 from mode_ros.nodes.page_node import PageParameters
 from mode_ros.nodes.policy_node import PolicyParameters
 from mode_ros.nodes.recorder_node import RecorderParameters
