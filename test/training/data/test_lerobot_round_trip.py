@@ -82,7 +82,7 @@ def test_lerobot_reads_depth_as_it_is(tmp_path):
     assert found.dtype == np.int16
     assert (found.transpose(0, 2, 3, 1) == codes).all()
     assert theirs['stats/observation.images.far/mean'].shape == (1, 1, 1)
-    assert theirs['stats/observation.images.far/mean'].item() == pytest.approx(codes.mean(), rel=0.05)
+    assert theirs['stats/observation.images.far/mean'].item() == pytest.approx(codes[::10, ::4, ::4].mean(), rel=0.01)
 
 
 @pytest.mark.parametrize('kind', ['videos', 'images'])
