@@ -109,6 +109,25 @@ def test_images_steps_and_solver(tmp_path):
 
 
 @pytest.mark.slow
+def test_depth_is_seen_the_same(tmp_path):
+    config = camera_policy_config()
+    first, *rest = config.cameras
+    config = config.model_copy(update={'cameras': (first.model_copy(update={'depth': True}), *rest)})
+    folder = saved(tmp_path / 'policy', config)
+    export.export_graph(folder)
+    codes = RNG.integers(0, 32768, (first.height, first.width, 1), dtype=np.uint16)
+    images = {camera.name: codes if camera.depth else IMAGE for camera in config.cameras}
+    nearer = {**images, first.name: codes // 2}
+    found = [
+        load(folder, runtime).predict(given, None, 'push the button', np.random.default_rng(0))
+        for runtime in ('torch', 'onnxruntime')
+        for given in (images, nearer)
+    ]
+    assert found[0] == pytest.approx(found[2], abs=1e-5)
+    assert found[1] == pytest.approx(found[3], abs=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
 def test_the_newer_exporter_would_do(checkpoint):
     info, network = export.load_checkpoint(checkpoint)
     whole = WholeChunk(info.config, network.requires_grad_(False))
