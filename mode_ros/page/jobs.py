@@ -30,7 +30,7 @@ from mode_ros.errors import UserError
 JOB, OUTPUT, LOCK, PID, STOPPING, ENDED = 'job.json', 'output.txt', 'lock', 'pid', 'stopping', 'ended.json'
 
 # What a process is not told: the page's own secret.
-_SECRETS = ('MODE_ROS_PAGE_TOKEN',)
+SECRETS = ('MODE_ROS_PAGE_TOKEN',)
 # As a shell says it: of a process that a signal has ended.
 _INTERRUPTED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
 _TAIL_BYTES = 4000
@@ -69,7 +69,7 @@ def start(folder: Path, command: Sequence[str], about: Mapping[str, Any]) -> Non
 
 
 def _spawn(folder: Path, lock: int) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
     with (folder / OUTPUT).open('ab') as output:
         child = subprocess.Popen(
             [sys.executable, '-m', 'mode_ros.page.job_child', str(folder), str(lock)],

@@ -139,6 +139,14 @@ def test_the_same_is_looked_for_once(url, work):
     assert len(asked(work)) == 2, 'and anew when it has changed'
 
 
+def test_no_command_is_told_the_token(url, work, monkeypatch):
+    monkeypatch.setenv('MODE_ROS_PAGE_TOKEN', 'secret')
+    (work / 'stand_in.py').write_text(
+        'import os; raise SystemExit("mode_ros: " + str(os.environ.get("MODE_ROS_PAGE_TOKEN")))'
+    )
+    assert get(f'{url}episodes/of/{key(url)}')['problem'] == 'None'
+
+
 def test_a_video_is_served_in_parts(url):
     request = urllib.request.Request(f'{url}episodes/of/{key(url)}/0/video/own', headers={'range': 'bytes=10-19'})
     with urllib.request.urlopen(request, timeout=60) as response:

@@ -153,6 +153,10 @@ def test_filters(page, work):
         assert rows(page) == []
         press(page, f'[data-flag={flag}]')
     find(page, '#ep-sentence').clear()
+    find(page, '#ep-sentence').send_keys('tap')
+    assert text(page, 'ep-chosen') == '0 chosen; 1 more are hidden by the filters, and not meant'
+    press(page, '[data-edit=drop]')
+    wait_for(lambda: text(page, 'answer') == '✗ Choose episodes first.', 'that nothing is dropped unseen')
 
 
 def test_every_button_of_editing(page, work):

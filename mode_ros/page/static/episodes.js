@@ -150,7 +150,8 @@ function mark() {
     made.querySelector("input").checked = chosen.has(Number(made.dataset.number));
   }
   $("ep-all").checked = rows.length > 0 && rows.every(({ number }) => chosen.has(number));
-  const words = chosen.size ? `${chosen.size} chosen` : one === null ? "" : `Episode ${one} is shown, and meant where none is chosen`;
+  const hidden = chosen.size - seen().length;
+  const words = chosen.size ? `${seen().length} chosen${hidden ? `; ${hidden} more are hidden by the filters, and not meant` : ""}` : one === null ? "" : `Episode ${one} is shown, and meant where none is chosen`;
   text($("ep-chosen"), shown?.kind === "data set" ? words : shown ? "Recordings stay as they are: convert them, and edit the data set." : "");
   for (const button of document.querySelectorAll("[data-edit], #ep-relabel button, #ep-convert button, #ep-replay")) button.disabled = running();
   document.querySelector("[data-edit=undo]").disabled = running() || !shown?.edits.length;
@@ -171,7 +172,10 @@ for (const button of document.querySelectorAll("#ep-filters [data-flag]")) {
     showList();
   });
 }
-$("ep-item").addEventListener("change", refresh);
+$("ep-item").addEventListener("change", () => {
+  wanted = ""; // also what could not be read before is read again
+  refresh();
+});
 $("ep-into").addEventListener("change", () => ($("ep-name").hidden = $("ep-into").value !== ""));
 
 // ---- one episode ------------------------------------------------------------------------------------------------
@@ -233,7 +237,9 @@ function strip(camera, images) {
 
 // ---- what is done -----------------------------------------------------------------------------------------------
 
-const meant = () => (chosen.size ? [...chosen] : one === null ? [] : [one]);
+// What a filter hides is not meant, so that nothing is dropped that nobody sees.
+const seen = () => listed().map(({ number }) => number).filter((number) => chosen.has(number));
+const meant = () => (chosen.size ? seen() : one === null ? [] : [one]);
 
 async function act(what, body) {
   const item = current();
