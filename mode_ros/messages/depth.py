@@ -81,6 +81,11 @@ def _compressed(message: Any) -> NDArray[Any]:
             f'{what} has {header.bits} bits in {header.channels} channel(s), and depth has 16 in one: colours on a '
             'depth stream'
         )
+    if 'compressedDepth' not in words and encoding not in ('', 'png', '16UC1'):
+        raise Unusable(
+            f'{what} is {encoding!r}, and a plain PNG of depth is 16UC1, in millimetres: another stream, or a '
+            'publisher to be set to compressedDepth'
+        )
     if is_cut_off(data, header.kind):
         raise Unusable(f'{what} cannot be decoded to its end: the end of the png is missing')
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -104,7 +104,10 @@ def test_another_size_takes_pixels_and_mixes_none():
     [
         (Image(height=32, width=32, encoding='rgb8', step=96, data=bytes(3072)), DEPTH, "'rgb8' is not that of depth"),
         (Image(height=32, width=32, encoding='mono16', step=64, data=bytes(2048)), DEPTH, "'mono16' is not that of"),
+        (png(np.zeros((32, 32, 3), np.uint8), 'png'), PACKED, 'has 8 bits in 3 channel'),
         (png(np.zeros((32, 32, 3), np.uint8), 'rgb8; png compressed '), PACKED, 'has 8 bits in 3 channel'),
+        (png(scene(), 'mono16; png compressed '), PACKED, "is 'mono16', and a plain PNG of depth is 16UC1"),
+        (png(scene(), '32FC1; png compressed '), PACKED, 'to be set to compressedDepth'),
         (CompressedImage(format='jpeg', data=b'\xff\xd8\xff\xc0' + bytes(40)), PACKED, 'is a jpeg, and depth comes as'),
         (CompressedImage(format='16UC1; compressedDepth rvl', data=bytes(40)), PACKED, 'RVL, which is not read'),
         (CompressedImage(format='16UC1; compressedDepth png', data=b'abc'), PACKED, 'cannot be read as depth'),

@@ -36,7 +36,9 @@ def match_topics(
     taken = [name for name in needed if matched[name] in claimed and matched[name] not in (name, _absolute(name))]
     missing = [name for name in needed if matched[name] not in recorded or name in taken]
     if missing:
-        free = sorted(set(recorded) - {matched[name] for name in needed} - claimed)
+        # A goal or a mark is no stream, whatever namespace it is in.
+        told_besides = set(optional) | {_absolute(name) for name in optional}
+        free = sorted(set(recorded) - set(matched.values()) - claimed - told_besides)
         ways = advice or {}
         raise BagProblem(
             '; '.join(_missing(name, matched[name], free, recorded) + ways.get(name, '') for name in missing)
