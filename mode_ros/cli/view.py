@@ -53,5 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         save.parent.mkdir(parents=True, exist_ok=True)
         rerun.save(str(save))
     count = log(rerun, moments)
+    if save is not None:
+        rerun.disconnect()  # what waits is written
     print(f'{count} moments' + (f' in {save}; rerun {save} shows them.' if save is not None else ' are shown.'))
     return 0

@@ -3,7 +3,7 @@
     camera/NAME             pictures
     state/STREAM/NAME       numbers, those of one stream in one plot
     action/GROUP/NAME
-    by hand                 1 where a person drove
+    by_hand                 1 where a person drove
     goal                    the sentence, at the episode's begin
 
 The episodes of a data set follow one another on the timeline `time`.
@@ -66,7 +66,7 @@ def data_set_moments(root: Path, episode: int | None, contract: Contract | None 
                 for name, value in zip(names[path], found[row], strict=True)
             }
             pictures = {camera: next(film) for camera, film in films.items()}
-            values['by hand'] = float(driven[row])
+            values['by_hand'] = float(driven[row])
             yield Moment(begin + row / data.rate, values, pictures, '' if row else goal)
         begin += len(driven) / data.rate + GAP
 
@@ -85,7 +85,7 @@ def recording_moments(recording: Recording, contract: Contract) -> Iterator[Mome
         for path, found in _actions(contract, item.action[None]).items():
             names = _names(contract, path, found.shape[1])
             values |= {f'{path}/{name}': float(value) for name, value in zip(names, found[0], strict=True)}
-        values['by hand'] = float(item.intervention)
+        values['by_hand'] = float(item.intervention)
         pictures = {camera: np.asarray(image, np.uint8) for camera, image in item.observation.images.items()}
         yield Moment(count / contract.rate, values, pictures, '' if count else item.goal)
         count += 1

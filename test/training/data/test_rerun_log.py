@@ -37,7 +37,7 @@ def test_a_data_set_has_every_frame_of_every_episode(made):
     assert all(moment.pictures for moment in moments)
     picture = next(iter(moments[0].pictures.values()))
     assert (picture.dtype, picture.ndim) == (np.uint8, 3)
-    assert {path.partition('/')[0] for path in paths(moments)} == {'state', 'action', 'by hand'}
+    assert {path.partition('/')[0] for path in paths(moments)} == {'state', 'action', 'by_hand'}
     one = list(data_set_moments(made[0], 1))
     assert [moment.goal for moment in one if moment.goal] == [GOALS[1]]
     assert one[0].seconds == 0.0
