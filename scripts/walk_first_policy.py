@@ -127,7 +127,7 @@ class Walk:
             value,
         )
 
-    def hold(self, key: str, done: Callable[[Any], bool], most: float = 90.0) -> None:
+    def hold(self, key: str, done: Callable[[Any], bool], most: float = 180.0) -> None:
         from selenium.webdriver.common.action_chains import ActionChains
 
         ActionChains(self.browser).click_and_hold(self.find(f'[data-key="{key}"]')).perform()
@@ -247,7 +247,7 @@ class Walk:
         self.press('#tab-run')
         self.press('#new-scene', 'reset with seed')
         self.press('[data-call="controller/start"]', 'start')
-        self.until(lambda: 'running' in self.text('state'), 'the running policy')
+        self.until(lambda: 'executing' in self.text('state'), 'the running policy')
         began = time.monotonic()
         self.until(lambda: self.success or time.monotonic() - began > 30, 'the drawer', 60)
         time.sleep(0.5)
@@ -257,14 +257,15 @@ class Walk:
     def close(self) -> None:
         self.browser.quit()
         self.demo.terminate()
-        self.demo.wait(20)
+        self.demo.wait(60)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work', type=Path, help='folder of the demo, new')
+    parser.add_argument('work', type=Path, help='folder of the demo')
     parser.add_argument('--pictures', type=Path, help='where the pictures go')
     parser.add_argument('--episodes', type=int, default=5)
+    parser.add_argument('--recorded', action='store_true', help='WORK is of a walk that came to the training')
     parser.add_argument('--steps', type=int, default=200)
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--seconds', type=float, default=120.0, help='of training, before it is stopped')
@@ -272,9 +273,10 @@ def main() -> int:
     walk = Walk(arguments.work, arguments.pictures)
     try:
         walk.open_page()
-        walk.record(arguments.episodes)
-        walk.convert()
-        walk.drop()
+        if not arguments.recorded:
+            walk.record(arguments.episodes)
+            walk.convert()
+            walk.drop()
         walk.train(arguments.steps, arguments.batch, arguments.seconds)
         walk.run()
         print(f'all: {time.monotonic() - walk.began:.0f} s')
