@@ -1,6 +1,7 @@
 """The tab Train and evaluate in a real browser: every button, with children that take a second."""
 
 import pytest
+from support.axe import axe_source, serious_findings
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, resize, text
 from support.page_robot import PageRobot
@@ -40,11 +41,12 @@ def page(browser, tmp_path, monkeypatch, loaded):
     tab = make_train_tab(make_work(tmp_path, monkeypatch), share_folder(), load)
     serving = Serving(make_application(PageRobot(), [tab]), Address('127.0.0.1', 0))
     resize(browser, 1280, 720)
-    browser.get('about:blank')
+    errors(browser)  # of the page before, whose server has gone, are no findings here
     browser.get(f'{serving.url}#/train')
     wait_for(lambda: find(browser, '#train-preset').get_attribute('value') == 'small', 'the form')
     wait_for(lambda: browser.find_elements('css selector', '#evaluate-first select'), 'the other form', 60.0)
     yield browser
+    browser.get('about:blank')
     serving.close()
 
 
@@ -162,3 +164,9 @@ def test_it_fits(page, width, height):
     assert not find(page, '#tiles').is_displayed()
     find(page, '#tab-run').click()
     assert find(page, '#tiles').is_displayed()
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_no_serious_finding_of_axe(page, scheme):
+    page.execute_script('for (const each of document.querySelectorAll("details")) each.open = true')
+    assert serious_findings(page, axe_source(), scheme) == []
