@@ -209,7 +209,7 @@ def _handlers(
     silent = {topic for group, topic, _ in heard if group.feedback is not None and group.leader is None} | able
 
     def listen(name: str, usable: Handler, unusable: Handler | None = None) -> None:
-        way = advice.get(name, '')
+        way = '' if bag.torn else advice.get(name, '')  # of a torn bag, nobody knows what came later
         for connection in _fitting(bag, contract, name, topics[name], name in needed, name not in silent, way):
             entry = found.setdefault(connection.id, (connection, [], []))
             entry[1].append(usable)
