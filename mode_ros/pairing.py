@@ -68,10 +68,15 @@ def load_paired(
 ) -> RunningPolicy:
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
-    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, continuation, runtime, threads: as for load_policy.
+    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, runtime, threads: as for load_policy. continuation:
+    too, but where it is not given, displacements are continued by `rejoin` (docs/execution.md has what was measured).
     """
     require_made_for(folder, contract)
-    return load_policy(folder, runtime, RunSettings(device, number_format, steps, solver, continuation, threads))
+    if continuation is None and contract.delta_mask.any():
+        continuation = 'rejoin'
+    policy = load_policy(folder, runtime, RunSettings(device, number_format, steps, solver, continuation, threads))
+    policy.add_up(contract.delta_mask)
+    return policy
 
 
 def predict(

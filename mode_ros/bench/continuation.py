@@ -22,6 +22,7 @@ from mode_ros.policy.continuation import GUIDANCE, Known, known_of
 from mode_ros.policy.denoiser import Denoiser
 from mode_ros.policy.diffusion import sample_plain
 from mode_ros.policy.plans import CONTINUATIONS, Continuation
+from mode_ros.policy.rejoin import rejoin
 
 Floats = NDArray[np.float64]
 
@@ -85,8 +86,10 @@ def compare_continuations(
         for how in CONTINUATIONS:
             if how == 'trained' and delay > config.max_committed:
                 continue
-            known = None if how == 'none' else _known(plans, delay, how, config)
+            known = None if how in ('none', 'rejoin') else _known(plans, delay, how, config)
             chunk = _sample(denoiser, diffusion, later, noise, known, GUIDANCE if how == 'guided' else None).numpy()
+            if how == 'rejoin':
+                chunk = np.stack([_rejoined(one, plan[:delay], mask) for one, plan in zip(chunk, plans, strict=True)])
             executed_then = np.concatenate([earlier[:, : after + delay], chunk[:, delay:]], axis=1)
             at_seam = _velocity_changes(executed_then, mask)[:, after + delay - 2] / spread
             free = ~later.padding.numpy()[:, delay:]
@@ -101,6 +104,11 @@ def compare_continuations(
                 )
             )
     return found
+
+
+def _rejoined(chunk: NDArray[np.float32], decided: NDArray[np.float32], delta: NDArray[np.bool_]) -> Floats:
+    limit = np.ones(chunk.shape[1])  # of normalised actions
+    return rejoin(chunk.astype(float), decided.astype(float), delta, -limit, limit)
 
 
 def executed(delay: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 # As mode_ros.control.execution and mode_ros.policy.continuation have them, which take a second to import.
 MODES = ('synchronous', 'receding', 'ensemble', 'realtime', 'naive')
-CONTINUATIONS = ('none', 'hard', 'soft', 'guided', 'trained')
+CONTINUATIONS = ('none', 'hard', 'soft', 'guided', 'trained', 'rejoin')
 
 HELP = 'score a checkpoint on simulated tasks, or compare two scores'
 

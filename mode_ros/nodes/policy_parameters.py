@@ -33,8 +33,9 @@ class PolicyParameters:
     )
     continuation: str = parameter(
         'checkpoint',
-        'How a chunk continues what the robot executes meanwhile; checkpoint: trained where it is, else soft.',
-        choices=('checkpoint', 'none', 'hard', 'soft', 'guided', 'trained'),
+        'How a chunk continues what the robot executes meanwhile; checkpoint: rejoin for displacements, else trained '
+        'where it is, else soft.',
+        choices=('checkpoint', 'none', 'hard', 'soft', 'guided', 'trained', 'rejoin'),
     )
     frozen_periods: int = parameter(
         20,

@@ -8,6 +8,7 @@ Ways to continue a plan, of which `committed` actions are decided and the rest i
     soft      so are the planned ones, with a weight that falls exponentially (real-time chunking, arXiv 2506.07339)
     guided    the estimate is drawn towards both along its gradient (the same paper): slow, to compare with
     trained   the network sees the decided actions clean, as it learnt to (for a flow model arXiv 2512.05964)
+    rejoin    the chunk is planned as if nothing were decided, and led back to from where that ends (`rejoin`)
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import DenoiserConfig
-from mode_ros.policy.normalization import Normalizer
+from mode_ros.policy.normalization import Normalizer, StreamStatistics
+from mode_ros.policy.rejoin import rejoin
 
-Continuation = Literal['none', 'hard', 'soft', 'guided', 'trained']
+Continuation = Literal['none', 'hard', 'soft', 'guided', 'trained', 'rejoin']
 CONTINUATIONS: tuple[Continuation, ...] = get_args(Continuation)
 
 BEYOND_TRAINING, WHOLE_CHUNK = 'beyond training', 'whole chunk'
@@ -94,9 +96,13 @@ def known_actions(
 class PlanReader:
     """Brings plans into the form that a sampler continues, and counts those that it cannot continue as configured."""
 
-    def __init__(self, continuation: Continuation, config: DenoiserConfig, actions: Normalizer) -> None:
-        """actions: from the robot's units to the network's."""
+    def __init__(
+        self, continuation: Continuation, config: DenoiserConfig, actions: Normalizer, shown: StreamStatistics
+    ) -> None:
+        """actions: from the robot's units to the network's; shown: what actions there were in training."""
         self.continuation = continuation
+        self.displacement: NDArray[np.bool_] = np.zeros(config.action_dim, bool)
+        self._lower, self._upper = np.asarray(shown.min, float), np.asarray(shown.max, float)
         self._config, self._actions = config, actions
         self.fallbacks = {BEYOND_TRAINING: 0, WHOLE_CHUNK: 0}
         """How many plans: more was decided than training ever gave (continued soft), or all of the chunk (it then
@@ -110,6 +116,8 @@ class PlanReader:
         if self.continuation == 'none' or not len(plan.actions):
             return None
         how = self.continuation
+        if how == 'rejoin' and plan.committed < self._config.chunk_length:
+            return None
         if plan.committed >= self._config.chunk_length:
             self.fallbacks[WHOLE_CHUNK] += 1
         if how == 'trained' and plan.committed > self._config.max_committed:
@@ -121,9 +129,13 @@ class PlanReader:
     def keep_decided(self, chunk: NDArray[np.float64], plan: PlanLike | None) -> None:
         """Write what is decided into the chunk, [A, d] in the robot's units: to the last bit what was given.
 
-        It differs by rounding alone, but for guidance, which only comes near, and stays as it is.
+        It differs by rounding alone, but for guidance, which only comes near, and stays as it is, and for `rejoin`,
+        which changes the actions that follow, too.
         """
-        if plan is not None and plan.committed and self.continuation not in ('none', 'guided'):
+        if plan is not None and self.continuation == 'rejoin':
+            decided = np.asarray(plan.actions, float)[: plan.committed]
+            chunk[:] = rejoin(chunk, decided, self.displacement, self._lower, self._upper)
+        elif plan is not None and plan.committed and self.continuation not in ('none', 'guided'):
             count = min(plan.committed, len(chunk))
             chunk[:count] = plan.actions[:count]
 

@@ -56,11 +56,11 @@ def test_each_way_at_each_delay_that_fits():
     found = compare_continuations(random_denoiser(), DiffusionConfig(), straight, [False, False], (1, 2, 4, 6))
     assert executed(1) == 2
     ways = {delay: [seam.continuation for seam in found if seam.delay == delay] for delay in (1, 2, 4)}
-    assert ways[1] == ways[2] == ['none', 'hard', 'soft', 'guided', 'trained']
-    assert ways[4] == ['none', 'hard', 'soft', 'guided']  # more than was trained
+    assert ways[1] == ways[2] == ['none', 'hard', 'soft', 'guided', 'trained', 'rejoin']
+    assert ways[4] == ['none', 'hard', 'soft', 'guided', 'rejoin']  # more than was trained
     assert {seam.delay for seam in found} == {1, 2, 4}  # after 6 actions no 6 are left
     for seam in found:
-        exact = seam.continuation in ('hard', 'soft', 'trained')
+        exact = seam.continuation in ('hard', 'soft', 'trained', 'rejoin')
         assert (seam.prefix < 1e-6) == exact, seam
         assert seam.usual_jump == pytest.approx(0, abs=1e-5)
         assert seam.jump > 0.01

@@ -235,7 +235,7 @@ def predict(policy, plan=None, seed=0):
 
 @pytest.fixture(scope='module')
 def policies():
-    return {name: policy_of(name) for name in ('none', 'hard', 'soft', 'guided', 'trained')}
+    return {name: policy_of(name) for name in ('none', 'hard', 'soft', 'guided', 'trained', 'rejoin')}
 
 
 @settings(deadline=None, max_examples=30)
@@ -281,7 +281,7 @@ def test_more_than_was_trained_is_continued_as_by_any_policy_and_counted():
     assert np.abs(predict(policy, plan_of(4, 2)) - predict(soft, plan_of(4, 2))).max() > 1e-5
 
 
-@pytest.mark.parametrize('name', ['hard', 'soft', 'trained'])
+@pytest.mark.parametrize('name', ['hard', 'soft', 'trained', 'rejoin'])
 def test_a_plan_of_a_whole_chunk_is_that_chunk_and_counted(name):
     policy = policy_of(name)
     for committed in (LENGTH, LENGTH + 3):
@@ -313,7 +313,7 @@ def test_which_way_is_taken():
     assert choose_continuation('hard', trained) == 'hard'
     with pytest.raises(UserError, match=r'not trained to continue \(max_committed is 0\): use soft, or train'):
         choose_continuation('trained', plain)
-    with pytest.raises(UserError, match="no continuation 'firm': use one of none, hard, soft, guided, trained"):
+    with pytest.raises(UserError, match="no continuation 'firm': use one of none, hard, soft, guided, trained, rejoin"):
         choose_continuation('firm', plain)
 
 

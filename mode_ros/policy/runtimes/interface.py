@@ -64,7 +64,7 @@ class RunningPolicy(ABC):
         self._goals = GoalCache(text_encoder)
         self._actions = build_normalizer(info.statistics.action, info.config.action_normalization)
         chosen = choose_continuation(continuation, info.config.denoiser)
-        self._plans = PlanReader(chosen, info.config.denoiser, self._actions)
+        self._plans = PlanReader(chosen, info.config.denoiser, self._actions, info.statistics.action)
         self._state = build_state_normalizer(
             info.statistics.state, info.config.state_streams, info.config.state_normalization
         )
@@ -93,6 +93,10 @@ class RunningPolicy(ABC):
     def is_trained(self) -> bool:
         """False for random weights."""
         return self.info.trained_steps > 0
+
+    def add_up(self, displacement: NDArray[np.bool_]) -> None:
+        """Tell which numbers of an action, [d], are displacements: `rejoin` adds these up. The contract knows."""
+        self._plans.displacement = np.asarray(displacement, bool)
 
     def embed_goal(self, text: str) -> Any:
         """A sentence's embedding, [goal_dim], on the CPU, as its encoder gives it; each distinct one is computed once.
