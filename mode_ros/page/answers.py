@@ -21,7 +21,7 @@ async def read_json(request: Request, most: int = MAX_BODY_BYTES) -> Any:
             return None
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: a thousand brackets
         return None
 
 

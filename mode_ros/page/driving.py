@@ -29,6 +29,8 @@ LATE_SECONDS = 0.25
 CLOCK_DRIFT = 2e-4
 
 MAX_KEYS, MAX_AXES = 16, 32
+# Of any number in a message; JSON knows whole ones that no float holds.
+LARGEST = 1e15
 
 # The `standard` layout of the browsers' Gamepad API to the numbers of joy's game_controller_node: A B X Y, back, guide,
 # start, sticks pressed, shoulders, cross up down left right.
@@ -57,7 +59,7 @@ def parse_held(message: Any) -> Held:
     if not isinstance(message, Mapping):
         raise Malformed('not an object')
     sent = message.get('sent')
-    if isinstance(sent, bool) or not isinstance(sent, int | float) or not math.isfinite(sent):
+    if isinstance(sent, bool) or not _numbers([sent]):
         raise Malformed('without the time at which it was sent')
     keys, taps = _texts(message.get('keys', [])), _texts(message.get('taps', []))
     pad = None
@@ -79,7 +81,7 @@ def _numbers(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) <= MAX_AXES
-        and all(isinstance(number, int | float) and math.isfinite(number) for number in value)
+        and all(isinstance(number, int | float) and abs(number) <= LARGEST for number in value)
     )
 
 

@@ -13,7 +13,6 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -106,20 +105,19 @@ class Guard:
         changes = scope['type'] == 'websocket' or scope.get('method') not in ('GET', 'HEAD')
         origin = _header(scope, b'origin')
         # A program that is no browser sends no Origin; a WebSocket of a browser always has one.
-        if changes and origin and urlsplit(origin).netloc != host:
+        if changes and origin and _netloc(origin) != host:
             return f'A page of {origin} may not speak to this one.'
         if changes and _header(scope, b'sec-fetch-site') not in ('', 'same-origin', 'none'):
             return 'Another page may not speak to this one.'
         return ''
 
     def _known(self, scope: Scope) -> bool:
-        cookies = SimpleCookie()
-        try:
-            cookies.load(_header(scope, b'cookie'))
-        except CookieError:
-            return False
-        given = cookies.get(self._settings.cookie_name)
-        return given is not None and _equal(given.value, self._settings.cookie_value)
+        # By hand: http.cookies forgets all of them where another server of this host has set one that it cannot read.
+        pairs = (pair.strip().partition('=') for pair in _header(scope, b'cookie').split(';'))
+        return any(
+            name == self._settings.cookie_name and _equal(value, self._settings.cookie_value)
+            for name, _, value in pairs
+        )
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Without the cookie: the token, in the address or from the form, and nothing else."""
@@ -158,6 +156,13 @@ def _equal(given: str, right: str) -> bool:
 
 def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode('latin-1') for key, value in scope.get('headers', ()) if key == name), '')
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # as 'http://['
+        return ''
 
 
 def _name(host: str) -> str:

@@ -174,7 +174,7 @@ class _Pages:
                 if refusal != last:
                     await socket.send_json({'refused': refusal})
                     last = refusal
-        except (Malformed, json.JSONDecodeError):
+        except (Malformed, ValueError, KeyError, RecursionError):  # KeyError: bytes, where text belongs
             await socket.close(1008)
         except (WebSocketDisconnect, RuntimeError):
             pass

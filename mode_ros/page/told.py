@@ -74,12 +74,16 @@ class Outcomes:
 
 
 def read_object(text: str) -> Mapping[str, Any] | None:
-    """The JSON of a topic as `safety_state` or `goal_queue`; None for what is none."""
+    """The JSON of a topic as `safety_state` or `goal_queue`; None for what is none, NaN and Infinity among it."""
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f'{word} is no JSON, and no browser reads it')
 
 
 def describe_keys(mapping: TeleopMapping, contract: Contract) -> list[dict[str, Any]]:

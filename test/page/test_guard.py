@@ -80,6 +80,7 @@ def test_a_name_that_somebody_lets_point_here_is_not(host):
         {'origin': 'http://evil.com'},
         {'origin': 'http://localhost:9999'},
         {'origin': 'null'},
+        {'origin': 'http://['},
         {'sec_fetch_site': 'cross-site'},
         {'sec_fetch_site': 'same-site'},
     ],
@@ -138,6 +139,10 @@ def test_over_tls_the_cookie_is_for_tls_alone():
 )
 def test_a_cookie_that_is_none_opens_nothing(given):
     assert ask(OPEN, cookie=given)[3] is False
+
+
+def test_a_cookie_of_another_server_of_this_host_keeps_nobody_out():
+    assert ask(OPEN, cookie=f'other={{"a": 1}}; b c=d; {cookie(OPEN)}')[2] == 'the page'
 
 
 def test_a_cookie_does_not_make_another_page_this_one():

@@ -106,6 +106,19 @@ def test_the_space_bar_stops_wherever_the_focus_is_but_in_a_text(page, robot):
     assert robot.done == ['stop']
 
 
+def test_the_space_bar_stops_at_a_tick_box_and_enter_ticks_it(page, robot):
+    page.execute_script(
+        "const box = document.createElement('input');"
+        "Object.assign(box, {type: 'checkbox', id: 'box'});"
+        "document.getElementById('run').append(box); box.focus()"
+    )
+    actions(page).send_keys(' ').perform()
+    wait_for(lambda: robot.done == ['stop'], 'the stop')
+    assert not find(page, '#box').is_selected()
+    actions(page).send_keys('\n').perform()
+    assert find(page, '#box').is_selected()
+
+
 def test_a_stop_is_heard_while_a_camera_hangs(page, robot):
     wait_for(lambda: find(page, 'figure .age').text.startswith('⚠ OLD'), 'an old picture')
     find(page, '#stop').click()
@@ -184,6 +197,28 @@ def test_keys_drive_only_when_they_are_meant_to(page, robot):
     find(page, '#tab-run').click()
     actions(page).key_down('w').pause(0.2).key_up('w').perform()
     assert not moving(robot)
+
+
+KEY = "document.body.dispatchEvent(new KeyboardEvent('%s', {code: 'KeyW', key: '%s', ctrlKey: %s, bubbles: true}))"
+
+
+@pytest.mark.parametrize(
+    'leave',
+    [
+        # Of AltGr the letter that comes up is another one.
+        KEY % ('keyup', 'ł', 'false'),
+        KEY % ('keydown', 'w', 'true'),
+        "document.getElementById('tab-run').click()",
+    ],
+)
+def test_a_key_that_is_not_seen_to_come_up_does_not_drive_on(page, robot, leave):
+    drive_tab(page)
+    find(page, '#keys-drive').click()
+    actions(page).key_down('w').perform()
+    wait_for(lambda: moving(robot), 'driving')
+    page.execute_script(leave)
+    wait_for(lambda: not moving(robot), 'letting go')
+    actions(page).key_up('w').perform()
 
 
 def test_all_of_it_by_the_keyboard(page, robot):

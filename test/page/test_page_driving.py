@@ -206,6 +206,8 @@ def test_buttons_keep_their_names():
         {'sent': 'now'},
         {'sent': True},
         {'sent': float('nan')},
+        {'sent': 10**400},
+        {'sent': 1.0, 'axes': [10**400]},
         {'sent': 1.0, 'keys': 'w'},
         {'sent': 1.0, 'keys': [1]},
         {'sent': 1.0, 'keys': ['w'] * 17},

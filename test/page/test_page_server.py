@@ -75,7 +75,7 @@ def test_what_is_pressed_reaches_the_robot(served, robot):
 
 
 @pytest.mark.parametrize(
-    'body', [{'goal': ' '}, {'goal': 7}, {'goal': 'a' * 301}, {}, [], b'{', b'{"goal": "' + b'a' * 9000]
+    'body', [{'goal': ' '}, {'goal': 7}, {'goal': 'a' * 301}, {}, [], b'{', b'[' * 4000, b'{"goal": "' + b'a' * 9000]
 )
 def test_a_goal_that_is_none_is_refused_in_words(served, robot, body):
     answer = post(f'{served}goal', body)
@@ -163,12 +163,17 @@ def test_what_is_held_reaches_the_robot_and_a_cut_line_is_told(served, robot):
     assert robot.held[1].keys == {'w'}
 
 
-@pytest.mark.parametrize('text', ['{', '[]', '{"sent": "now"}', '{"sent": 1, "keys": [{}]}', 'x' * 5000])
-def test_a_driver_that_is_no_page_is_cut_off(served, robot, text):
+@pytest.mark.parametrize(
+    ('text', 'code'),
+    [(text, 1008) for text in ('{', '[]', '{"sent": "now"}', '{"sent": 1, "keys": [{}]}', '[' * 4000, b'{"sent": 1}')]
+    + [('{"sent": 1%s}' % ('0' * 400), 1008), ('x' * 5000, 1009)],
+)
+def test_a_driver_that_is_no_page_is_cut_off(served, robot, text, code):
     with socket(served, '/drive') as line:
         line.send(text)
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(ConnectionClosed) as end:
             line.recv(10)
+    assert end.value.rcvd.code == code
     wait_for(lambda: robot.held == ['come', 'leave'], 'the end')
 
 

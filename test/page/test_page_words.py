@@ -86,7 +86,7 @@ def test_successes_of_the_last_episodes():
     assert outcomes.told() == {'now': False, 'before': [False, True]}
 
 
-@pytest.mark.parametrize('text', ['', '{', '[1]', '"stopped"'])
+@pytest.mark.parametrize('text', ['', '{', '[1]', '"stopped"', '[' * 9000, '{"age": NaN}', '{"age": -Infinity}'])
 def test_a_state_that_is_none_is_none(text):
     assert read_object(text) is None
 

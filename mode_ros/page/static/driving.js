@@ -21,6 +21,7 @@ export class Driver {
       close: () => (this.letGo(), say("")),
     });
     window.addEventListener("blur", () => this.letGo());
+    window.addEventListener("tab", () => this.letGo());
     document.addEventListener("visibilitychange", () => document.hidden && this.letGo());
     window.addEventListener("keydown", (event) => this.key(event, true));
     window.addEventListener("keyup", (event) => this.key(event, false));
@@ -50,14 +51,18 @@ export class Driver {
 
   key(event, down) {
     const name = KEY_NAMES[event.key] ?? (event.key.length === 1 ? event.key.toLowerCase() : event.key);
-    if (!down) return this.release(`key ${name}`);
-    if (!this.byKeyboard || !this.shown() || event.ctrlKey || event.metaKey || event.altKey) return;
+    // By its place: with another shift, what comes up is called otherwise than what went down.
+    const source = `key ${event.code || name}`;
+    if (!down) return this.release(source);
+    // With these held, some systems never tell what comes up.
+    if (event.ctrlKey || event.metaKey || event.altKey) return this.letGo();
+    if (!this.byKeyboard || !this.shown()) return;
     if (event.target.matches("input, textarea")) return;
     if (!this.keys.has(name) && !this.taps.has(name)) return;
     event.preventDefault();
     if (event.repeat) return;
     if (this.taps.has(name)) this.tap(name);
-    else this.hold(`key ${name}`, name);
+    else this.hold(source, name);
   }
 
   pad() {

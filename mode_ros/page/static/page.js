@@ -9,6 +9,9 @@ import { makeTiles } from "./tiles.js";
 const SILENT_MS = 2500;
 const STOP_TRIES = 10;
 
+// The space bar is a letter there, and STOP everywhere else.
+const TEXT = "textarea, input:not([type=checkbox], [type=radio], [type=range], [type=button], [type=submit])";
+
 let heard = -Infinity;
 let stopProblem = "";
 
@@ -35,7 +38,11 @@ $("stop").addEventListener("click", stop);
 window.addEventListener(
   "keydown",
   (event) => {
-    if (event.code !== "Space" || event.target.matches("input, textarea")) return;
+    if (event.target.matches("input[type=checkbox]") && event.key === "Enter") {
+      event.preventDefault(); // as the space bar elsewhere, which is STOP here
+      return event.target.click();
+    }
+    if (event.code !== "Space" || event.target.matches(TEXT)) return;
     event.preventDefault(); // no button of the page is pressed by it
     event.stopPropagation();
     if (!event.repeat) stop();
@@ -43,7 +50,7 @@ window.addEventListener(
   true,
 );
 window.addEventListener("keyup", (event) => {
-  if (event.code === "Space" && !event.target.matches("input, textarea")) event.preventDefault();
+  if (event.code === "Space" && !event.target.matches(TEXT)) event.preventDefault();
 }, true);
 
 // ---- what is asked for -------------------------------------------------------------------------------------------
