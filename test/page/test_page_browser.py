@@ -35,6 +35,8 @@ def robot():
 def page(browser, robot):
     serving = serve(robot)
     resize(browser, 1280, 720)
+    browser.get('about:blank')
+    errors(browser)  # of the page before, whose server has gone
     browser.get(serving.url)
     wait_for(lambda: text(browser, 'goal-now') == 'open the drawer', 'the state')
     wait_for(lambda: held(robot), 'the line for driving')
@@ -75,6 +77,8 @@ def test_every_button_of_run_asks_for_its_own_thing(page, robot):
     find(page, '#goal').send_keys('lift the lid\n')
     wait_for(lambda: robot.done[-1] == 'lift the lid', 'the goal')
     wait_for(lambda: text(page, 'answer') == '✓ The goal is "lift the lid".', 'the answer')
+    actions(page).send_keys(' ').perform()
+    wait_for(lambda: robot.done[-1] == 'stop', 'the space bar after a goal')
     assert errors(page) == []
 
 

@@ -63,7 +63,9 @@ $("goal-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const answer = await ask("/goal", { goal: $("goal").value });
   say(answer);
-  if (answer.done) $("goal").value = "";
+  if (!answer.done) return;
+  $("goal").value = "";
+  $("goal").blur(); // so that the space bar is STOP for what begins now
 });
 
 $("queue").addEventListener("click", async () => {
