@@ -32,7 +32,7 @@ export class Ahead {
       // Steps, as they are commanded; one action is as wide as another, so that a chunk is seen to run out.
       const step = WIDTH / SHOWN;
       const points = values.map((value, at) => `${(at * step).toFixed(1)},${up(value).toFixed(1)} ${((at + 1) * step).toFixed(1)},${up(value).toFixed(1)}`);
-      text(label, values.length ? `${name} ${values[0].toPrecision(2)} ${unit}` : name);
+      text(label, values.length ? `${name} ${values[0].toPrecision(2)} ${unit === "1" ? "" : unit}` : name);
       whole.setAttribute("points", points.slice(ahead?.decided ?? 0).join(" "));
       decided.setAttribute("points", points.slice(0, ahead?.decided ?? 0).join(" "));
     });
