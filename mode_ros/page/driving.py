@@ -59,7 +59,7 @@ def parse_held(message: Any) -> Held:
     if not isinstance(message, Mapping):
         raise Malformed('not an object')
     sent = message.get('sent')
-    if isinstance(sent, bool) or not _numbers([sent]):
+    if isinstance(sent, bool) or not isinstance(sent, int | float) or not abs(sent) <= LARGEST:
         raise Malformed('without the time at which it was sent')
     keys, taps = _texts(message.get('keys', [])), _texts(message.get('taps', []))
     pad = None
