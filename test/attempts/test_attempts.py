@@ -185,7 +185,9 @@ def test_what_cannot_be_used_is_said_before_the_first_episode(tmp_path):
 def test_attempts_have_seeds_of_their_own(toy, tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        run, 'record', lambda out, terms, episodes, jobs, how: seen.update(terms=terms) or run.Outcome(0, 0, {}, ())
+        run,
+        'record',
+        lambda out, terms, episodes, jobs, how, besides: seen.update(terms=terms) or run.Outcome(0, 0, {}, ()),
     )
     monkeypatch.setattr(show, 'read_info', lambda _: type('Info', (), {'contract_text': TEXT}))
     monkeypatch.setattr(show, 'digest', lambda _: 'abc')
