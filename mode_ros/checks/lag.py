@@ -18,6 +18,8 @@ LATEST = 0.5
 LEAST_CORRELATION = 0.5
 # Delays that are looked for, seconds either way.
 _SEARCH = 2.0
+# A speed that varies by less than this share of itself is steady.
+_STEADY = 1e-3
 
 Floats = NDArray[np.floating]
 
@@ -35,10 +37,12 @@ def command_delay(commanded: Sequence[Floats], measured: Sequence[Floats], most:
             continue
         a = np.concatenate([pair[0] for pair in together]).astype(np.float64)
         b = np.concatenate([pair[1] for pair in together]).astype(np.float64)
+        size = np.sqrt((a**2).sum(0) * (b**2).sum(0))
         a, b = a - a.mean(0), b - b.mean(0)
         # Each column counts alike, whatever its unit.
         scale = np.sqrt((a**2).sum(0) * (b**2).sum(0))
-        moving = scale > 1e-12
+        # Of a steady motion nothing is left but rounding, which agrees at any delay.
+        moving = (scale > 1e-12) & (scale > _STEADY * size)
         if not moving.any():
             continue
         value = float(((a * b).sum(0)[moving] / scale[moving]).mean())

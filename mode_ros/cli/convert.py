@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('recordings', nargs='+', metavar='BAGS', help='bags, or folders with bags in them')
     parser.add_argument('data_set', metavar='DATASET', help='folder of the data set: a new one, or one to add to')
     parser.add_argument('--contract', help='robot contract; needed where the bags do not carry one (default: theirs)')
-    parser.add_argument('--goal', default='', help='the task in words, instead of the recorded one')
+    parser.add_argument('--goal', help='the task in words, instead of the recorded one')
     parser.add_argument('--from', dest='kind', default='auto', choices=('auto', 'bag', 'libero', 'calvin'))
     parser.add_argument('--codec', default='h264', choices=('h264', 'av1', 'png'), help='how images are kept')
     parser.add_argument('--quality', type=int, help="the codec's crf, smaller is better (h264: 18, av1: 28)")
@@ -50,12 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f'{option} {value} is too small; give {least} or more.')
     if arguments.quality is not None and not 0 <= arguments.quality <= 51:
         raise UserError(f'--quality {arguments.quality} is out of range; give 0 (best) to 51.')
+    goal = (arguments.goal or '').strip()
+    if arguments.goal is not None and not goal:
+        # As of an empty variable of a shell, of which the recorded goals must not take the place unsaid.
+        raise UserError(f'--goal {arguments.goal!r} has no words: say what is done, or leave the option out.')
     recordings = find_recordings([Path(item) for item in arguments.recordings], arguments.kind)
     given = load_named_contract(arguments.contract)[1] if arguments.contract else None
     text = choose_contract(recordings, given)
     settings = Settings(
         text,
-        arguments.goal.strip(),
+        goal,
         arguments.chunk_length,
         Encoding(arguments.codec, arguments.quality),
         arguments.keep_failures,

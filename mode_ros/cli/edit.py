@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.undo + changes + arguments.list != 1:
         raise UserError('Say what to edit, or --undo, or --list: one of them.')
     if arguments.list:
+        DataFiles(root)  # names a folder that is none
         commands = read_commands(root)
         print('\n'.join(f'{k}. {command.words()}' for k, command in enumerate(commands, 1)) or 'Nothing was edited.')
         return 0

@@ -68,6 +68,12 @@ def test_the_delay_is_found(delay):
     assert alike > 0.8
 
 
+def test_steady_motion_has_no_delay():
+    ramp = np.diff(np.arange(19)[:, None] * np.array([0.01, -0.01]), axis=0)
+    rounding = np.random.default_rng(0).normal(scale=1e-8, size=(2, *ramp.shape))
+    assert command_delay([ramp + rounding[0]], [ramp + rounding[1]], 12) is None
+
+
 def test_commands_after_their_motion_are_named():
     contract = absolute_contract()  # 10 Hz, states b, a
     targets = [np.cumsum(path(seed=k), axis=0) * 0.1 for k in range(3)]

@@ -47,6 +47,15 @@ def test_failures_are_left_out_and_named(convert, tmp_path, report):
     assert '1 new episodes, 3 in all' in convert(folder, tmp_path / 'data', '--keep-failures')[1]
 
 
+@pytest.mark.parametrize('goal', ['', '  '])
+def test_a_goal_without_words_is_not_taken_for_none(convert, tmp_path, goal):
+    folder = three(tmp_path)
+    status, printed = convert(folder, tmp_path / 'data', '--goal', goal)
+    assert status == 1
+    assert f"--goal '{goal}' has no words" in printed
+    assert not (tmp_path / 'data').exists()
+
+
 def test_failures_that_a_topic_tells(convert, tmp_path):
     for k, value in enumerate((True, False)):
         start = START + k * 100 * SECOND

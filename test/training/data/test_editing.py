@@ -291,6 +291,11 @@ def test_what_cannot_be_edited_changes_nothing(tmp_path, words, expected):
     assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
+def test_what_is_no_data_set_has_no_list_of_edits(tmp_path):
+    with pytest.raises(UserError, match='is no LeRobot data set'):
+        command(tmp_path, '--list')
+
+
 def test_the_way_back_is_named_as_long_as_there_is_one(tmp_path, capsys):
     data = joints_set(tmp_path / 'data', episodes=3)
 
