@@ -133,9 +133,13 @@ def test_another_size_is_resized_as_everywhere():
     assert (decode_image(raw('rgb8', large), CAMERA) == picture()).all()
 
 
-@pytest.mark.parametrize('encoding', ['16UC1', '32FC1', 'mono16', 'nonsense', ''])
-def test_an_encoding_that_cannot_be_converted_is_named(encoding):
-    with pytest.raises(Unusable, match=f'the encoding {encoding!r} cannot be converted'):
+@pytest.mark.parametrize(
+    ('encoding', 'words'),
+    [(name, 'cannot be converted') for name in ('mono16', 'nonsense', '')]
+    + [(name, 'is depth, not colours') for name in ('16UC1', '32FC1')],
+)
+def test_an_encoding_that_cannot_be_converted_is_named(encoding, words):
+    with pytest.raises(Unusable, match=f'the encoding {encoding!r} {words}'):
         decode_image(Image(height=24, width=32, encoding=encoding, step=64, data=bytes(64 * 24)), CAMERA)
 
 
