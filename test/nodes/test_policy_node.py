@@ -135,7 +135,8 @@ def test_an_unusable_encoding_counts_as_missing(bench, policy):
     bench.joints()
     bench.request(1)
     wait_for(
-        lambda: any("the encoding '16UC1' cannot be converted" in text for text in said(bench, diagnostics)), 'the word'
+        lambda: any("the encoding '16UC1' is depth, not colours" in text for text in said(bench, diagnostics)),
+        'the word',
     )
     assert not chunks
     bench.observe_until(lambda: chunks, 'a chunk once the camera is right')

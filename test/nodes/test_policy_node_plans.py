@@ -110,7 +110,7 @@ def test_more_decided_than_a_chunk_is_said_and_counted(bench, start):
     first = next(row for row in range(7) if np.allclose(request.actions[row], published[0], atol=1e-12))
     np.testing.assert_allclose(published[: 4 - first], request.actions[first : first + 4][: 4 - first], atol=1e-12)
     wait_for(lambda: told(diagnostics, 'plans whole chunk') == '1', 'the count')
-    assert told(diagnostics, 'continuation') == 'soft'
+    assert told(diagnostics, 'continuation') == 'rejoin', 'this robot takes displacements'
 
 
 def told(diagnostics, key):
