@@ -172,7 +172,7 @@ def test_silence_zero_stamps_and_messages_that_nobody_could_use_are_refused(benc
     time.sleep(0.3)
     answer = robot.call('start').message
     assert "joints: the joints ['b'] are missing" in answer
-    assert "static: the encoding '32FC1' cannot be converted" in answer
+    assert "static: the encoding '32FC1' is depth, not colours" in answer
 
 
 def test_nothing_can_be_stopped_discarded_or_marked_before_a_start(robot, recorder):
