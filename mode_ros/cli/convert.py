@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--goal', help='the task in words, instead of the recorded one')
     parser.add_argument('--from', dest='kind', default='auto', choices=('auto', 'bag', 'libero', 'calvin'))
     parser.add_argument('--codec', default='h264', choices=('h264', 'av1', 'png'), help='how images are kept')
-    parser.add_argument('--quality', type=int, help="the codec's crf, smaller is better (h264: 18, av1: 28)")
+    parser.add_argument('--quality', type=int, help="the codec's crf, smaller is better (h264: 23, av1: 28)")
     parser.add_argument('--chunk-length', type=int, default=10, help='shorter segments are left out (default: 10)')
     parser.add_argument('--jobs', type=int, help='processes (default: one per core)')
     parser.add_argument(
