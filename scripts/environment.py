@@ -77,6 +77,9 @@ LIBERO_NEEDS = (
     'termcolor',
     'tqdm',
 )
+# Without it a contract has no box for joints and no self_collision. Wheels alone: building it takes long.
+KINEMATICS = ('--only-binary=:all:', 'pin>=3')
+NO_WHEEL = ('No matching distribution found', 'ResolutionImpossible')
 TORCH = ('torch>=2.5', 'torchvision>=0.20')
 COLCON = ('colcon-common-extensions',)
 # colcon-core asks for it, torch for 77 or later: newer ones have no `develop`, which --symlink-install needs.
@@ -168,6 +171,7 @@ class Environment:
         steps += [
             self._pip_step('torch', torch_title(self._torch_index, has_gpu()), '2 to 10 min', (*index, *TORCH)),
             self._pip_step('project', 'mode_ros and the rest it needs', '1 to 3 min', ('-e', EDITABLE), key=project),
+            self._kinematics_step(version),
             self._pip_step('language', 'a sentence encoder with its weights', '10 s', LANGUAGE),
         ]
         if self._libero:
@@ -186,6 +190,25 @@ class Environment:
                 self._pip(*install)
 
         return Step(name, title, expect, ' '.join([*sum(installs, ()), key]).strip(), action)
+
+    def _kinematics_step(self, version: str) -> Step:
+        title = "pin, the robot's kinematics, 77 MB to download and 350 MB on disk"
+        return Step('kinematics', title, '20 s', ' '.join([*KINEMATICS, self.numpy, version]), self._kinematics)
+
+    def _kinematics(self) -> None:
+        """pin, where there is a wheel for this Python and NumPy; nothing else needs it."""
+        if self.ros.sourced and importlib.util.find_spec('pinocchio') is not None:
+            return  # ROS has brought it
+        try:
+            self._pip(*KINEMATICS, self.numpy)
+        except EnvironmentProblem as problem:
+            if not any(words in str(problem) for words in NO_WHEEL):
+                raise
+            print(
+                f'    There is no wheel of pin for Python {sys.version_info[0]}.{sys.version_info[1]} with '
+                f'{self.numpy}: contracts with a box for joints or self_collision are refused. All else works.',
+                flush=True,
+            )
 
     def due(self) -> list[Step]:
         """Return the steps still to do.

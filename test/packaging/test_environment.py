@@ -118,6 +118,43 @@ def test_libero_once_asked_for_stays(script, tmp_path, wheels):
     assert 'libero' not in [step.name for step in script.Environment(tmp_path / 'other', wheels).steps()]
 
 
+def failing_pip(script, environment, monkeypatch, words):
+    ran = []
+
+    def pip(*arguments):
+        ran.append(arguments)
+        raise script.EnvironmentProblem(f'This failed: pip install\n    {words}')
+
+    monkeypatch.setattr(environment, '_pip', pip)
+    return ran
+
+
+def test_without_a_wheel_of_pin_the_environment_is_made_all_the_same(script, tmp_path, wheels, monkeypatch, capsys):
+    environment = script.Environment(tmp_path / 'venv', wheels)
+    (step,) = [step for step in environment.steps() if step.name == 'kinematics']
+    ran = failing_pip(script, environment, monkeypatch, 'ERROR: No matching distribution found for pin>=3')
+    assert step.action() is not False, 'it is not tried again at every make'
+    assert ran == [('--only-binary=:all:', 'pin>=3', 'numpy<2.3')]
+    assert 'no wheel of pin' in capsys.readouterr().out
+
+
+def test_a_network_that_fails_is_no_wheel_that_is_missing(script, tmp_path, wheels, monkeypatch):
+    environment = script.Environment(tmp_path / 'venv', wheels)
+    (step,) = [step for step in environment.steps() if step.name == 'kinematics']
+    failing_pip(script, environment, monkeypatch, 'ReadTimeoutError: Read timed out.')
+    with pytest.raises(script.EnvironmentProblem, match='Read timed out'):
+        step.action()
+
+
+def test_what_a_sourced_ros_has_of_pin_is_used(script, tmp_path, monkeypatch):
+    environment = script.Environment(tmp_path / 'venv', script.Ros(sourced=True, name='ROS 2 jazzy as sourced'))
+    (step,) = [step for step in environment.steps() if step.name == 'kinematics']
+    ran = failing_pip(script, environment, monkeypatch, 'it is not asked for')
+    monkeypatch.setattr(script.importlib.util, 'find_spec', lambda name: object() if name == 'pinocchio' else None)
+    step.action()
+    assert ran == []
+
+
 def test_a_failing_command_shows_the_end_of_its_output_and_keeps_it_all(script, tmp_path, wheels):
     environment = script.Environment(tmp_path, wheels)
 
