@@ -284,9 +284,10 @@ def test_a_job_is_cancelled_and_a_second_one_refused(browser, work):
 
 def test_the_doctor_is_asked(page, work):
     press(page, '#ep-doctor')
-    wait_for(lambda: 'to look at:' in text(page, 'ep-doctor-words'), 'the findings', SECONDS)
+    asked = ('to look at:', 'Nothing suspicious was found.')
+    wait_for(lambda: any(words in text(page, 'ep-doctor-words') for words in asked), 'the findings', SECONDS)
     findings = [each.text for each in page.find_elements('css selector', '#ep-findings li')]
-    assert findings
+    assert bool(findings) == ('to look at:' in text(page, 'ep-doctor-words'))
     assert all(each.startswith('! ') for each in findings)
 
 
@@ -327,8 +328,8 @@ def test_all_of_it_by_the_keyboard(page, work):
     } <= reached
     assert {'ep-goal', 'ep-doctor', 'ep-play', 'ep-time', 'ep-replay'} <= reached
     page.execute_script('document.querySelector("#ep-list tr[data-number=\\"1\\"] input").focus()')
-    ActionChains(page).send_keys(' ').perform()
-    assert text(page, 'ep-chosen') == '1 chosen', 'the space bar chooses here, and does not stop'
+    ActionChains(page).send_keys(Keys.ENTER).perform()
+    assert text(page, 'ep-chosen') == '1 chosen', 'Enter chooses: the space bar stops, here as everywhere'
     page.execute_script('document.querySelector("[data-edit=drop]").focus()')
     ActionChains(page).send_keys(Keys.ENTER).perform()
     settled(page, '--drop 1')
