@@ -41,7 +41,7 @@ class Asking:
     def __init__(self, contract: Contract, name: str) -> None:
         """name: begins the identities of requests, so that no other controller's are alike."""
         self._period, self._dimensions = contract.period, len(contract.dimensions)
-        self._latency = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
+        self._latency = contract.motion_delay
         self._name, self._asked = name, 0
         self.clear()
 

@@ -564,6 +564,11 @@ class Contract(_Section):
         return 1.0 / self.rate
 
     @property
+    def motion_delay(self) -> int:
+        """Nanoseconds from a command to its motion, of the slowest group."""
+        return round(max(group.output.delay for group in self.action) * NANOSECONDS)
+
+    @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """All action dimensions, group after group: the order of every action vector."""
         return tuple(dimension for group in self.action for dimension in group.dimensions)

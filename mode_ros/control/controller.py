@@ -14,7 +14,6 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.asking import RETRY_AFTER as RETRY_AFTER
 from mode_ros.control.chunk import Chunk, ChunkRejected, check_chunk
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.execution import Execution, ExecutionSettings
@@ -95,7 +94,7 @@ class Controller:
         self._frozen = FrozenWatch(contract)
         self._signs = Signs(self._settings)
         self.workspace = Workspace(contract)
-        self._delay = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
+        self._delay = contract.motion_delay
         self._ahead = max(AHEAD_PERIODS * contract.period, AHEAD)
         self._measured: dict[str, tuple[int, NDArray[np.float64]]] = {}
         self._moved_at = -1  # when the last motion was told, on the clock of the stamps

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from mode_ros.control.asking import Asking, Open
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.commanded import Commanded
-from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.contract import Contract
 from mode_ros.control.delays import Delays
 from mode_ros.control.plausible import Plausibility
 from mode_ros.control.request import ChunkRequest, Plan, prefix_of
@@ -79,7 +79,7 @@ class Execution:
         self._contract = contract
         self._delta = contract.delta_mask
         self._range = np.array([dimension.upper - dimension.lower for dimension in contract.dimensions])
-        self._latency = round(max(group.output.delay for group in contract.action) * NANOSECONDS)
+        self._latency = contract.motion_delay
         ages = [stream.max_age for stream in contract.observation.streams]
         self._past = Commanded(int(np.ceil(max(ages) * contract.rate)) + 2)
         self._plausible = Plausibility(contract)

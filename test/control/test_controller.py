@@ -8,9 +8,10 @@ from support.contracts import ABSOLUTE_TEXT, absolute_contract, delta_contract
 from support.controller_bench import SECOND
 from support.controller_bench import ControllerBench as Bench
 
+from mode_ros.control.asking import RETRY_AFTER
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import parse_contract
-from mode_ros.control.controller import RETRY_AFTER, Phase
+from mode_ros.control.controller import Phase
 
 
 def x_actions(values):

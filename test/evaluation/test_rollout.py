@@ -6,7 +6,7 @@ import torch
 import yaml
 from evaluation.stand_in import CONTRACT, STEPS, Expert, PointSimulator, Scripted, SeeingSimulator
 
-from mode_ros.control.controller import RETRY_AFTER
+from mode_ros.control.asking import RETRY_AFTER
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.evaluation.rollout import MAX_CHUNK_AGE, run_episode
 from mode_ros.evaluation.sensors import Faults
