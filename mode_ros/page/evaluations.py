@@ -13,8 +13,9 @@ from typing import Any
 from mode_ros.errors import UserError
 from mode_ros.forms import WHOLE
 from mode_ros.page import jobs, places
+from mode_ros.page.named_jobs import NamedJobs, gone
 from mode_ros.page.places import Places
-from mode_ros.page.trainings import MAX_TEXT, _gone, _new_name
+from mode_ros.page.trainings import MAX_TEXT
 
 FORM_SECONDS = 60.0
 FILM, POSTER = '.mp4', '.jpg'
@@ -25,6 +26,7 @@ class Evaluations:
 
     def __init__(self, places: Places) -> None:
         self._places = places
+        self._jobs = NamedJobs(places.evaluations, 'evaluation', 'still runs')
         self._lock = threading.Lock()
         self._fields: list[dict[str, Any]] | None = None
 
@@ -44,43 +46,39 @@ class Evaluations:
         ):
             return '', {WHOLE: f'A value is no text, or longer than {MAX_TEXT} characters.'}
         with self._lock:
-            if busy := self._busy():
+            if busy := self._jobs.busy():
                 return '', {WHOLE: busy}
-            name = _new_name(self._places.evaluations, 'evaluation')
+            name = self._jobs.new_name()
             out = self._places.evaluations / name
             try:
                 found = _ask_form(json.dumps({'values': values, 'checkpoint': str(folder), 'output': str(out)}))
-                if 'problems' in found:
-                    return '', dict(found['problems'])
-                command = [str(folder), '--output', str(out), *found['arguments']]
-                jobs.start(self._job(name), _evaluate(command), {'policy': policy, 'arguments': command})
             except UserError as error:
                 return '', {WHOLE: str(error)}
-        return name, {}
+            if 'problems' in found:
+                return '', dict(found['problems'])
+            command = [str(folder), '--output', str(out), *found['arguments']]
+            problem = self._jobs.begin(name, _evaluate(command), {'policy': policy, 'arguments': command})
+        return ('', {WHOLE: problem}) if problem else (name, {})
 
     def stop(self, name: str) -> tuple[bool, str]:
         """What is finished is kept."""
-        return jobs.stop(self._job(name)) if name in self.names() else (False, _gone(name))
+        return jobs.stop(self._jobs.of(name)) if name in self.names() else (False, gone(name))
 
     def resume(self, name: str) -> tuple[bool, str]:
         """Runs what is missing."""
         if name not in self.names():
-            return False, _gone(name)
+            return False, gone(name)
         with self._lock:
-            if busy := self._busy():
+            if busy := self._jobs.busy():
                 return False, busy
-            about = jobs.tell(self._job(name)).about
+            about = jobs.tell(self._jobs.of(name)).about
             if 'arguments' not in about:
                 return False, f'{name} was not started here: go on with the command that it was started with.'
-            try:
-                jobs.start(self._job(name), _evaluate(list(about['arguments'])), about)
-            except UserError as error:
-                return False, str(error)
-        return True, f'{name} goes on.'
+            problem = self._jobs.begin(name, _evaluate(list(about['arguments'])), about)
+        return not problem, problem or f'{name} goes on.'
 
     def names(self) -> list[str]:
-        found = list(self._places.evaluated())
-        return sorted({*self._started()} - {*found}, reverse=True) + found
+        return self._jobs.names(self._places.evaluated())
 
     def lines(self) -> list[dict[str, Any]]:
         """One line for each: name, policy, suite, state, words, done (episodes), solved, can."""
@@ -105,10 +103,10 @@ class Evaluations:
         return next((path for path in self._films(name).glob(f'*{kind}') if path.stem == film), None)
 
     def _line(self, name: str) -> dict[str, Any]:
-        out, told = self._places.evaluations / name, jobs.tell(self._job(name))
+        out, told = self._places.evaluations / name, jobs.tell(self._jobs.of(name))
         settings, episodes = _read(out / 'settings.json'), _lines(out / 'episodes.jsonl')
         results = (out / places.RESULTS).is_file()
-        if not (self._job(name) / jobs.JOB).exists():
+        if not (self._jobs.of(name) / jobs.JOB).exists():
             told = jobs.Told('done' if results else 'elsewhere', '')
         checkpoint = settings.get('checkpoint', {})
         return {
@@ -128,16 +126,6 @@ class Evaluations:
 
     def _films(self, name: str) -> Path:
         return self._places.evaluations / name / places.FILMS
-
-    def _busy(self) -> str:
-        alive = next((name for name in self._started() if jobs.lives(self._job(name))), None)
-        return '' if alive is None else f'{alive} still runs: stop it first, or wait for its end.'
-
-    def _started(self) -> list[str]:
-        return [path.parent.name for path in (self._places.evaluations / places.JOBS).glob(f'*/{jobs.JOB}')]
-
-    def _job(self, name: str) -> Path:
-        return self._places.evaluations / places.JOBS / name
 
 
 def _evaluate(arguments: list[str]) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import yaml
 from mode_ros.errors import UserError
 from mode_ros.forms import WHOLE, describe, problems, texts
 from mode_ros.page import jobs, places
+from mode_ros.page.named_jobs import NamedJobs, gone
 from mode_ros.page.places import Places
 from mode_ros.page.run_log import RunLog
 from mode_ros.training.settings import TrainSettings, load_train_settings
@@ -37,6 +37,7 @@ class Trainings:
     def __init__(self, places: Places, presets: Path, robots: Path) -> None:
         """presets: folder of training files; robots: of contracts."""
         self._places, self._presets, self._robots = places, presets, robots
+        self._jobs = NamedJobs(places.runs, 'train', 'is being trained')
         self._lock = threading.Lock()
         self._logs: dict[str, RunLog] = {}
         self._fields = [field for field in describe(TrainSettings) if field['key'] not in APART]
@@ -121,28 +122,25 @@ class Trainings:
             return '', wrong
         words = ' '.join(label.split())[:MAX_LABEL] if isinstance(label, str) else ''
         with self._lock:
-            if busy := self._busy():
+            if busy := self._jobs.busy():
                 return '', {WHOLE: busy}
-            name = _new_name(self._places.runs, 'train')
+            name = self._jobs.new_name()
             command = _train([*arguments, '--output', str(self._places.runs / name)])
             about = {'preset': str(preset), 'label': words}
-            try:
-                jobs.start(self._job(name), command, about)
-            except UserError as error:
-                return '', {WHOLE: str(error)}
-        return name, {}
+            problem = self._jobs.begin(name, command, about)
+        return ('', {WHOLE: problem}) if problem else (name, {})
 
     def stop(self, name: str) -> tuple[bool, str]:
         """As Ctrl-C: it saves and can go on later."""
-        return jobs.stop(self._job(name)) if name in self.names() else (False, _gone(name))
+        return jobs.stop(self._jobs.of(name)) if name in self.names() else (False, gone(name))
 
     def resume(self, name: str) -> tuple[bool, str]:
         """Goes on from the newest checkpoint, with the settings that it began with."""
         if name not in self.names():
-            return False, _gone(name)
-        run, job = self._places.runs / name, self._job(name)
+            return False, gone(name)
+        run = self._places.runs / name
         with self._lock:
-            if busy := self._busy():
+            if busy := self._jobs.busy():
                 return False, busy
             if (run / places.POLICY).is_dir():
                 return False, f'{name} has done all of its steps: begin a new training from its policy.'
@@ -150,25 +148,18 @@ class Trainings:
             if not (run / places.SETTINGS).is_file():
                 return False, f'{name} never began, so there is nothing to go on from: start it anew.'
             command = [str(run / places.SETTINGS), '--output', str(run), *(['--resume'] if saved else [])]
-            try:
-                jobs.start(job, _train(command), jobs.tell(job).about)
-            except UserError as error:
-                return False, str(error)
+            if problem := self._jobs.begin(name, _train(command), jobs.tell(self._jobs.of(name)).about):
+                return False, problem
         return True, f'{name} goes on from {saved[-1].name.replace("_", " ")}.' if saved else f'{name} begins anew.'
 
     def close(self) -> None:
         """What runs goes on."""
 
-    def _busy(self) -> str:
-        alive = next((name for name in self._started() if jobs.lives(self._job(name))), None)
-        return '' if alive is None else f'{alive} is being trained: stop it first, or wait for its end.'
-
     # ---- what is shown ----------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
         """Of all trainings, also such as were started elsewhere, and such as ended before they had a folder."""
-        found = list(self._places.trainings())
-        return sorted({*self._started()} - {*found}, reverse=True) + found
+        return self._jobs.names(self._places.trainings())
 
     def lines(self) -> list[dict[str, Any]]:
         """One line for each."""
@@ -186,11 +177,11 @@ class Trainings:
             return {**line, 'curves': log.curves(), 'by_task': log.by_task(), 'policies': policies}
 
     def _line(self, name: str) -> dict[str, Any]:
-        run, told = self._places.runs / name, jobs.tell(self._job(name))
+        run, told = self._places.runs / name, jobs.tell(self._jobs.of(name))
         log = self._log(name)
         log.read_on()
         done = (run / places.POLICY).is_dir()
-        if not told.about and not (self._job(name) / jobs.JOB).exists():  # started in a terminal
+        if not told.about and not (self._jobs.of(name) / jobs.JOB).exists():  # started in a terminal
             told = jobs.Told('done' if done else 'elsewhere', '')
         steps = _steps(run)
         can = ['stop'] if told.state == 'running' else ['resume'] if not told.alive and not done and steps else []
@@ -210,28 +201,9 @@ class Trainings:
     def _log(self, name: str) -> RunLog:
         return self._logs.setdefault(name, RunLog(self._places.runs / name / places.LOG))
 
-    def _started(self) -> list[str]:
-        return [path.parent.name for path in (self._places.runs / places.JOBS).glob(f'*/{jobs.JOB}')]
-
-    def _job(self, name: str) -> Path:
-        return self._places.runs / places.JOBS / name
-
 
 def _train(arguments: list[str]) -> list[str]:
     return [sys.executable, '-m', 'mode_ros', 'train', *arguments]
-
-
-def _new_name(folder: Path, kind: str) -> str:
-    name = f'{kind}_{time.strftime("%Y%m%d_%H%M%S")}'
-    number, free = 1, name
-    while (folder / free).exists() or (folder / places.JOBS / free).exists():
-        number += 1
-        free = f'{name}_{number}'
-    return free
-
-
-def _gone(name: str) -> str:
-    return f'{name} is not there any more.'
 
 
 def _steps(run: Path) -> int | None:
