@@ -152,9 +152,6 @@ class Trainings:
                 return False, problem
         return True, f'{name} goes on from {saved[-1].name.replace("_", " ")}.' if saved else f'{name} begins anew.'
 
-    def close(self) -> None:
-        """What runs goes on."""
-
     # ---- what is shown ----------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
