@@ -8,21 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.executables import EXECUTABLES
 
 pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).resolve().parents[2]
-EXECUTABLES = {
-    'mode_ros',
-    'policy_node',
-    'controller_node',
-    'sim_node',
-    'teleop_node',
-    'recorder_node',
-    'goals_node',
-    'page_node',
-    'view_node',
-}
 
 # Run by the installed package's Python: says where everything was found.
 REPORT = """

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.executables import EXECUTABLES
 
 from mode_ros import start
 from mode_ros.start import missing_sentence
@@ -13,20 +14,7 @@ from mode_ros.start import missing_sentence
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(
-    'name',
-    [
-        'mode_ros',
-        'policy_node',
-        'controller_node',
-        'sim_node',
-        'teleop_node',
-        'recorder_node',
-        'goals_node',
-        'page_node',
-        'view_node',
-    ],
-)
+@pytest.mark.parametrize('name', sorted(EXECUTABLES))
 def test_without_its_environment_an_executable_says_so(name):
     # -I -S: the standard library alone, as under a system's Python without the packages from pip.
     code = f'import sys; sys.path.insert(0, {str(ROOT)!r}); from mode_ros.start import {name}; {name}()'
