@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
 from array import array
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
+
+from mode_ros.bench_data.interruptible import interruptible_node
 
 CAMERAS = ('camera_0', 'camera_1')
 JOINTS = tuple(f'joint_{number}' for number in range(7))
@@ -32,15 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--reliability', choices=('reliable', 'best_effort'), default='reliable')
     arguments = parser.parse_args()
-    ended: list[bool] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.append(True)
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('bench_robot')
+    node, ended = interruptible_node('bench_robot')
     reliability = ReliabilityPolicy[arguments.reliability.upper()]
     # As drivers do: a few frames, some more of what is small.
     cameras = [node.create_publisher(Image, f'bench/{name}', QoSProfile(depth=5, reliability=reliability))

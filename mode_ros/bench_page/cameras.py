@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from array import array
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
+
+from mode_ros.bench_data.interruptible import interruptible_node
 
 TOPICS = ('bench_page/camera_0', 'bench_page/camera_1')
 WIDTH, HEIGHT, RATE = 640, 480, 30.0
@@ -36,15 +35,7 @@ def scene(seed: int) -> NDArray[np.uint8]:
 
 def main() -> None:
     """Publishes until it is interrupted."""
-    ended: list[bool] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.append(True)
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node('bench_cameras')
+    node, ended = interruptible_node('bench_cameras')
     quality = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
     publishers = [node.create_publisher(Image, topic, quality) for topic in TOPICS]
     messages: list[Any] = [
