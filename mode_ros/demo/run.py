@@ -182,10 +182,11 @@ def _stay(monitor: Monitor, executor: SingleThreadedExecutor, processes: Process
 
 
 def _status(settings: DemoSettings, contract: Contract, monitor: Monitor, elapsed: float) -> str:
-    if monitor.seen.first_chunk is None:
+    value = monitor.value
+    # Figures of the execution come with the controller's next report.
+    if monitor.seen.first_chunk is None or not value('controller_node', 'mode'):
         waiting = monitor.seen.messages.get('policy_node', 'waiting for the nodes')
         return f'starting, {elapsed:.0f} s: {waiting}'
-    value = monitor.value
     step = min(monitor.episode_seconds, settings.seconds) * contract.rate
     return (
         f'control {value("controller_node", "control rate (Hz)")} Hz | '
