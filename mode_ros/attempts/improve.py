@@ -110,7 +110,8 @@ class _Verbs:
         wanted = effort(self._out / f'round_{number}' / 'data').minutes
         episodes = max(math.ceil(wanted / each / tasks), 1) if each else 1
         seed = FIRST_CONTROL_SEED + SEEDS * (number - 1)
-        self._record(folder / 'demonstrations', episodes, seed, folder / 'data')
+        robot = Path(self._agreed.policy) / 'contract.yaml'  # the policy's own sensors, not the simulator's usual ones
+        self._record(folder / 'demonstrations', episodes, seed, folder / 'data', '--robot', str(robot))
         self._train('control', number)
         self.evaluate(folder, self._policy('control', number))
 

@@ -116,6 +116,7 @@ def test_the_control_has_as_many_minutes(agreed, tmp_path):
     (control,) = [words for words in verbs.lines if words[0] == 'record-sim' and '--policy' not in words]
     # 6 s of corrections, demonstrations of 6 s, one task.
     assert control[control.index('--episodes') + 1] == '1'
+    assert control[control.index('--robot') + 1] == f'{agreed.policy}/contract.yaml', 'what the policy sees'
 
 
 @pytest.mark.parametrize('at', range(0, 9, 2))
