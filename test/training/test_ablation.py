@@ -176,6 +176,7 @@ def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tm
     [
         ('ablation', {'noise', 'token', 'noise_and_token', 'expert_choice', 'dense'}),
         ('claims', {'noise', 'token', 'observation', 'expert_choice', 'dense'}),
+        ('claims_cameras', {'noise', 'token', 'dense'}),
         ('claims_small_initialisation', {'noise', 'token', 'dense'}),
     ],
 )
