@@ -53,8 +53,9 @@ def test_two_sources_are_named_however_they_take_turns(order, size):
         np.repeat(swing(100, 2.0), 4, axis=0),  # a driver that repeats itself
         np.where(np.arange(400)[:, None] % 40 == 0, 9.0, swing(400)),  # glitches
         mixed(swing(200), swing(200), np.arange(200) % 2 == 0),  # two that agree
+        swing(400) + np.where(np.arange(400) < 300, 0, (-1) ** np.arange(400))[:, None] * [0.2, 0],  # at the end
     ],
-    ids=['slow', 'fast', 'noisy', 'steps', 'repeating', 'glitches', 'agreeing'],
+    ids=['slow', 'fast', 'noisy', 'steps', 'repeating', 'glitches', 'agreeing', 'chattering'],
 )
 def test_one_source_is_not_complained_of(values):
     assert said(values) == []
