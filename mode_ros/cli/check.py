@@ -25,10 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     for state in contract.observation.states:
         print(f'  feels {state.name}: {len(state.names)} numbers from {state.topic} ({state.type})')
     for group in contract.action:
-        print(
-            f'  commands {group.name}: {", ".join(group.names)} ({group.kind}) on {group.output.topic} '
-            f'({group.output.adapter})'
-        )
+        where = f'action {group.output.action}' if group.output.action else group.output.topic
+        print(f'  commands {group.name}: {", ".join(group.names)} ({group.kind}) on {where} ({group.output.adapter})')
     if arguments.checkpoint:
         from mode_ros.pairing import load_paired
 

@@ -47,16 +47,21 @@ def examine(node: str, parameters: Mapping[str, Any], group: ActionGroup) -> Ite
             'compared: name the dimensions as the joints.'
         )
     units = sorted({dimension.message_unit or dimension.unit for dimension in group.dimensions})
-    if interface in ('velocity', 'effort'):
+    if interface in ('velocity', 'effort', 'acceleration'):
         if any(unit in _POSITION_UNITS for unit in units):
             yield refuse(
                 f'{who} takes a joint {interface} (its parameter `interface_name`), and the group is in {units}: give '
-                'the topic of a controller that takes positions, or the units of a velocity or an effort.'
+                'the topic of a controller that takes positions, or the units of what it takes.'
             )
         else:
             yield warn(
                 f'{who} goes on with the last {interface} when commands cease, and has no timeout of its own: keep an '
                 'emergency stop at hand, or command positions.'
             )
+    elif interface == 'position' and any(unit.endswith('/s') for unit in units):
+        yield refuse(
+            f'{who} takes joint positions (its parameter `interface_name`), and the group is in {units}: give the '
+            'topic of a controller that takes velocities, or the units of a position.'
+        )
     elif interface == 'position':
         yield tell(f'{who}: on silence it holds the last position.')

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
+def that_are_set(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Without those that a node has declared and nobody has set, which have the value None."""
+    return {name: value for name, value in (parameters or {}).items() if value is not None}
+
+
 class Graph(Protocol):
     """The running graph, as far as it concerns drivers. Names are full, such as '/servo_node'."""
 

@@ -13,8 +13,14 @@ from typing import Any
 from mode_ros.control.contract import ActionGroup
 from mode_ros.errors import UserError
 
+# Of control_msgs.
+ACTION_TYPES = ('GripperCommand', 'ParallelGripperCommand')
+
 # A goal that was rejected is sent again after this many seconds, while it is still wanted.
 RETRY_SECONDS = 1.0
+
+# A server that runs answers in milliseconds; one that has died with a goal in its hands never does (seconds).
+ANSWER_SECONDS = 2.0
 
 # action_msgs/GoalStatus
 _STATUS = {4: 'done', 5: 'cancelled', 6: 'aborted'}
@@ -133,6 +139,8 @@ class GripperClient:
         assert group.output.tolerance is not None  # the contract has checked it
         self._filter = GoalFilter(group.output.tolerance)
         self._handle: Any = None
+        self._asked = 0  # counts goals and stops: an answer to an older one is not wanted any more
+        self._no_answer_at: float | None = None
         self._state = 'no goal yet'
         self.well = True
         self.goals = 0
@@ -140,6 +148,10 @@ class GripperClient:
     def command(self, target: float, moving: bool) -> None:
         """The target of this period. moving: whether the robot executes; a hold begins no motion of the gripper."""
         now = self._clock()
+        if self._no_answer_at is not None and now >= self._no_answer_at:
+            self._withdraw()
+            self._filter.answered(False, now)
+            self._say(False, f'the action server {self._group.output.action} does not answer')
         if not (moving or self._filter.sent is not None) or not self._filter.wants(target, now):
             return
         if not self._client.server_is_ready():
@@ -149,11 +161,18 @@ class GripperClient:
         self._filter.sending(target)
         self.goals += 1
         self._say(True, f'goal {target:.4g} sent')
+        self._withdraw()
+        asked, self._no_answer_at = self._asked, now + ANSWER_SECONDS
         future = self._client.send_goal_async(self._goal(target))
-        future.add_done_callback(lambda done: self._on_answer(done, target))
+        future.add_done_callback(lambda done: self._on_answer(done, target, asked))
+
+    def _withdraw(self) -> None:
+        """The goal that waits for its answer, if one does, is cancelled should it be accepted after all."""
+        self._asked, self._no_answer_at = self._asked + 1, None
 
     def stop(self) -> None:
-        """Cancels the goal that is being executed, as a stop must; the next target is a new goal."""
+        """Cancels the goal that is being executed or on its way, as a stop must; the next target is a new goal."""
+        self._withdraw()
         if self._handle is not None:
             self._handle.cancel_goal_async()
             self._handle = None
@@ -167,9 +186,14 @@ class GripperClient:
         """For /diagnostics."""
         return {f'gripper {self._group.name}': self._state, f'gripper {self._group.name} goals': self.goals}
 
-    def _on_answer(self, done: Any, target: float) -> None:
+    def _on_answer(self, done: Any, target: float, asked: int) -> None:
         handle = None if done.exception() is not None else done.result()
         accepted = handle is not None and bool(handle.accepted)
+        if asked != self._asked:
+            if handle is not None and accepted:
+                handle.cancel_goal_async()
+            return
+        self._no_answer_at = None
         self._filter.answered(accepted, self._clock())
         if handle is None or not accepted:
             self._say(False, f'goal {target:.4g} rejected')

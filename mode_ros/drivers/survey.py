@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from mode_ros.drivers import forward_command, joint_trajectory, pose, servo
+from mode_ros.drivers.graph import that_are_set
 from mode_ros.drivers.live import LiveGraph
 from mode_ros.drivers.offer import Command, Survey
 from mode_ros.drivers.urdf import joint_limits
@@ -84,7 +85,7 @@ def _commands(graph: LiveGraph, topics: Mapping[str, tuple[str, ...]]) -> tuple[
     for topic, types in topics.items():
         adapter = kinds.get(types[0])
         for listener in graph.listeners(topic) if adapter is not None else ():
-            command = _recognised(adapter, topic, listener, graph.parameters(listener) or {})
+            command = _recognised(adapter, topic, listener, that_are_set(graph.parameters(listener)))
             if command is not None:
                 found.append(command)
             else:

@@ -1,5 +1,6 @@
 """What is said about a driver by its parameters: the refusals, with what to type; the warnings; the services called."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from support.driver_graph import FakeGraph
 from support.ros2_control import ForwardCommandController, JointTrajectoryController, Servo
 
 from mode_ros.control.contract import parse_contract
-from mode_ros.drivers import joint_trajectory, pose, servo
+from mode_ros.drivers import controller_manager, joint_trajectory, pose, servo
 from mode_ros.drivers.examine import ends_moving, examine_group
 from mode_ros.drivers.findings import Degree
 from mode_ros.drivers.manners import FORWARD_OTHER, JOINT_TRAJECTORY, MANNERS, SERVO, silence_seconds, table
@@ -143,6 +144,41 @@ def test_positions_are_not_sent_to_a_velocity_controller():
     findings = examine_forward(['a', 'b'], 'velocity', speeds)
     assert said(findings, Degree.REFUSE) == ''
     assert 'no timeout of its own' in said(findings, Degree.WARN)
+
+
+def test_velocities_are_not_sent_to_a_position_controller():
+    speeds = FORWARD_TEXT.replace('unit: rad, lower', 'unit: rad/s, lower')
+    refusal = said(examine_forward(['a', 'b'], 'position', speeds), Degree.REFUSE)
+    assert "takes joint positions (its parameter `interface_name`), and the group is in ['rad/s']" in refusal
+    assert 'joint acceleration' in said(examine_forward(['a', 'b'], 'acceleration'), Degree.REFUSE)
+
+
+@pytest.mark.parametrize(
+    ('text', 'topic', 'parameters', 'words'),
+    [
+        (ABSOLUTE_TEXT, '/arm/trajectory', ForwardCommandController(['a', 'b']).parameters, 'adapter: forward_command'),
+        (FORWARD_TEXT, '/arm/trajectory', jtc(), 'adapter: joint_trajectory'),
+        (AXES_TEXT, '/target_pose', jtc(), 'adapter: joint_trajectory'),
+        (DELTA_TEXT, '/arm/twist', {'base_frame': 'base', 'end_effector_frame': 'tool'}, 'adapter: pose'),
+        (ABSOLUTE_TEXT, '/arm/trajectory', Servo().parameters, 'adapter: twist'),
+    ],
+)
+def test_a_driver_of_another_adapter_is_refused_with_the_one_to_write(text, topic, parameters, words):
+    contract = parse_contract(text, 'x.yaml')
+    graph = FakeGraph().add('/driver', topic, parameters)
+    (finding,) = examine_group(graph, contract.action[0], contract)
+    assert finding.degree is Degree.REFUSE
+    assert f'/driver listens to {topic}' in finding.text
+    assert f'`{words}`' in finding.text
+
+
+@pytest.mark.parametrize('text', [ABSOLUTE_TEXT, FORWARD_TEXT, AXES_TEXT])
+def test_parameters_that_are_declared_and_not_set_are_none(text):
+    contract = parse_contract(text, 'x.yaml')
+    group = contract.action[0]
+    unset = dict.fromkeys(('joints', 'interface_name', 'base_frame', 'end_effector_frame', 'open_loop_control'))
+    (finding,) = examine_group(FakeGraph().add('/driver', f'/{group.output.topic}', unset), group, contract)
+    assert 'is no driver that is known here' in finding.text
 
 
 def test_several_interfaces_of_one_joint_are_counted():
@@ -312,6 +348,10 @@ def test_the_type_of_a_gripper_action_is_compared():
     assert [*examine_group(graph, group, contract)] == []
     graph.servers['/gripper/gripper_cmd'] = ('control_msgs/action/ParallelGripperCommand',)
     assert '`action_type: ParallelGripperCommand`' in said(examine_group(graph, group, contract), Degree.REFUSE)
+    graph.servers['/gripper/gripper_cmd'] = ('franka_msgs/action/Grasp',)
+    refusal = said(examine_group(graph, group, contract), Degree.REFUSE)
+    assert 'give a server of control_msgs/action/GripperCommand or ParallelGripperCommand' in refusal
+    assert '`action_type:' not in refusal
 
 
 def test_a_driver_that_is_not_there_and_one_that_says_nothing():
@@ -323,6 +363,53 @@ def test_a_driver_that_is_not_there_and_one_that_says_nothing():
     graph.nodes.clear()
     graph.add('/other', '/arm/twist', {})
     assert 'is not MoveIt Servo' in said(examine_group(graph, contract.action[0], contract), Degree.WARN)
+
+
+def controller(name, state, claims=(), needs=()):
+    return SimpleNamespace(
+        name=name, state=state, claimed_interfaces=list(claims), required_command_interfaces=list(needs)
+    )
+
+
+def managed(monkeypatch, *controllers, space=''):
+    """A trajectory controller beside a controller_manager that tells these states; what is warned of."""
+    kind = SimpleNamespace(Request=lambda: None)
+    monkeypatch.setattr(controller_manager, 'list_controllers_type', lambda: kind)
+    graph = FakeGraph().add(f'{space}/jtc', '/arm/trajectory', jtc())
+    answer = None if controllers == (None,) else SimpleNamespace(controller=list(controllers))
+    graph.services[f'{space}/controller_manager/list_controllers'] = lambda request: answer
+    contract = parse_contract(ABSOLUTE_TEXT, 'x.yaml')
+    findings = [*examine_group(graph, contract.action[0], contract)]
+    assert said(findings, Degree.REFUSE) == '', 'it may be switched while the node runs'
+    return said(findings, Degree.WARN)
+
+
+def test_a_controller_that_is_not_active_is_warned_of_with_the_command_that_switches(monkeypatch):
+    needs = ['a/position', 'b/position']
+    waiting, other = controller('jtc', 'inactive', needs=needs), controller('scaled', 'active', claims=['b/position'])
+    elsewhere = controller('gripper', 'active', claims=['finger/position'])
+    warning = managed(monkeypatch, other, waiting, elsewhere)
+    assert '/jtc (for the group' in warning
+    assert 'is inactive' in warning
+    assert '`ros2 control switch_controllers --deactivate scaled --activate jtc`' in warning
+    assert '`ros2 control switch_controllers --activate jtc`' in managed(monkeypatch, waiting, elsewhere)
+    inside = managed(monkeypatch, waiting, space='/left')
+    assert '--activate jtc -c /left/controller_manager`' in inside
+
+
+def test_a_controller_that_is_active_or_of_which_nothing_is_told_is_not_warned_of(monkeypatch):
+    assert managed(monkeypatch, controller('jtc', 'active')) == ''
+    assert managed(monkeypatch, controller('another', 'inactive')) == ''
+    assert managed(monkeypatch, None) == '', 'no answer'
+
+
+def test_without_ros2_control_nobody_is_asked(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'controller_manager_msgs', None)
+    graph = FakeGraph().add('/jtc', '/arm/trajectory', jtc())
+    graph.services['/controller_manager/list_controllers'] = None
+    contract = parse_contract(ABSOLUTE_TEXT, 'x.yaml')
+    assert said(examine_group(graph, contract.action[0], contract), Degree.WARN) == ''
+    assert graph.calls == []
 
 
 def test_how_long_drivers_wait_in_silence():

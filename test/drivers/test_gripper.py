@@ -12,6 +12,7 @@ from support.ros2_control import Gripper
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.safety import tracking_limits
 from mode_ros.drivers.gripper import (
+    ANSWER_SECONDS,
     RETRY_SECONDS,
     GoalFilter,
     GripperClient,
@@ -222,6 +223,36 @@ def test_a_stop_cancels_and_the_same_target_is_a_new_goal(client, server):
     assert len(server.goals) == 1, 'not before the robot executes again'
     client.command(0.02, moving=True)
     assert len(server.goals) == 2
+
+
+def test_a_goal_that_is_accepted_after_the_stop_is_cancelled(client, server):
+    client.command(0.02, moving=True)
+    client.stop()
+    handle = server.accept()
+    assert handle.cancelled, 'else the gripper would move while the robot is stopped'
+    client.command(0.02, moving=False)
+    assert len(server.goals) == 1
+    client.command(0.02, moving=True)
+    assert not server.accept().cancelled
+    assert state(client) == 'moves to 0.02'
+
+
+def test_a_server_that_died_with_a_goal_in_its_hands_is_asked_again(client, server, clock):
+    client.command(0.02, moving=True)
+    clock.now += 0.9 * ANSWER_SECONDS
+    client.command(0.02, moving=True)
+    assert len(server.goals) == 1
+    clock.now += 0.2 * ANSWER_SECONDS
+    client.command(0.02, moving=True)
+    assert (client.well, state(client)) == (False, 'the action server gripper/gripper_cmd does not answer')
+    clock.now += RETRY_SECONDS
+    client.command(0.02, moving=True)
+    assert len(server.goals) == 2
+    late = Handle()
+    server.answers[0].finish(late)
+    assert late.cancelled, 'the newer goal counts'
+    server.accept()
+    assert (client.well, state(client)) == (True, 'moves to 0.02')
 
 
 class JointState:

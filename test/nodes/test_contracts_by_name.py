@@ -7,6 +7,7 @@ from std_srvs.srv import SetBool
 from support.driver_bench import DriverBench
 from support.mock_robot import Broadcaster, middle, mock_driver
 
+from mode_ros.cli.main import main
 from mode_ros.control.poses import pose_vector
 from mode_ros.drivers import gripper, servo
 from mode_ros.robots import known_robots, load_named_contract
@@ -58,6 +59,20 @@ def test_commands_follow_the_namespace_and_sources_are_named(robot):
         assert not group.output.topic.startswith('/'), 'a second robot would be commanded too'
         assert not (group.output.action or '').startswith('/')
     assert robot == 'ros2_control_arm' or 'ource' in text, 'whose documentation says so'
+
+
+@pytest.mark.parametrize('robot', known_robots())
+def test_check_tells_what_each_contract_sees_and_commands(robot, capsys):
+    contract, _ = load_named_contract(robot)
+    with pytest.raises(SystemExit) as ended:
+        main(['check', robot])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    for camera in contract.observation.cameras:
+        assert f'sees {camera.name}: {camera.width}x{camera.height} from {camera.topic}' in told
+    for group in contract.action:
+        where = f'action {group.output.action}' if group.output.action else group.output.topic
+        assert f'commands {group.name}: {", ".join(group.names)} ({group.kind}) on {where}' in told
 
 
 @pytest.mark.slow
