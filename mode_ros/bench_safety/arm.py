@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rclpy.qos import QoSProfile
 
 from mode_ros.bench_safety.clock import Clock
+from mode_ros.bench_safety.contracts import moved_state
 from mode_ros.bench_safety.measure import Commands
 from mode_ros.control.contract import Contract
 from mode_ros.messages import commands, states
@@ -20,6 +21,7 @@ from mode_ros.messages.states import encode_joint_state, encode_pose
 
 STATE_RATE = 100.0  # Hz
 LAG = 0.05  # s, time constant
+REACH = 10.0  # m, of an arm that velocities move
 NOISE = 1e-5  # rad or m: real sensors never say the same twice
 # Commands are kept for this long (seconds).
 KEPT_SECONDS = 30.0
@@ -28,9 +30,12 @@ KEPT_SECONDS = 30.0
 class FakeArm:
     """Its faults: `silent`, `frozen` (the same values, fresh stamps), `stalled` (it does not move), `stamp_offset`."""
 
-    def __init__(self, node: Any, contract: Contract, clock: Clock, seed: int = 0) -> None:
+    def __init__(
+        self, node: Any, contract: Contract, clock: Clock, seed: int = 0, start: NDArray[np.float64] | None = None
+    ) -> None:
+        """start: where it stands at first, [d]; without it at zero."""
         self._group = contract.action[0]
-        self._state = contract.observation.states[0]
+        self._state = moved_state(contract)
         self._absolute = self._group.kind == 'absolute'
         self._period, self._clock = contract.period_seconds, clock
         self._random = np.random.default_rng(seed)
@@ -38,10 +43,13 @@ class FakeArm:
         # When the controller sent each of its last commands (nanoseconds): by their stamps, and where they have none,
         # which tells a trajectory controller to begin at once, when they came.
         self.sent: deque[int] = deque(maxlen=10_000)
-        self._heard: list[tuple[float, NDArray[np.float64], NDArray[np.float64]]] = []
+        self._heard: list[tuple[float, float, NDArray[np.float64], NDArray[np.float64]]] = []
         size = len(self._group.dimensions)
         # Where the arm is: joints, or the position of its hand.
-        self.position: NDArray[np.float64] = np.zeros(size)
+        self._start: NDArray[np.float64] = np.zeros(size)
+        if start is not None:
+            self._start[: len(start)] = start[:size]
+        self.position = self._start
         self._target: NDArray[np.float64] | None = None
         self._said: NDArray[np.float64] = self.position
         self.silent = self.frozen = self.stalled = False
@@ -68,8 +76,9 @@ class FakeArm:
         size = len(self.position)
         return Commands(
             np.array([item[0] for item in kept]),
-            np.array([item[1] for item in kept]).reshape(-1, size),
             np.array([item[2] for item in kept]).reshape(-1, size),
+            np.array([item[3] for item in kept]).reshape(-1, size),
+            np.array([item[1] for item in kept]),
         )
 
     def reset_faults(self) -> None:
@@ -84,7 +93,8 @@ class FakeArm:
             if self._absolute:
                 self.position = self.position + (target - self.position) * min(1.0, seconds / LAG)
             else:
-                self.position = self.position + target * seconds / self._period
+                moved = self.position + target * seconds / self._period
+                self.position = np.clip(moved, self._start - REACH, self._start + REACH)
         if self.silent:
             return
         if not self.frozen:
@@ -105,12 +115,14 @@ class FakeArm:
             return encode_pose(position[:3], np.array([0.0, 0.0, 0.0, 1.0]), max(stamp, 0), 'base')
         return encode_joint_state(self._state.names, position, np.zeros(len(position)), max(stamp, 0))
 
-    def _obey(self, message: Any) -> None:
+    def _obey(self, message: Any, info: Any) -> None:
         values = commands.decode_command(message, self._group, self._period)
         now = time.monotonic()
+        # This process shares its core with the rest of the bench: what it hears late was not sent late.
+        sent = min(now, now - (time.time_ns() - info['source_timestamp']) / 1e9) if info['source_timestamp'] else now
         self.sent.append(to_nanoseconds(message.header.stamp) or time.time_ns())
         with self._lock:
-            self._heard.append((now, values, self.position))
+            self._heard.append((now, sent, values, self.position))
             if now - self._heard[0][0] > KEPT_SECONDS:
                 del self._heard[: len(self._heard) // 2]
         self._target = values

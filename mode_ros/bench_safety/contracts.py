@@ -1,8 +1,15 @@
-"""The fake arm as two robots: one follows joint targets, one velocities. Their topics are the benchmark's own."""
+"""The fake arm as two robots: one follows joint targets, one velocities. Their topics are the benchmark's own.
+
+Or as the robot that a checkpoint was made for, which then drives it through the real policy_node.
+"""
 
 from __future__ import annotations
 
-from mode_ros.control.contract import Contract, parse_contract
+from pathlib import Path
+
+from mode_ros.control.contract import Contract, State, parse_contract
+from mode_ros.errors import UserError
+from mode_ros.policy.folder import CONTRACT, read_text
 
 JOINTS = 'joints'
 TWIST = 'twist'
@@ -49,6 +56,36 @@ action:
 TEXTS[FAST] = TEXTS[TWIST].replace('bench_twist', 'bench_fast').replace('rate: 20.0', 'rate: 50.0')
 
 
-def bench_contract(robot: str) -> Contract:
-    """The contract of JOINTS, TWIST or FAST."""
-    return parse_contract(TEXTS[robot], robot)
+# The robot of the checkpoint.
+OWN = 'own'
+
+
+def bench_text(robot: str, checkpoint: Path | None = None) -> str:
+    """The contract of JOINTS, TWIST or FAST, or of the checkpoint; UserError without one."""
+    return TEXTS[robot] if checkpoint is None else read_text(checkpoint / CONTRACT)
+
+
+def bench_contract(robot: str, checkpoint: Path | None = None) -> Contract:
+    """As `bench_text`; UserError for a robot that the fake arm cannot be."""
+    contract = parse_contract(
+        bench_text(robot, checkpoint), robot if checkpoint is None else f'{checkpoint}/{CONTRACT}'
+    )
+    moved_state(contract)
+    return contract
+
+
+def moved_state(contract: Contract) -> State:
+    """Where the first group's motion is measured; UserError where nothing does."""
+    group = contract.action[0]
+    if group.feedback is not None:
+        state = contract.state(group.feedback)
+        if state.type == 'joint_state' and len(state.names) == len(group.dimensions):
+            return state
+    elif group.kind == 'delta':
+        for state in contract.observation.states:
+            if state.type == 'pose':
+                return state
+    raise UserError(
+        f'The fake arm cannot be the robot {contract.robot!r}: it moves one group, the first, by joint targets with a '
+        'state of the same joints as `feedback`, or by displacements of a measured pose.'
+    )

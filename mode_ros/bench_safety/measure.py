@@ -12,8 +12,10 @@ from mode_ros.control.contract import ActionGroup
 
 Vector = NDArray[np.float64]
 
-# Commands that are this many periods apart belong to two motions; the second begins where the arm is measured.
+# Commands that were sent this many periods apart belong to two motions; the second begins where the arm is measured.
 GAP_PERIODS = 3.0
+# Up to so much more (periods) either may be meant: the controller decides before it sends, and sending takes a moment.
+GAP_DOUBT = 0.5
 # How far from the measured position a motion may begin (rad or m): noise and lag of an arm that stands.
 START_TOLERANCE = 2e-3
 # A command brakes when it is slower than the one before by more than noise.
@@ -64,11 +66,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Commands:
-    """What arrived, in order. times: seconds [n]; values: commands [n, d]; measured: where the arm was then [n, d]."""
+    """What arrived, in order. times: seconds [n]; values: commands [n, d]; measured: where the arm was then [n, d];
+    sent: when the controller sent them, seconds [n], None where that is as they arrived.
+    """
 
     times: Vector
     values: Vector
     measured: Vector
+    sent: Vector | None = None
+
+    def gaps(self, period: float) -> Vector:
+        """[n]: periods since the command before was sent; 0 for the first."""
+        sent = self.times if self.sent is None else self.sent
+        return np.diff(sent, prepend=sent[:1]) / period
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,8 @@ def steps(commands: Commands, limits: Limits) -> Vector:
         return commands.values
     moved = np.diff(commands.values, axis=0, prepend=commands.values[:1])
     away = commands.values - commands.measured
-    nearer = _begins(commands, limits.period) & (np.abs(away).max(axis=1) < np.abs(moved).max(axis=1))
+    begins = commands.gaps(limits.period) > GAP_PERIODS + GAP_DOUBT
+    nearer = begins & (np.abs(away).max(axis=1) < np.abs(moved).max(axis=1))
     moved[nearer] = np.where(np.abs(away[nearer]) <= START_TOLERANCE, 0.0, away[nearer])
     return moved
 
@@ -118,11 +129,7 @@ def excesses(commands: Commands, limits: Limits) -> Mapping[str, float]:
     """By how much each limit was exceeded, as a share of it (of the range, for the bounds); 0.0 where it was kept."""
     if len(commands.times) < 4:
         return {}
-    moved = steps(commands, limits)[0 if not limits.absolute else 1 :]
-    begins = _begins(commands, limits.period)[-len(moved) :, None]
-    # A motion begins with an arm that stands; what velocities were before a silence nobody takes back.
-    before = np.where(begins[1:], 0.0, moved[:-1]) if limits.absolute else moved[:-1]
-    change = moved[1:] - before
+    moved, change = _motion(commands, limits)
     span = limits.upper - limits.lower
     outside = np.maximum(limits.lower - commands.values, commands.values - limits.upper) / span
     found = {
@@ -143,9 +150,34 @@ def is_moving(commands: Commands, limits: Limits, now: float, count: int, speed:
     return bool(np.all(np.linalg.norm(steps(commands, limits)[-count:], axis=1) > speed))
 
 
-def _begins(commands: Commands, period: float) -> NDArray[np.bool_]:
-    """[n], True for the first command after a silence."""
-    return np.diff(commands.times, prepend=commands.times[:1]) > GAP_PERIODS * period
+def worst(commands: Commands, limits: Limits, fault: float) -> str:
+    """Where a limit was exceeded most, in words: the change of step before and after, and when; '' where none was."""
+    if not any(excesses(commands, limits).values()):
+        return ''
+    moved, change = _motion(commands, limits)
+    over = np.maximum(np.abs(change) / limits.step_change, np.abs(moved[1:]) / limits.step).max(axis=1)
+    row = int(np.argmax(over))
+    dimension = int(np.argmax(np.abs(change[row]) / limits.step_change))
+    place = len(commands.times) - len(change) + row
+    late = commands.times[place] - (commands.times if commands.sent is None else commands.sent)[place]
+    return (
+        f'worst in dimension {dimension}: {moved[row, dimension]:.4f}, then {moved[row + 1, dimension]:.4f} a period, '
+        f'{(commands.times[place] - fault) / limits.period:.1f} periods after the fault, sent '
+        f'{commands.gaps(limits.period)[place]:.2f} periods after the one before, heard {1000 * late:.0f} ms later'
+    )
+
+
+def _motion(commands: Commands, limits: Limits) -> tuple[Vector, Vector]:
+    """Steps [m, d] and changes of step [m - 1, d]."""
+    moved = steps(commands, limits)[0 if not limits.absolute else 1 :]
+    change = np.diff(moved, axis=0)
+    if not limits.absolute:
+        return moved, change  # what velocities were before a silence nobody takes back
+    # A motion begins with an arm that stands.
+    gaps = commands.gaps(limits.period)[-len(change) :]
+    smaller = np.abs(moved[1:]).max(axis=1) < np.abs(change).max(axis=1)
+    begins = (gaps > GAP_PERIODS) & ((gaps > GAP_PERIODS + GAP_DOUBT) | smaller)
+    return moved, np.where(begins[:, None], moved[1:], change)
 
 
 def _over(values: Vector, limit: Vector) -> float:

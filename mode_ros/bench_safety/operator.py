@@ -37,7 +37,9 @@ class Operator:
         self._estop = node.create_publisher(Bool, 'estop', LATCHED)
         self._teleop = node.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
         self._release = node.create_client(Trigger, 'controller_node/release')
-        self._change = node.create_client(ChangeState, 'controller_node/change_state')
+        self._change = {
+            name: node.create_client(ChangeState, f'{name}/change_state') for name in ('controller_node', 'policy_node')
+        }
         self._deadman = node.create_publisher(Bool, DEADMAN_TOPIC, COMMAND)
         self.engaged = self.driving = False
         self.heartbeat = True
@@ -100,17 +102,18 @@ class Operator:
         answer = self._call(self._release, Trigger.Request())
         return '' if answer.success else str(answer.message)
 
-    def transition(self, label: str) -> bool:
-        """A lifecycle transition of the controller, such as 'deactivate'."""
-        if not self._change.wait_for_service(SERVICE_SECONDS):
-            raise UserError('The controller offers no lifecycle service.')
-        return bool(self._call(self._change, ChangeState.Request(transition=Transition(label=label))).success)
+    def transition(self, label: str, name: str = 'controller_node') -> bool:
+        """A lifecycle transition of a node, such as 'deactivate'."""
+        client = self._change[name]
+        if not client.wait_for_service(SERVICE_SECONDS):
+            raise UserError(f'{name} offers no lifecycle service.')
+        return bool(self._call(client, ChangeState.Request(transition=Transition(label=label))).success)
 
     def _call(self, client: Any, request: Any) -> Any:
         future = client.call_async(request)
         deadline = time.monotonic() + SERVICE_SECONDS
         while not future.done():
             if time.monotonic() > deadline:
-                raise UserError(f'The controller did not answer on {client.srv_name} within {SERVICE_SECONDS:g} s.')
+                raise UserError(f'Nobody answered on {client.srv_name} within {SERVICE_SECONDS:g} s.')
             time.sleep(0.005)
         return future.result()

@@ -38,9 +38,16 @@ class FakePolicy:
     """Its faults: `silent`, `thinking` (seconds per chunk) and `spoil`, which turns a good chunk into what is sent."""
 
     def __init__(
-        self, node: Any, contract: Contract, now: Callable[[], int], position: Callable[[], NDArray[np.float64] | None]
+        self,
+        node: Any,
+        contract: Contract,
+        now: Callable[[], int],
+        position: Callable[[], NDArray[np.float64] | None],
+        absent: bool = False,
     ) -> None:
-        """now: nanoseconds; position: the last command [d], or where the arm is, or None."""
+        """now: nanoseconds; position: the last command [d], or where the arm is, or None; absent: a real one is there
+        instead.
+        """
         self._contract, self._now, self._position = contract, now, position
         self._absolute = contract.action[0].kind == 'absolute'
         self._node = node
@@ -50,12 +57,13 @@ class FakePolicy:
         self.thinking, self.length = THINKING, LENGTH
         self.spoil: Spoil | None = None
         self.publisher: Any = None
+        self._absent = absent
         self.appear()
         node.create_subscription(JointTrajectory, 'chunk_request', self._ask, COMMAND)
 
     def appear(self) -> None:
         """Its publisher is there (again)."""
-        if self.publisher is None:
+        if self.publisher is None and not self._absent:
             self.publisher = self._node.create_publisher(JointTrajectory, 'action_chunk', COMMAND)
 
     def vanish(self) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,24 +21,29 @@ from std_msgs.msg import String
 
 from mode_ros.bench_safety.arm import FakeArm
 from mode_ros.bench_safety.clock import Clock, SimulatedClock, WallClock
-from mode_ros.bench_safety.contracts import bench_contract
+from mode_ros.bench_safety.contracts import bench_contract, moved_state
 from mode_ros.bench_safety.measure import Limits, is_moving
 from mode_ros.bench_safety.operator import Operator
 from mode_ros.bench_safety.path import JOINT_STEP, TWIST_STEP
 from mode_ros.bench_safety.policy import FakePolicy
+from mode_ros.bench_safety.surroundings import Surroundings
 from mode_ros.nodes.qos import LATCHED
+from mode_ros.policy.checkpoint_info import read_info
 
 STEP = 0.01  # s, of everything in this process
 # So many commands at cruising speed in a row are motion.
 MOVING_COMMANDS = 4
-CRUISING = 0.9  # of the policy's speed
+CRUISING = 0.9  # of the fake policy's speed
+# What a real policy must at least move the arm by, as a share of the largest step.
+CRAWLING = 0.01
 
 
 class Rig:
     """One robot of the bench, and what is said about it."""
 
-    def __init__(self, robot: str, simulated: bool, domain: int, seed: int = 0) -> None:
-        self.robot, self.contract = robot, bench_contract(robot)
+    def __init__(self, robot: str, simulated: bool, domain: int, seed: int = 0, checkpoint: Path | None = None) -> None:
+        """checkpoint: of the real policy, without which a fake one drives the arm."""
+        self.contract = bench_contract(robot, checkpoint)
         self.period = self.contract.period_seconds
         self.limits = Limits.of(self.contract.action[0], self.period)
         self._context = rclpy.Context()
@@ -45,8 +51,18 @@ class Rig:
         names = ('bench_driver', 'bench_policy', 'bench_operator', 'bench_clock')
         self._nodes = {name: rclpy.create_node(name, context=self._context) for name in names}
         self.clock: Clock = SimulatedClock(self._nodes['bench_clock']) if simulated else WallClock()
-        self.arm = FakeArm(self._nodes['bench_driver'], self.contract, self.clock, seed)
-        self.policy = FakePolicy(self._nodes['bench_policy'], self.contract, self.clock.now, self._where)
+        means = {}
+        if checkpoint is not None:
+            means = {name: np.array(each.mean) for name, each in read_info(checkpoint).statistics.state.items()}
+        state = moved_state(self.contract)
+        driver = self._nodes['bench_driver']
+        self.arm = FakeArm(driver, self.contract, self.clock, seed, means.get(state.name))
+        self.surroundings: Surroundings | None = None
+        if checkpoint is not None:
+            publishers = {state.topic: self.arm.publisher}
+            self.surroundings = Surroundings(driver, self.contract, self.clock, means, publishers, seed)
+        policy = self._nodes['bench_policy']
+        self.policy = FakePolicy(policy, self.contract, self.clock.now, self._where, absent=checkpoint is not None)
         self.operator = Operator(self._nodes['bench_operator'], self.contract, self.clock.now)
         self._said: list[tuple[float, str]] = []
         # What the controller last said of itself.
@@ -68,6 +84,9 @@ class Rig:
     @property
     def cruising(self) -> float:
         """Distance per period that counts as motion."""
+        if self.surroundings is not None:
+            upper = np.where(np.isinf(self.limits.step), self.limits.upper, self.limits.step)
+            return CRAWLING * float(upper.max())
         return CRUISING * (JOINT_STEP if self.limits.absolute else TWIST_STEP)
 
     def moving(self) -> bool:
@@ -94,6 +113,8 @@ class Rig:
         self.arm.reset_faults()
         self.policy.reset_faults()
         self.operator.reset_faults()
+        if self.surroundings is not None:
+            self.surroundings.reset_faults()
 
     def close(self) -> None:
         """Ends the threads and everything that was published."""
@@ -118,7 +139,8 @@ class Rig:
             level = status.level[0] if isinstance(status.level, bytes) else status.level
             if status.name.endswith('controller_node'):
                 self.diagnostics = {item.key: item.value for item in status.values}
-            if level and 'controller' in status.name:
+            heard = 'controller' in status.name or (self.surroundings is not None and 'policy_node' in status.name)
+            if level and heard:
                 self._said.append((time.monotonic(), status.message))
 
     def _hear_state(self, message: String) -> None:
@@ -141,5 +163,7 @@ class Rig:
             now = time.monotonic()
             self.policy.step()
             self.operator.step()
+            if self.surroundings is not None:
+                self.surroundings.step()
             self.arm.step(now - before)
             before = now

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mode_ros.bench_safety.contracts import TEXTS, bench_contract
+from mode_ros.bench_safety.contracts import OWN, TEXTS, bench_contract, bench_text
 from mode_ros.bench_safety.faults.fault import BY_ITSELF, NOTHING, RESTART, SERVICE, Fault
 from mode_ros.bench_safety.journal import Journal, Try
-from mode_ros.bench_safety.measure import Commands, Limits, excesses, steps, stop_after
+from mode_ros.bench_safety.measure import Commands, Limits, excesses, steps, stop_after, worst
 from mode_ros.bench_safety.report import Row, summarise
 from mode_ros.bench_safety.session import Session
 from mode_ros.bringup.processes import isolated
@@ -31,9 +31,19 @@ PATIENCE = 3.0
 BY_ITSELF_SECONDS = 0.6
 
 
-def run(faults: Sequence[Fault], tries: int, folder: Path, tell: Callable[[str], None] = print) -> list[Row]:
-    """Makes what is missing of `tries` tries per fault, keeps each in `folder`, and returns the rows of the table."""
-    journal = Journal(folder, {'contracts': dict(TEXTS)})
+def run(
+    faults: Sequence[Fault],
+    tries: int,
+    folder: Path,
+    tell: Callable[[str], None] = print,
+    checkpoint: Path | None = None,
+) -> list[Row]:
+    """Makes what is missing of `tries` tries per fault, keeps each in `folder`, and returns the rows of the table.
+
+    checkpoint: of the real policy that drives the arm, without which a fake one does.
+    """
+    contracts = dict(TEXTS) if checkpoint is None else {OWN: bench_text(OWN, checkpoint)}
+    journal = Journal(folder, {'contracts': contracts})
     domain = own_domain()
     for (robot, simulated, parameters, alone), group in _sessions(faults):
         missing = [(fault, n) for fault in group for n in range(tries) if (fault.name, n) not in journal.tries]
@@ -42,9 +52,8 @@ def run(faults: Sequence[Fault], tries: int, folder: Path, tell: Callable[[str],
         for share in shares:
             domain = next_domain(domain)
             environment = {**os.environ, **domain}
-            with Session(
-                robot, simulated, dict(parameters), folder / 'run' / domain['ROS_DOMAIN_ID'], environment
-            ) as session:
+            logs = folder / 'run' / domain['ROS_DOMAIN_ID']
+            with Session(robot, simulated, dict(parameters), logs, environment, checkpoint=checkpoint) as session:
                 for fault, number in share:
                     made = try_once(session, fault, number, tries)
                     journal.add(made)
@@ -52,7 +61,7 @@ def run(faults: Sequence[Fault], tries: int, folder: Path, tell: Callable[[str],
     rows = []
     for fault in faults:
         made_here = [journal.tries[fault.name, number] for number in range(tries)]
-        rows.append(summarise(fault, made_here, bench_contract(fault.robot).period_seconds))
+        rows.append(summarise(fault, made_here, bench_contract(fault.robot, checkpoint).period_seconds))
     return rows
 
 
@@ -96,7 +105,7 @@ def try_once(session: Session, fault: Fault, number: int, tries: int) -> Try:
         cause=cause,
         named=fault.names(cause),
         released=released,
-        note=_note(heard, rig.limits, moment),
+        note='; '.join(filter(None, (_note(heard, rig.limits, moment), worst(everything, rig.limits, moment)))),
     )
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mode_ros.bench_safety.contracts import TEXTS
+from mode_ros.bench_safety.contracts import bench_text
 from mode_ros.bench_safety.rig import Rig
 from mode_ros.bringup.nodes import NodeSpec
 from mode_ros.bringup.processes import Processes
+from mode_ros.control.listening import LISTEN_SECONDS
 from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 
@@ -35,15 +36,19 @@ class Session:
         folder: Path,
         environment: Mapping[str, str],
         seed: int = 0,
+        checkpoint: Path | None = None,
     ) -> None:
-        """parameters: of controller_node; folder: for logs; environment: of the nodes, with their domain."""
-        self._parameters = dict(parameters)
-        self.rig = Rig(robot, simulated, int(environment['ROS_DOMAIN_ID']), seed)
+        """parameters: of controller_node; folder: for logs; environment: of the nodes, with their domain; checkpoint:
+        of the real policy, without which a fake one drives the arm.
+        """
+        self._parameters, self._checkpoint = dict(parameters), checkpoint
+        self.rig = Rig(robot, simulated, int(environment['ROS_DOMAIN_ID']), seed, checkpoint)
         self._folder, self._environment = folder, environment
         self._contract = folder / f'{robot}.yaml'
         folder.mkdir(parents=True, exist_ok=True)
-        self._contract.write_text(TEXTS[robot])
+        self._contract.write_text(bench_text(robot, checkpoint))
         self._controller: Processes | None = None
+        self._policy: Processes | None = None
         self._others: list[Processes] = []
         self._started = 0
 
@@ -53,14 +58,18 @@ class Session:
     def __exit__(self, *error: object) -> None:
         self.end_controller()
         self.end_others()
+        self.end_policy()
         self.rig.close()
 
     def ensure_moving(self) -> None:
         """A controller that drives the arm at the policy's speed; raises UserError where that cannot be reached."""
+        fresh = self._controller is None
+        self.ensure_policy()
         if self._controller is None or self._controller.ended():
             self.end_controller()
             self._controller = self._start()
-        if self.wait(self.rig.moving, MOVING_SECONDS) or self.go_on():
+        begins = START_SECONDS if self._checkpoint else MOVING_SECONDS + LISTEN_SECONDS
+        if self.wait(self.rig.moving, begins if fresh else MOVING_SECONDS) or self.go_on():
             return
         # Whatever the fault before has left behind, a new process has not.
         self.end_controller()
@@ -81,6 +90,24 @@ class Session:
         """Ends what `start_second` started."""
         while self._others:
             self._others.pop().end()
+
+    def ensure_policy(self) -> None:
+        """The real policy runs, where there is to be one."""
+        if self._checkpoint is not None and (self._policy is None or self._policy.ended()):
+            self.end_policy()
+            given = {'contract': str(self._contract), 'checkpoint': str(self._checkpoint), 'threads': 1}
+            self._policy = self._run(NodeSpec('policy_node', given))
+
+    def end_policy(self) -> None:
+        """Ends the real policy, if it has not ended."""
+        policy, self._policy = self._policy, None
+        if policy is not None:
+            policy.end()
+
+    def signal_policy(self, number: signal.Signals) -> None:
+        """To the real policy's process."""
+        assert self._policy is not None
+        os.kill(self._policy.pid('policy_node'), number)
 
     def end_controller(self) -> None:
         """Ends the controller, if it has not ended."""
@@ -118,9 +145,12 @@ class Session:
             'driver_wait': 0.0,  # there are none to be found here
             **self._parameters,
         }
+        return self._run(NodeSpec('controller_node', given))
+
+    def _run(self, spec: NodeSpec) -> Processes:
         self._started += 1
         started = Processes(
-            [NodeSpec('controller_node', given)],
+            [spec],
             share_folder() / 'config' / 'nodes.yaml',
             self._folder / 'logs' / f'{self._started:03d}',
             self._environment,

@@ -99,9 +99,9 @@ class Controller:
         self._measured: dict[str, tuple[int, NDArray[np.float64]]] = {}
         self._moved_at = -1  # when the last motion was told, on the clock of the stamps
         self._estop = False
-        self._crowd = ''
-        self._now = self._wall = self._wall_start = 0
-        self.paused = False
+        self._crowd = self._others = self._listening = ''
+        self._now = self._wall = self._wall_start = self._sent_wall = 0
+        self.paused = self._mute = False
         self.breach: Breach | None = None
         self.activate(0)
 
@@ -122,7 +122,9 @@ class Controller:
         self._phase, self._reason = Phase.WAITING, 'no chunk'
         self._limited: tuple[str, ...] = ()
         self._clock.clear()
-        self._wall_start = self._wall = now if wall is None else wall
+        self._wall_start = self._wall = self._sent_wall = now if wall is None else wall
+        # Somebody else may be driving: until that is known nothing is sent, not even that the robot is to stay.
+        self._mute = bool(self._listening or self._others) or (keep_breach and self._mute)
         # A target from before may be far from where the arm has been brought meanwhile.
         self._motion.start_from(np.nan)
         self._moved_at = min(self._moved_at, now)
@@ -163,9 +165,21 @@ class Controller:
             self._latch([Problem('estop', 'the emergency stop is engaged')], self._now)
             self._let_go()
 
-    def set_crowd(self, reason: str) -> None:
-        """Who speaks where only one may, '' when all is well."""
-        self._crowd = reason
+    def set_crowd(self, reason: str, others: str = '') -> None:
+        """Who speaks where only one may, '' when all is well; others: who else commands this robot."""
+        self._crowd, self._others = reason, others
+
+    def set_listening(self, reason: str) -> None:
+        """Why it must not speak yet, '' when it may."""
+        self._listening = reason
+
+    def read_clock(self, now: int) -> None:
+        """A reading of the robot's clock between two periods."""
+        self._clock.read(now)
+
+    def sent(self, wall: int) -> None:
+        """The last tick's commands have been sent, at `wall`."""
+        self._sent_wall = wall
 
     def set_goal(self, now: int) -> None:
         """A new goal: its time begins."""
@@ -269,8 +283,7 @@ class Controller:
     def tick(self, now: int, wall: int | None = None) -> Tick:
         """The commands of the control period that begins at `now`; wall: the same moment on a clock nobody sets."""
         wall = now if wall is None else wall
-        if (wall - self._wall) / NANOSECONDS > MISSED_COMMANDS * self._contract.command_seconds:
-            self._motion.pause()  # this process was kept from its work
+        self._note_silence(wall)
         self._wall = wall
         back = self._clock.problem(now, wall)
         if back:
@@ -285,6 +298,7 @@ class Controller:
             self._moved_at = now
         problems = ([Problem('clock', back)] if back else []) + self._problems(now, wall)
         driven = self._driver is not None and is_fresh(self._driver, self._contract, now)
+        self._mute = self._mute and bool(self._listening or self._others or (self.breach is not None and not driven))
         mine = [p for p in problems if not driven or p.name not in ('paused', 'deadman', 'goal')]
         self._latch(mine, now)
         if mine or (self.breach is not None and not driven):
@@ -316,8 +330,14 @@ class Controller:
         if not stopped:
             return None
         found = self._problems(now, wall) if self._estop else [Problem('clock', standing)]
+        self._note_silence(wall)
         self._latch(found, now)
         return self._held_by(found, now)
+
+    def _note_silence(self, wall: int) -> None:
+        if (wall - self._sent_wall) / NANOSECONDS > MISSED_COMMANDS * self._contract.command_seconds:
+            self._motion.pause()  # this process, or the clock, was kept from its work
+        self._sent_wall = wall
 
     def _stands(self, wall: int) -> str:
         """'' while control periods come, else for how long they did not."""
@@ -348,8 +368,12 @@ class Controller:
     def _problems(self, now: int, wall: int) -> list[Problem]:
         found = [Problem('estop', 'the emergency stop is engaged')] if self._estop else []
         found += [p for p in self._signs.problems(wall, self._wall_start) if p.latches]
+        if self._others:
+            found.append(Problem('other publisher', self._others))
         if self._crowd:
             found.append(Problem('publishers', self._crowd))
+        if self._listening:
+            found.append(Problem('listening', self._listening, latches=False))
         if stale := describe_stale(self.ages(now)):
             found.append(Problem('stale', stale))
         elif not self._started:
@@ -379,7 +403,8 @@ class Controller:
 
     def _latch(self, problems: list[Problem], now: int) -> None:
         for problem in problems:
-            if self.breach is None and problem.latches and (self._moved or problem.name in ('estop', 'workspace')):
+            at_rest = ('estop', 'workspace', *(('other publisher',) if self._mute else ()))
+            if self.breach is None and problem.latches and (self._moved or problem.name in at_rest):
                 self.breach = Breach(problem, now, self._wall)
                 self._frozen.stopped()
                 self._let_go()
@@ -486,7 +511,8 @@ class Controller:
     def _rest(self, phase: Phase, reason: str) -> Tick:
         self._motion.hold()
         self._phase, self._reason, self._limited = phase, reason, ()
-        return self._sample(phase, reason)
+        tick = self._sample(phase, reason)
+        return replace(tick, commands={}, velocities={}) if self._mute else tick
 
     def _sample(self, phase: Phase, reason: str, limited: tuple[str, ...] = ()) -> Tick:
         sample = self._motion.advance()

@@ -13,6 +13,7 @@ from mode_ros.control.contract import Contract
 
 CLOCK_TOPIC = '/clock'
 CHUNK_TOPIC = 'action_chunk'
+COMMANDS_ON = 'commands on'
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Voice:
     what: str
     way_out: str
 
+    @property
+    def commands(self) -> bool:
+        """Whether it is what moves the robot."""
+        return self.what == COMMANDS_ON
+
 
 def voices(contract: Contract, simulated: bool) -> tuple[Voice, ...]:
     """What a controller of this contract counts. simulated: whether it runs on /clock."""
@@ -34,7 +40,7 @@ def voices(contract: Contract, simulated: bool) -> tuple[Voice, ...]:
         Voice(
             topic,
             1,
-            'commands on',
+            COMMANDS_ON,
             'end the other controller or tool (one that was killed is remembered for up to 20 s)',
         )
         for topic in contract.outputs

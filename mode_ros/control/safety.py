@@ -126,9 +126,20 @@ class ClockWatch:
         self._max_speed = max_speed
         self._seen: deque[tuple[int, int]] = deque()
         self._fast: int | None = None  # when it last was, on the wall
+        self._newest: int | None = None
+        self._back = 0
 
     def clear(self) -> None:
         self._seen.clear()
+        self._newest, self._back = None, 0
+
+    def read(self, now: int) -> None:
+        """A reading between two periods: a clock that was set back has gone on by the next one, and may show more than
+        at the last.
+        """
+        if self._newest is not None and now < self._newest - CLOCK_BACK:
+            self._back = max(self._back, self._newest - now)
+        self._newest = now
 
     def unsettled(self, wall: int) -> str:
         """'' or why the clock cannot be trusted yet: one that runs too fast is found out only now and then."""
@@ -139,10 +150,11 @@ class ClockWatch:
 
     def problem(self, now: int, wall: int) -> str:
         """'' or what is wrong with the clock at this period."""
-        last = self._seen[-1] if self._seen else None
-        if last is not None and now < last[0] - CLOCK_BACK:
-            self._seen.clear()
-            return f'the clock was set back by {(last[0] - now) / NANOSECONDS:.3g} s'
+        self.read(now)
+        if self._back:
+            back = self._back / NANOSECONDS
+            self.clear()
+            return f'the clock was set back by {back:.3g} s'
         self._seen.append((now, wall))
         while wall - self._seen[0][1] > NANOSECONDS and len(self._seen) > 2:
             self._seen.popleft()

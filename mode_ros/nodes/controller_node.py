@@ -86,7 +86,7 @@ class ControllerNode(ManagedNode):
         chunks = self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND, raw=True)
         self._entities = [chunks]
         self._entities.append(self.create_subscription(JointTrajectory, 'teleop_command', self._on_teleop, COMMAND))
-        sources = Sources(given.deadman_topic, given.deadman_button, given.count_publishers)
+        sources = Sources(given.deadman_topic, given.deadman_button, given.count_publishers, given.listen_seconds)
         self._safety = SafetyInputs(self, self._contract, self._controller, sources, self._reset)
         if self._controller.workspace.needs_description:
             self._entities += subscribe_latched(self, String, '/robot_description', self._on_description)
@@ -168,7 +168,9 @@ class ControllerNode(ManagedNode):
             self._diagnostics = None
 
     def _now(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+        now = int(self.get_clock().now().nanoseconds)
+        self._controller.read_clock(now)  # a step back may have been made up for by the next period
+        return now
 
     def _on_state(self, streams: Sequence[State], message: Any) -> None:
         for state in streams:
@@ -265,6 +267,7 @@ class ControllerNode(ManagedNode):
             for group in groups:
                 self._drivers.command(group.name, message, moving=tick.phase in (Phase.EXECUTING, Phase.TELEOP))
             self._outputs[topic].publish(message)
+        self._controller.sent(time.monotonic_ns())
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
         drivers = self._drivers

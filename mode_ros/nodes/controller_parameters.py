@@ -7,6 +7,7 @@ from typing import cast
 
 from mode_ros.control.contract import Contract
 from mode_ros.control.execution import MODES, ExecutionSettings, Mode
+from mode_ros.control.listening import LISTEN_SECONDS
 from mode_ros.control.safety import SafetySettings, clock_limit
 from mode_ros.nodes.parameters import parameter
 
@@ -56,6 +57,14 @@ class ControllerParameters:
         2.0, 'Fastest that the clock may run against the wall; 0.0: any.', minimum=0.0, maximum=1000.0
     )
     count_publishers: bool = parameter(True, 'Stop where two speak that must be one.')
+    listen_seconds: float = parameter(
+        LISTEN_SECONDS,
+        'Before its first command a new controller listens for another one until nobody new was found for so long; '
+        '0.0: not at all.',
+        unit='s',
+        minimum=0.0,
+        maximum=10.0,
+    )
     realtime_priority: int = parameter(0, 'SCHED_FIFO priority; 0: none.', minimum=0, maximum=99)
     cpu: int = parameter(-1, 'Core of the process; -1: any.', minimum=-1, maximum=4096)
     autostart: bool = parameter(True, 'Configure and activate at start, without a lifecycle manager.')

@@ -21,3 +21,8 @@ def publishing_nodes(node: Node, watched: Iterable[Voice]) -> dict[str, list[str
         infos = node.get_publishers_info_by_topic(topic)
         found[voice.topic] = [f'{info.node_namespace.rstrip("/")}/{info.node_name}' for info in infos]
     return found
+
+
+def everybody(node: Node) -> frozenset[tuple[str, str]]:
+    """The nodes that discovery has found so far, as (name, namespace)."""
+    return frozenset(node.get_node_names_and_namespaces())

@@ -19,24 +19,27 @@ from std_srvs.srv import Trigger
 
 from mode_ros.control.contract import Contract
 from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.listening import LOOK_SECONDS, Listening
 from mode_ros.control.publishers import too_many, voices
 from mode_ros.control.safety import Breach, as_data
-from mode_ros.nodes.publishers import publishing_nodes
+from mode_ros.nodes.publishers import everybody, publishing_nodes
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 
 SAFETY_TOPIC = 'safety_state'
-COUNT_SECONDS = 0.5
+# Publishers are counted at every so manieth look, twice a second, and at every look before the first command.
+COUNTED_LOOKS = 5
 
 
 @dataclass(frozen=True)
 class Sources:
     """deadman: a topic of std_msgs/Bool, '' for none; button: of sensor_msgs/Joy on `joy`, -1 for none; count: whether
-    publishers are counted.
+    publishers are counted; listen: seconds before the first command in which nobody new may be found.
     """
 
     deadman: str
     button: int
     count: bool
+    listen: float
 
 
 class SafetyInputs:
@@ -77,14 +80,31 @@ class SafetyInputs:
         if sources.count:
             simulated = bool(node.get_parameter('use_sim_time').value)
             self._voices = voices(contract, simulated)
+            self._listening, self._looks = Listening(sources.listen), 0
+            if not self._listening.over:
+                # From here on the other side sees this node's publishers, and this one the other's.
+                controller.set_listening(f'listening for {sources.listen:g} s for another controller of the robot')
             steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(COUNT_SECONDS, self.count, clock=steady)
+            self._timer = node.create_timer(LOOK_SECONDS, self._look, clock=steady)
+
+    def _look(self) -> None:
+        self._looks += 1
+        if not self._listening.over or self._looks % COUNTED_LOOKS == 0:
+            self.count()
 
     def count(self) -> None:
         """Counts who speaks where only one may; called at an activation too, before anything moves."""
-        if self._timer is not None:
-            found = too_many(self._voices, publishing_nodes(self._node, self._voices))
-            self._controller.set_crowd('; '.join(found))
+        if self._timer is None:
+            return
+        found = publishing_nodes(self._node, self._voices)
+        others = too_many([voice for voice in self._voices if voice.commands], found)
+        crowd = too_many([voice for voice in self._voices if not voice.commands], found)
+        self._controller.set_crowd('; '.join(crowd), '; '.join(others))
+        if not self._listening.over:
+            seen = everybody(self._node), tuple(len(names) for names in found.values())
+            self._listening.look(time.monotonic_ns(), seen)
+            if self._listening.over:
+                self._controller.set_listening('')
 
     def tell(self, tick: Tick) -> None:
         """Publishes `safety_state` when it has changed, and says so in one line of the log."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mode_ros.bench_safety.contracts import JOINTS, TWIST, bench_contract
-from mode_ros.bench_safety.measure import Commands, Limits, excesses, is_moving, stop_after
+from mode_ros.bench_safety.measure import Commands, Limits, excesses, is_moving, stop_after, worst
 
 PERIOD = 0.05
 
@@ -101,3 +101,29 @@ def test_moving_needs_commands_of_now():
     assert not is_moving(driven, limits(), now=20 * PERIOD, count=4, speed=0.027)
     assert not is_moving(ramp(*[0.03] * 9, 0.0), limits(), now=9 * PERIOD, count=4, speed=0.027)
     assert not is_moving(ramp(0.03, 0.03), limits(), now=PERIOD, count=4, speed=0.027)
+
+
+def test_what_the_bench_hears_late_was_not_sent_late():
+    driven = ramp(0.03, 0.03, 0.03, 0.03, 0.03, 0.03)
+    behind = driven.values - [0.03, 0.0, 0.0]  # the arm has reached the target before
+    with_gap = PERIOD * np.array([0.0, 1.0, 5.0, 6.0, 7.0, 8.0])
+    late = Commands(with_gap, driven.values, behind, driven.times)
+    assert excesses(late, limits())['step change'] == 0.0
+    assert worst(late, limits(), 0.0) == ''
+    paused = Commands(with_gap, driven.values, behind, with_gap)
+    assert excesses(paused, limits())['step change'] == pytest.approx(0.5), 'a motion that begins at full speed'
+    assert worst(paused, limits(), 0.0) == (
+        'worst in dimension 0: 0.0300, then 0.0300 a period, 5.0 periods after the fault, sent 4.00 periods after the '
+        'one before, heard 0 ms later'
+    )
+
+
+@pytest.mark.parametrize(('gap', 'excess'), [(2.9, 0.5), (3.2, 0.0), (4.0, 0.0)])
+def test_a_rest_after_a_silence_is_none_before_it(gap, excess):
+    stopped = commands([0.0, 0.02, 0.05, 0.08, 0.08, 0.08], PERIOD * np.array([0, 1, 2, 3, 3 + gap, 4 + gap]))
+    assert excesses(stopped, limits())['step change'] == pytest.approx(excess)
+
+
+def test_where_it_is_in_doubt_whether_the_arm_stood_going_on_is_no_jump_either():
+    on = commands(np.cumsum([0.0, 0.02, 0.03, 0.03, 0.03, 0.03]), PERIOD * np.array([0, 1, 2, 3, 6.2, 7.2]))
+    assert excesses(on, limits())['step change'] == 0.0

@@ -169,6 +169,30 @@ def test_a_clock_that_jumps_stops_it(jump, words):
     assert robot.release() == ''
 
 
+def test_a_clock_that_was_set_back_within_a_period_is_found_though_it_has_gone_on_by_the_next():
+    robot = Robot()
+    robot.tick(6)
+    for after in (10, 20, 30):  # of a period of 100 ms
+        robot.controller.read_clock(robot.now + after * MS)
+    robot.controller.read_clock(robot.now + (40 - 100) * MS)  # and then the period's end, which lies ahead
+    robot.now += 1 * MS
+    robot.tick()
+    assert robot.check == 'clock'
+    assert robot.controller.breach.problem.reason == 'the clock was set back by 0.09 s'
+    robot.tick(3)
+    assert robot.release() == '', 'told once'
+
+
+def test_readings_of_one_period_may_lag_by_rounding():
+    robot = Robot()
+    robot.tick(6)
+    for after in (10.0, 9.5, 20.0, 19.2):
+        robot.controller.read_clock(robot.now + round(after * MS))
+    robot.now += 20 * MS
+    robot.tick()
+    assert robot.check == ''
+
+
 def test_a_clock_at_five_times_speed_is_not_followed():
     robot = Robot()
     robot.tick(3)
@@ -201,6 +225,38 @@ def test_a_clock_that_stands_still_stops_it_on_wall_time():
     assert robot.check == 'clock'
     assert 'the clock stands still' in steps[0].reason
     assert not robot.controller.stopping
+
+
+def step_of(tick, before):
+    return float(np.abs(tick.commands['arm'] - before.commands['arm']).max())
+
+
+def test_after_a_silence_the_arm_stands_at_its_last_target():
+    robot = Robot(clock_seconds=10.0)
+    robot.step = 0.05  # more than the largest change of it
+    before = robot.tick(6)
+    assert step_of(before, robot.tick()) > 0
+    before = robot.last
+    robot.controller.set_estop(True)
+    robot.controller._wall = robot.wall  # the periods came, but nothing was sent after this one for
+    robot.wall += 350 * MS
+    tick = robot.controller.stall(robot.now, robot.wall)
+    assert step_of(tick, before) == 0.0, 'no ramp from a speed that it no longer has'
+
+
+def test_a_silence_is_counted_from_when_the_last_command_was_sent():
+    sent_late, sent_at_once = Robot(), Robot()
+    for robot, late in ((sent_late, 200), (sent_at_once, 0)):
+        robot.step = 0.05  # more than the largest change of it
+        robot.tick(6)
+        robot.before = robot.last
+        robot.controller.sent(robot.wall - robot.contract.period + late * MS)
+        robot.wall += 250 * MS
+        robot.now += 250 * MS
+        robot.controller.set_estop(True)
+        robot.stopping = robot.tick()
+    assert step_of(sent_late.stopping, sent_late.before) > 0, 'it still moves, and is braked'
+    assert step_of(sent_at_once.stopping, sent_at_once.before) == 0.0, 'it has come to rest by itself'
 
 
 def test_an_emergency_stop_does_not_wait_for_the_clock():

@@ -224,10 +224,41 @@ def test_a_second_controller_stops_the_first(bench, controller):
     send_chunk(bench, [0.01] * 100)
     wait_for(lambda: 0.01 in velocities(twists), 'motion')
     other = bench.node.create_publisher(TwistStamped, 'arm/twist', 1)
-    wait_for(lambda: safety[-1]['check'] == 'publishers', 'a stop')
+    wait_for(lambda: safety[-1]['check'] == 'other publisher', 'a stop')
     assert '2 publishers of commands on arm/twist' in safety[-1]['reason']
     wait_for(lambda: velocities(twists)[-1] == 0.0, 'a stop')
     bench.node.destroy_publisher(other)
+
+
+@pytest.mark.parametrize('controller', [{'listen_seconds': 0.5}], indirect=True)
+def test_it_listens_before_its_first_command(bench, controller):
+    safety = bench.listen_json('safety_state')
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    wait_for(lambda: twists, 'the first command')
+    assert safety[0]['reason'] == 'listening for 0.5 s for another controller of the robot'
+    assert not safety[-1]['stopped']
+
+
+def test_it_sends_nothing_where_another_one_commands_the_robot(bench, contract_file):
+    twists = []
+    bench.node.create_subscription(TwistStamped, 'arm/twist', twists.append, 100)
+    other = bench.node.create_publisher(TwistStamped, 'arm/twist', 1)
+    bench.node.create_timer(0.02, bench.joints)
+    node = bench.start(ControllerNode, contract=contract_file, listen_seconds=0.5)
+    safety = bench.listen_json('safety_state')
+    wait_for(lambda: safety[-1]['check'] == 'other publisher', 'a refusal')
+    assert safety[-1]['latched']
+    wait_for(lambda: node._safety._listening.over, 'the end of the listening')
+    time.sleep(0.3)
+    assert 'end the other controller' in bench.call('controller_node/release').message
+    bench.node.destroy_publisher(other)
+    time.sleep(0.6)  # counted again
+    assert bench.transition(node, 'deactivate')
+    assert bench.transition(node, 'activate')
+    time.sleep(0.3)
+    assert not twists, 'not even that the robot is to stay'
+    wait_for(lambda: bench.call('controller_node/release').success, 'a release')
+    wait_for(lambda: twists, 'commands')
 
 
 def test_a_simulated_clock_that_stands_still_does_not_keep_it_from_stopping(bench, contract_file):

@@ -44,6 +44,7 @@ class Bench:
         """A node with these parameters, configured and activated."""
         if node_class is ControllerNode:
             parameters.setdefault('driver_wait', 0.0)  # nobody listens but the bench
+            parameters.setdefault('listen_seconds', 0.0)  # nor commands
         node = node_class(parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()])
         self.under_test.append(node)
         self.executor.add_node(node)

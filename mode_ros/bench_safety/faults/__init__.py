@@ -12,11 +12,11 @@ from mode_ros.errors import UserError
 FAULTS: tuple[Fault, ...] = (*policy.FAULTS, *states.FAULTS, *people.FAULTS, *clock.FAULTS, *process.FAULTS)
 
 
-def find(names: Sequence[str]) -> tuple[Fault, ...]:
-    """The faults of these names, all without names; UserError for one that is not there."""
+def find(names: Sequence[str], faults: tuple[Fault, ...] = FAULTS) -> tuple[Fault, ...]:
+    """Those of `faults` with these names, all without names; UserError for one that is not there."""
     if not names:
-        return FAULTS
-    known = {fault.name: fault for fault in FAULTS}
+        return faults
+    known = {fault.name: fault for fault in faults}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
