@@ -23,6 +23,8 @@ RELEASE_SECONDS = 3.0
 # From a release, or the end of a fault, to full speed.
 MOVING_SECONDS = 5.0
 END_SECONDS = 10.0
+# What a node logs when it is.
+ACTIVE = ']: active'
 
 
 class Session:
@@ -83,8 +85,11 @@ class Session:
         return self.wait(self.rig.moving, MOVING_SECONDS)
 
     def start_second(self) -> None:
-        """A second controller for the same robot."""
-        self._others.append(self._start())
+        """A second controller for the same robot; returns when it is active."""
+        second = self._start()
+        self._others.append(second)
+        log = second.log('controller_node')
+        self.wait(lambda: ACTIVE in log.read_text(errors='replace'), START_SECONDS)
 
     def end_others(self) -> None:
         """Ends what `start_second` started."""

@@ -10,18 +10,21 @@ from collections.abc import Hashable
 
 from mode_ros.control.contract import NANOSECONDS
 
-# Nobody new must have been found for so long (seconds). The participants of a domain answer a new one as soon as they
-# hear of it, in some milliseconds where they are given the time; and the other controller, which finds this one in the
-# same moment, counts twice a second and brings its robot to rest within this time, too.
-LISTEN_SECONDS = 1.0
+# A new participant asks who is there, and is answered within milliseconds; where that goes astray, as for one that is
+# started again on a machine with the old one's memory still mapped, it hears of the others when they announce
+# themselves the next time, which Fast DDS does every 3 seconds. This is longer.
+LISTEN_SECONDS = 3.5
+
+# And nobody new must have been found for so long (seconds): participants are found one by one.
+QUIET_SECONDS = 1.0
 
 # Who is there is looked up so often (seconds). A look that comes later than by so many is a process that was kept from
-# its work, and may have been kept from hearing, too: the time begins anew.
+# its work, and may have been kept from hearing, too: the quiet begins anew.
 LOOK_SECONDS = 0.1
 MISSED_LOOKS = 3
 
-# Where nodes come and go all the time it ends nevertheless, as many times later.
-AT_MOST = 5
+# Where nodes come and go all the time it ends so much later nevertheless (seconds).
+AT_MOST = 5.0
 
 
 class Listening:
@@ -29,12 +32,11 @@ class Listening:
     sets.
     """
 
-    def __init__(self, seconds: float = LISTEN_SECONDS) -> None:
-        """seconds: 0.0 where there is nobody to listen for."""
+    def __init__(self, wall: int, seconds: float = LISTEN_SECONDS) -> None:
+        """wall: now; seconds: 0.0 where there is nobody to listen for."""
         self._seconds = seconds
         self._seen: Hashable = None
-        self._begun: int | None = None
-        self._quiet_since = self._last = 0
+        self._begun = self._quiet_since = self._last = wall
         self.over = seconds == 0.0
 
     def look(self, wall: int, seen: Hashable) -> None:
@@ -42,10 +44,9 @@ class Listening:
         if self.over:
             return
         late = wall - self._last > MISSED_LOOKS * LOOK_SECONDS * NANOSECONDS
-        if self._begun is None:
-            self._begun = self._quiet_since = wall
-        elif late or seen != self._seen:
+        if late or seen != self._seen:
             self._quiet_since = wall
         self._seen, self._last = seen, wall
         quiet, whole = (wall - self._quiet_since) / NANOSECONDS, (wall - self._begun) / NANOSECONDS
-        self.over = quiet >= self._seconds or (whole >= AT_MOST * self._seconds and not late)
+        still = quiet >= min(QUIET_SECONDS, self._seconds) or (whole >= self._seconds + AT_MOST and not late)
+        self.over = whole >= self._seconds and still

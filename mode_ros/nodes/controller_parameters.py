@@ -59,8 +59,7 @@ class ControllerParameters:
     count_publishers: bool = parameter(True, 'Stop where two speak that must be one.')
     listen_seconds: float = parameter(
         LISTEN_SECONDS,
-        'Before its first command a new controller listens for another one until nobody new was found for so long; '
-        '0.0: not at all.',
+        'So long after its configuration a controller listens for another one before its first command; 0.0: not.',
         unit='s',
         minimum=0.0,
         maximum=10.0,

@@ -33,7 +33,7 @@ COUNTED_LOOKS = 5
 @dataclass(frozen=True)
 class Sources:
     """deadman: a topic of std_msgs/Bool, '' for none; button: of sensor_msgs/Joy on `joy`, -1 for none; count: whether
-    publishers are counted; listen: seconds before the first command in which nobody new may be found.
+    publishers are counted; listen: seconds before the first command in which others are looked for.
     """
 
     deadman: str
@@ -80,7 +80,7 @@ class SafetyInputs:
         if sources.count:
             simulated = bool(node.get_parameter('use_sim_time').value)
             self._voices = voices(contract, simulated)
-            self._listening, self._looks = Listening(sources.listen), 0
+            self._listening, self._looks = Listening(time.monotonic_ns(), sources.listen), 0
             if not self._listening.over:
                 # From here on the other side sees this node's publishers, and this one the other's.
                 controller.set_listening(f'listening for {sources.listen:g} s for another controller of the robot')

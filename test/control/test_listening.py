@@ -21,24 +21,33 @@ def looks(listening, times, seen=None):
     return None
 
 
-def test_it_is_over_when_nobody_new_was_found_for_a_second():
-    assert looks(Listening(1.0), range(0, 3000, 100)) == 1000
+def listening(seconds=3.0):
+    return Listening(START, seconds)
 
 
-def test_whoever_is_found_makes_it_begin_anew():
-    assert looks(Listening(1.0), range(0, 3000, 100), lambda time: time >= 700) == 1700
+def test_it_lasts_as_long_as_it_is_told_where_nobody_comes():
+    assert looks(listening(), range(0, 9000, 100)) == 3000
+
+
+@pytest.mark.parametrize(('found', 'over'), [(700, 3000), (2500, 3500), (2950, 4000)])
+def test_for_a_second_nobody_new_must_have_been_found(found, over):
+    assert looks(listening(), range(0, 9000, 100), lambda time: time >= found) == over
 
 
 def test_a_process_that_was_kept_from_looking_looks_for_longer():
-    assert looks(Listening(1.0), [0, 100, 200, 900, *range(1000, 3000, 100)]) == 1900
+    assert looks(listening(), [*range(0, 2000, 100), 2700, *range(2800, 9000, 100)]) == 3700
 
 
 def test_it_ends_where_nodes_come_and_go_all_the_time():
-    assert looks(Listening(1.0), range(0, 9000, 100), lambda time: time // 300) == 5000
+    assert looks(listening(), range(0, 19000, 100), lambda time: time // 300) == 8000
+
+
+def test_a_short_one_needs_no_longer_quiet():
+    assert looks(listening(0.5), range(0, 9000, 100)) == 500
 
 
 def test_zero_seconds_are_none():
-    assert Listening(0.0).over
+    assert listening(0.0).over
 
 
 class Beginner:
