@@ -49,7 +49,7 @@ class FakeArm:
         self._start: NDArray[np.float64] = np.zeros(size)
         if start is not None:
             self._start[: len(start)] = start[:size]
-        self.position = self._start
+        self.position: NDArray[np.float64] = self._start
         self._target: NDArray[np.float64] | None = None
         self._said: NDArray[np.float64] = self.position
         self.silent = self.frozen = self.stalled = False

@@ -39,10 +39,10 @@ class Listening:
         self._begun = self._quiet_since = self._last = wall
         self.over = seconds == 0.0
 
-    def look(self, wall: int, seen: Hashable) -> None:
-        """seen: whoever is there now, in any form that changes when somebody is found."""
+    def look(self, wall: int, seen: Hashable) -> bool:
+        """Whether it is over. seen: whoever is there now, in any form that changes when somebody is found."""
         if self.over:
-            return
+            return True
         late = wall - self._last > MISSED_LOOKS * LOOK_SECONDS * NANOSECONDS
         if late or seen != self._seen:
             self._quiet_since = wall
@@ -50,3 +50,4 @@ class Listening:
         quiet, whole = (wall - self._quiet_since) / NANOSECONDS, (wall - self._begun) / NANOSECONDS
         still = quiet >= min(QUIET_SECONDS, self._seconds) or (whole >= self._seconds + AT_MOST and not late)
         self.over = whole >= self._seconds and still
+        return self.over

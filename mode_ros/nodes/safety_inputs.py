@@ -102,8 +102,7 @@ class SafetyInputs:
         self._controller.set_crowd('; '.join(crowd), '; '.join(others))
         if not self._listening.over:
             seen = everybody(self._node), tuple(len(names) for names in found.values())
-            self._listening.look(time.monotonic_ns(), seen)
-            if self._listening.over:
+            if self._listening.look(time.monotonic_ns(), seen):
                 self._controller.set_listening('')
 
     def tell(self, tick: Tick) -> None:
