@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,25 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """', did you mean ...?' for a name that is not among `known`; '' where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f', did you mean {near[0]!r}?' if near else ''
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong as a part of a sentence: what is missing by its name, and no numbers of the system's."""
+    # Libraries say more than a line, and give files that are not there in their own words.
+    first = (str(error).splitlines() or [''])[0].strip().rstrip('.')
+    text = re.sub(r'\[Errno \d+\]:? *', '', first)
+    if isinstance(error, FileNotFoundError):
+        return f'{error.filename or _path_in(text)} is missing'
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f'{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}'
+    if isinstance(error, KeyError):
+        return f'{error} is missing in it'
+    return text or type(error).__name__
+
+
+def _path_in(text: str) -> str:
+    quoted = re.search(r"'([^']+)'", text)
+    return quoted[1] if quoted else text
 
 
 @contextmanager

@@ -90,7 +90,18 @@ def findings(error: ValidationError, model: type[BaseModel] | None = None) -> li
 
     model: as in `explain`.
     """
-    return [_finding(finding, model) for finding in error.errors()]
+    found = error.errors()
+    places = [each['loc'] for each in found]
+    # Of a list whose entries are all wrong pydantic also says that it is too short.
+    return [
+        _finding(each, model)
+        for each in found
+        if each['type'] != 'too_short' or not any(_is_below(place, each['loc']) for place in places)
+    ]
+
+
+def _is_below(place: Place, other: Place) -> bool:
+    return len(place) > len(other) and tuple(place[: len(other)]) == tuple(other)
 
 
 def _finding(finding: Any, model: type[BaseModel] | None) -> tuple[str, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.depth import empty_depth
@@ -20,10 +23,29 @@ from mode_ros.training.data.depth_shares import shares_of_data_set
 def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
     """Of every data set, and of all goals together."""
     found = [Finding('left out', note) for note in source.selection.notes]
+    found += shared_episodes(source)
     for data in source.datasets:
         found += vector_findings(data)
         found += empty_depth(shares_of_data_set(data.files), str(data.files.root))
     return unique(found + goal_findings(list(source.goals), encoder))
+
+
+def shared_episodes(source: Source) -> list[Finding]:
+    """Episodes that two data sets of a mixture have, as a data set and its copy, or an edited one and its original."""
+    found = []
+    own = [set(np.asarray(names)[usable]) for names, usable in
+           zip(source.selection.recordings, source.selection.usable, strict=True)]  # fmt: skip
+    for one, other in combinations(range(len(own)), 2):
+        count, roots = len(own[one] & own[other]), [source.datasets[k].files.root for k in (one, other)]
+        if count:
+            found.append(
+                Finding(
+                    'copies',
+                    f'{count} of {len(own[other])} episodes of {roots[1]} are in {roots[0]}, too, and count twice: '
+                    'take one of the two out of the mixture, or leave these out of one.',
+                )
+            )
+    return found
 
 
 def goal_findings(goals: Sequence[str], encoder: TextEncoder) -> list[Finding]:

@@ -245,15 +245,9 @@ def _picture_size(
 
 
 def _of_robot(data: Dataset, contract: Contract) -> Dataset:
-    """A data set that carries no contract as one of this robot's, so that displacements are padded by standing still.
-
-    Its single state vector is all of the robot's state streams, where it is as long as they are together.
-    """
+    """A data set that carries no contract, as one of this robot: displacements are padded by standing still."""
     if data.contract is not None:
         return data
-    streams = {state.name: len(state.names) for state in contract.observation.states}
-    if list(data.streams) == ['state'] and 'state' not in streams and sum(streams.values()) == data.state.shape[1]:
-        data.files.extras = {**data.files.extras, 'state_streams': streams}
     return Dataset(data.files, data.chunk_length, data.frames, contract)
 
 

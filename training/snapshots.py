@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from mode_ros.policy.network import PolicyNetwork
 
@@ -76,7 +76,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     try:
         state = torch.load(folder / STATE, map_location='cpu', weights_only=True)
     except Exception as error:  # a cut file fails in many ways
-        raise _damaged(folder, f'{folder / STATE} cannot be read ({str(error).splitlines()[0]})') from error
+        raise _damaged(folder, f'{folder / STATE} cannot be read ({in_words(error)})') from error
     return dict(state)
 
 

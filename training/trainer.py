@@ -22,7 +22,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 import mode_ros.training.snapshots as snapshots
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.settings import explain
 from mode_ros.training.batches import Batch, ahead
@@ -431,7 +431,7 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
         (out / snapshots.SETTINGS).write_text(settings.to_yaml(), encoding='utf-8')
     except OSError as error:
-        raise UserError(f'The folder {out} cannot be written ({error}): give another --output.') from error
+        raise UserError(f'The folder {out} cannot be written ({in_words(error)}): give another --output.') from error
 
 
 def _seed(*numbers: int) -> int:

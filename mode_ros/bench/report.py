@@ -22,7 +22,7 @@ from mode_ros.bench.scaling import Point
 from mode_ros.bench.solvers import STEPS, SolverError
 from mode_ros.bench.training import TrainingCost, ratios
 from mode_ros.bench.variants import TITLES
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 from mode_ros.policy.size import active_parameters, total_parameters
 
@@ -204,7 +204,9 @@ def _write(folder: Path, name: str, values: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f'{name}.json').write_text(json.dumps(values, indent=1, allow_nan=False) + '\n', encoding='utf-8')
     except OSError as error:
-        raise UserError(f'The results cannot be written to {folder} ({error}): choose another --output.') from error
+        raise UserError(
+            f'The results cannot be written to {folder} ({in_words(error)}): choose another --output.'
+        ) from error
 
 
 def _pyplot() -> Any:

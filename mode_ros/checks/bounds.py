@@ -9,39 +9,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.checks.finding import Finding
-from mode_ros.control.contract import Contract, Dimension
+from mode_ros.checks.units import guess, impossible_actions, impossible_states, in_per_cent, small_states
+from mode_ros.control.contract import ActionGroup, Contract, Dimension, State
+from mode_ros.control.units import unit_factor
 
 # Rounding of float32, as a share of the range: a command at its bound is not beyond it.
 _COMMAND_TOLERANCE = 1e-4
 # A measured joint overshoots its target a little, as a share of the range.
 _STATE_TOLERANCE = 0.05
-# What people mistake a unit for, and by which factor at most.
-_MISTAKEN = {
-    'rad': (180 / np.pi, 'degrees for radians'),
-    'm': (1000.0, 'millimetres or per cent for metres'),
-    '1': (100.0, 'per cent for a share'),
-}
+# Of a range that is only likely to be the state's, as that of the group of its name: another unit leaves it by far.
+_LIKELY_TOLERANCE = 0.5
 
 
 def beyond_bounds(contract: Contract, actions: NDArray[np.floating], where: str = 'the data set') -> list[Finding]:
-    """actions: [n, d], the contract's units. One finding per dimension that leaves [lower, upper]."""
-    return _beyond(contract.dimensions, np.asarray(actions), _COMMAND_TOLERANCE, 'action', where)
+    """actions: [n, d], the contract's units. One finding per dimension that leaves [lower, upper], and one where bounds
+    and numbers are both of another unit than they say.
+    """
+    x = np.asarray(actions)
+    return _beyond(contract.dimensions, x, _COMMAND_TOLERANCE, 'action', where) + impossible_actions(contract, x, where)
 
 
 def states_beyond_bounds(
     contract: Contract, stream: str, values: NDArray[np.floating], where: str = 'the data set'
 ) -> list[Finding]:
-    """values: [n, m] of one state stream, held to its own bounds or to those of the commands that it measures."""
+    """values: [n, m] of one state stream, held to its own bounds, to those of the commands that it measures, to those
+    of a group that is likely to move it, and else to what its unit can be.
+    """
     state, x = contract.state(stream), np.asarray(values)
     if state.lower is not None or state.upper is not None:
         lower = -np.inf if state.lower is None else state.lower
         upper = np.inf if state.upper is None else state.upper
         own = [_Range(name, state.unit, lower, upper) for name in state.names]
-        return _beyond(own, x, 0.0, f'state {stream}', where)
-    bounds = state_bounds(contract, stream)
-    columns = [at for at, name in enumerate(state.names) if name in bounds]
-    dimensions = [bounds[state.names[at]] for at in columns]
-    return _beyond(dimensions, x[:, columns], _STATE_TOLERANCE, f'state {stream}', where)
+        found = _beyond(own, x, 0.0, f'state {stream}', where)
+        if np.isfinite([lower, upper]).all():
+            return found or small_states(state, dict.fromkeys(state.names, max(abs(lower), abs(upper))), x, where)
+        return found or impossible_states(state, range(len(own)), x, where) or small_states(state, {}, x, where)
+    found = []
+    known: dict[str, float] = {}
+    measured = state_bounds(contract, stream)
+    for bounds, tolerance in ((measured, _STATE_TOLERANCE), (likely_bounds(contract, stream), _LIKELY_TOLERANCE)):
+        columns = [at for at, name in enumerate(state.names) if name in bounds and name not in known]
+        ranges = [bounds[state.names[at]] for at in columns]
+        found += _beyond(ranges, x[:, columns], tolerance, f'state {stream}', where)
+        known |= {state.names[at]: max(abs(b.lower), abs(b.upper)) for at, b in zip(columns, ranges, strict=True)}
+    rest = [column for column, name in enumerate(state.names) if name not in known]
+    return found + impossible_states(state, rest, x, where) + small_states(state, known, x, where)
 
 
 def state_bounds(contract: Contract, stream: str) -> dict[str, Dimension]:
@@ -55,6 +67,36 @@ def state_bounds(contract: Contract, stream: str) -> dict[str, Dimension]:
         if group.kind == 'absolute' and group.feedback == stream
         for dimension in group.dimensions
     }
+
+
+def likely_bounds(contract: Contract, stream: str) -> dict[str, _Range]:
+    """Names of a state whose range is likely that of an absolute group without feedback: one that has the state's name,
+    or commands numbers of its names. In the state's unit; groups in a unit of another kind say nothing.
+    """
+    state = contract.state(stream)
+    if state.type not in ('joint_state', 'array', 'number') or state.field != 'position':
+        return {}
+    found: dict[str, _Range] = {}
+    for group in contract.action:
+        if group.kind != 'absolute' or group.feedback is not None:
+            continue
+        for name, dimension in _same_numbers(state, group):
+            try:
+                factor = unit_factor(dimension.unit, state.unit)
+            except ValueError:
+                continue
+            lower, upper = factor * dimension.lower, factor * dimension.upper
+            if name in found:  # two arms whose joints have the same names
+                lower, upper = min(lower, found[name].lower), max(upper, found[name].upper)
+            found[name] = _Range(name, state.unit, lower, upper)
+    return found
+
+
+def _same_numbers(state: State, group: ActionGroup) -> list[tuple[str, Dimension]]:
+    same = [(dimension.name, dimension) for dimension in group.dimensions if dimension.name in state.names]
+    if not same and group.name == state.name and len(state.names) == len(group.dimensions) == 1:
+        return [(state.names[0], group.dimensions[0])]
+    return same
 
 
 class _Range(NamedTuple):
@@ -81,7 +123,7 @@ def _beyond(
         found.append(
             Finding(
                 'bounds',
-                f'{kind} {dimension.name}: {_share(float(outside.mean()))} of the frames in {where} are beyond '
+                f'{kind} {dimension.name}: {in_per_cent(float(outside.mean()))} of the frames in {where} are beyond '
                 f'{dimension.lower:g} to {dimension.upper:g} {dimension.unit}, the farthest is {worst:.4g}'
                 f"{_guess(x, dimension)}. Say the messages' unit in the contract (message_unit, or scale and offset) "
                 'and convert again, or mend the bounds.',
@@ -92,12 +134,6 @@ def _beyond(
 
 def _guess(x: NDArray[np.float64], dimension: Dimension | _Range) -> str:
     """What the numbers would fit as, where they would: only then is it worth a word."""
-    largest = max(abs(dimension.lower), abs(dimension.upper))
     # Extremes are said above; nearly all must fit.
     seen = float(np.quantile(np.abs(x), 0.99))
-    factor, words = _MISTAKEN.get(dimension.unit, (0.0, ''))
-    return f' ({words}?)' if 1.5 * largest < seen <= 1.05 * factor * largest else ''
-
-
-def _share(value: float) -> str:
-    return f'{value:.0%}' if value >= 0.01 else f'{value:.2%}'
+    return guess(dimension.unit, seen, max(abs(dimension.lower), abs(dimension.upper)))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from mode_ros.checks.finding import Finding
+from mode_ros.checks.units import OPENING, REACH, TURNS, is_gripper
 from mode_ros.control.contract import Contract
 
-# No joint turns further than this; degrees do.
-_TURNS = 4 * math.pi
-# Metres that no arm reaches; millimetres do.
-_REACH = 5.0
 # A stream that is given fewer control periods than this to speak stops the robot by rounding.
 _PERIODS = 1.5
 
@@ -21,11 +16,12 @@ def contract_slips(contract: Contract) -> list[Finding]:
     for group in contract.action:
         for dimension in group.dimensions:
             largest = max(abs(dimension.lower), abs(dimension.upper))
-            if dimension.unit == 'rad' and largest > _TURNS:
+            if dimension.unit == 'rad' and largest > TURNS:
                 found.append(
                     Finding('contract', f'{dimension.name} may go to {largest:g} rad: are these degrees (unit: deg)?')
                 )
-            if dimension.unit == 'm' and largest > _REACH:
+            reach = OPENING if is_gripper(group.name, dimension.name) else REACH
+            if dimension.unit == 'm' and largest > reach:
                 found.append(
                     Finding('contract', f'{dimension.name} may go to {largest:g} m: are these millimetres (unit: mm)?')
                 )

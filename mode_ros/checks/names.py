@@ -24,9 +24,17 @@ def match_names(theirs: Sequence[str], ours: Sequence[str], what: str) -> NameMa
     """Lines up the columns of a foreign vector with ours by name; what: names the vector in the note.
 
     Names may have a prefix (`left.elbow`) or an ending (`elbow.pos`) that ours have not, or the other way round.
+    theirs: none, where the data set names nothing.
     """
-    if len(theirs) != len(ours) or all(_COUNTED.match(name) for name in theirs):
-        return NameMatch(None, '')
+    if len(ours) < 2 and not theirs:
+        return NameMatch(None, '')  # a single number has no order
+    if not theirs or len(theirs) != len(ours) or all(_COUNTED.match(name) for name in theirs):
+        said = 'have no names' if not theirs else f'are called {list(theirs)}'
+        return NameMatch(
+            None,
+            f"{what}: its numbers {said}, so that their order cannot be compared with the contract's {list(ours)}, as "
+            'which they are taken. Make sure that it is that.',
+        )
     for simplify in (str, _without_ending, _last):
         there, here = [simplify(name) for name in theirs], [simplify(name) for name in ours]
         if len(set(there)) < len(there) or set(there) != set(here):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mode_ros.checks.bounds import state_bounds
 from mode_ros.checks.finding import Finding
+from mode_ros.checks.units import is_gripper
 from mode_ros.control.contract import Contract
 
 # Below this share of a command's range nothing is meant: a joint of 6 rad is held to 6 mrad by few drivers.
@@ -111,8 +112,11 @@ def gripper_still(contract: Contract, actions: NDArray[np.floating]) -> list[Fin
     """A group called like a gripper or a hand whose commands never change."""
     found = []
     for name, part in contract.group_slices.items():
-        is_gripper = any(word in name.lower() for word in ('grip', 'hand', 'finger', 'claw'))
-        if is_gripper and len(actions) and not np.ptp(np.asarray(actions)[:, part], axis=0).any():
+        if (
+            (is_gripper(name) or 'hand' in name.lower())
+            and len(actions)
+            and not np.ptp(np.asarray(actions)[:, part], axis=0).any()
+        ):
             found.append(
                 Finding('gripper', f'The group {name} is told the same in every frame: is its topic the right one?')
             )

@@ -37,11 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.control.contract import parse_contract
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
-    from mode_ros.training.data.convert import Conversion, choose_contract, default_jobs
+    from mode_ros.training.data.convert import Conversion, check_apart, choose_contract, default_jobs
     from mode_ros.training.data.editing import catch_up, is_edited, original_of
     from mode_ros.training.data.episode_writer import Encoding
-    from mode_ros.training.data.inputs import find_recordings, passed_over
+    from mode_ros.training.data.inputs import find_recordings
     from mode_ros.training.data.staging import Settings
+    from mode_ros.training.data.strays import passed_over
     from mode_ros.training.data.video import refuse_sizes
     from mode_ros.training.goal_sentences import goal_sentences
 
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.keep_failures,
     )
     target = Path(arguments.data_set).absolute()
+    check_apart(target, recordings)
     contract = parse_contract(text, 'of the recordings')
     refuse_sizes(arguments.codec, contract.observation.cameras)
     robot = contract.robot
@@ -94,6 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'left out: {reason}', file=sys.stderr)
     goals = goal_sentences(target) if outcome.new or outcome.corrected else []
     told = (*outcome.notes, *filter(None, [lost]), *goals)
-    for note in (*told, *passed_over([Path(item) for item in arguments.recordings])):
+    for note in (*told, *passed_over([Path(item) for item in arguments.recordings], recordings)):
         print(f'note: {note}', file=sys.stderr)
     return LEFT_OUT if outcome.left_out else 0

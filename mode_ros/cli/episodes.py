@@ -45,10 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
         from mode_ros.training.data.inputs import find_recordings
         from mode_ros.training.data.one_episode import recorded_episode
         from mode_ros.training.data.overview import recordings_overview
+        from mode_ros.training.data.strays import passed_over
 
         recordings = find_recordings([root], 'auto')
         if arguments.show is None:
-            told = recordings_overview(recordings)
+            told = recordings_overview(recordings) | {'passed_over': passed_over([root], recordings)}
         elif 0 <= arguments.show < len(recordings):
             recording = recordings[arguments.show]
             contract = contract or parse_contract(choose_contract([recording], None), f'of {recording.name}')
@@ -70,7 +71,7 @@ def _table(told: Mapping[str, Any]) -> str:
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     edits = [f'edited: {words}' for words in told['edits']]
-    return '\n'.join([*lines, *edits])
+    return '\n'.join([*lines, *edits, *(f'note: {words}' for words in told.get('passed_over', ()))])
 
 
 def _one(told: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the checkpoint."""
     import json
 
-    from mode_ros.errors import UserError
+    from mode_ros.errors import UserError, in_words
     from mode_ros.pairing import limit_statistics
     from mode_ros.policy.checkpoint import CheckpointInfo, save_checkpoint
     from mode_ros.policy.config import PUBLISHED_CLIP
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             values = json.loads(arguments.statistics.read_text(encoding='utf-8'))
         except (OSError, ValueError) as error:
-            raise UserError(f'{arguments.statistics} cannot be read as JSON ({error}).') from error
+            raise UserError(f'{arguments.statistics} cannot be read as JSON ({in_words(error)}).') from error
         statistics = Statistics.from_values(values, str(arguments.statistics))
     trained_steps = 0 if arguments.new_encoders else arguments.trained_steps
     info = CheckpointInfo(config, statistics, text, trained_steps)

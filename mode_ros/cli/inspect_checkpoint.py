@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Inspects, prints, and writes what was asked for."""
     import json
 
-    from mode_ros.errors import UserError
+    from mode_ros.errors import UserError, in_words
     from mode_ros.training.inspection.inspect import describe, inspect_all
     from mode_ros.training.inspection.pages import inspection_page
 
@@ -42,5 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.html:
             arguments.html.write_text(inspection_page(sides), encoding='utf-8')
     except OSError as error:
-        raise UserError(f'The inspection cannot be written: {error}.') from error
+        raise UserError(f'The inspection cannot be written: {in_words(error)}.') from error
     return 0

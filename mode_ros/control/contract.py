@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.control.space import Box, SelfCollision
-from mode_ros.control.units import Factor, conversion
+from mode_ros.control.units import Factor, conversion, is_other_size
 from mode_ros.settings import read_settings, read_text
 
 NANOSECONDS = 1_000_000_000
@@ -475,6 +475,14 @@ class Contract(_Section):
                 raise ValueError(
                     f'feedback {group.feedback!r} of action group {group.name!r} does not measure {sorted(missing)}'
                 )
+            for dimension in group.dimensions:
+                measured = states[group.feedback].unit
+                if is_other_size(measured, dimension.unit):
+                    raise ValueError(
+                        f'{dimension.name!r} of the action group {group.name!r} is commanded in {dimension.unit!r}, '
+                        f'and its feedback {group.feedback!r} is in {measured!r}: give both one unit, and say what the '
+                        'messages are in with message_unit'
+                    )
         return self
 
     def _check_boxes(self) -> None:

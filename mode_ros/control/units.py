@@ -52,6 +52,14 @@ def unit_factor(message_unit: str, unit: str) -> float:
     return theirs[1] / ours[1]
 
 
+def is_other_size(unit: str, other: str) -> bool:
+    """Whether two units measure the same in different sizes, as rad and deg; False where one is not known by name."""
+    if unit not in _UNITS or other not in _UNITS:
+        return False
+    (ours, size), (theirs, their_size) = _UNITS[unit], _UNITS[other]
+    return ours == theirs and size != their_size
+
+
 def conversion(unit: str, message_unit: str | None, scale: float | None, offset: float) -> tuple[float, float]:
     """(scale, offset) from a message's number to the contract's; ValueError for what contradicts itself."""
     if message_unit is not None and (scale is not None or offset != 0.0):

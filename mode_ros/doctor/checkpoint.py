@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mode_ros.checks.bounds import beyond_bounds
+from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.contract import contract_slips
 from mode_ros.checks.finding import Finding
 from mode_ros.checks.spread import action_floor, state_floor
@@ -38,6 +38,8 @@ def examine_checkpoint(folder: Path) -> Page:
     for state in contract.observation.states:
         if state.name in config.state_streams:
             found = info.statistics.state[state.name]
+            extremes = np.array([found.min, found.max])
+            page.add(states_beyond_bounds(contract, state.name, extremes, 'the extremes of its data'))
             page.add(_still(found, state.names, state_floor(contract, state.name), f'state {state.name}'))
     page.add(contract_slips(contract))
     return page

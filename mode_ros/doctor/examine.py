@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from mode_ros.checks.contract import contract_slips
+from mode_ros.checks.finding import Finding
 from mode_ros.doctor.page import Page
 from mode_ros.errors import UserError
 from mode_ros.robots import load_named_contract
@@ -29,6 +30,7 @@ def examine(name: str, contract: str = '') -> Page:
     if path.exists() and path.suffix not in ('.yaml', '.yml'):
         from mode_ros.doctor.recordings import examine_recordings
         from mode_ros.training.data.inputs import find_recordings, is_recording_file
+        from mode_ros.training.data.strays import passed_over
 
         if path.is_file() and not is_recording_file(path):
             raise UserError(
@@ -36,7 +38,10 @@ def examine(name: str, contract: str = '') -> Page:
                 'a bag (.mcap, .db3), a LIBERO file, or a contract (.yaml).'
             )
         text = load_named_contract(contract)[1] if contract else None
-        return examine_recordings(path, find_recordings([path], 'auto'), text)
+        recordings = find_recordings([path], 'auto')
+        page = examine_recordings(path, recordings, text)
+        page.add([Finding('passed over', f'{stray}.') for stray in passed_over([path], recordings)])
+        return page
     try:
         return examine_contract(name)
     except UserError as error:

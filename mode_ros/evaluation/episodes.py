@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.evaluation.settings import differing
 from mode_ros.json_lines import JsonLines
 from mode_ros.policy.folder import FILES
@@ -124,7 +124,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be read: {error}.') from error
+        raise UserError(f'{path} cannot be read: {in_words(error)}.') from error
 
 
 def write_whole(path: Path, text: str) -> None:

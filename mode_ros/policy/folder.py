@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 
 WEIGHTS, CONFIG, STATISTICS, CONTRACT = 'weights.safetensors', 'config.json', 'statistics.json', 'contract.yaml'
 FILES = (WEIGHTS, CONFIG, STATISTICS, CONTRACT)
@@ -24,4 +24,4 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path} cannot be read as text ({error}).') from error
+        raise UserError(f'{path} cannot be read as text ({in_words(error)}).') from error

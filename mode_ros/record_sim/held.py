@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.record_sim.task_folder import ABOUT, Terms
 
 # As training data sets are written; record-sim needs nothing else of training.
@@ -48,7 +48,7 @@ def _origins(data_set: Path) -> list[dict[str, Any]]:
         return [json.loads(each) for each in origins if each]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f'The data set {data_set} does not say which seeds it holds ({type(error).__name__}: {error}): it was '
+            f'The data set {data_set} does not say which seeds it holds ({in_words(error)}): it was '
             'converted by an earlier release; name the folders of its recordings instead.'
         ) from error
 
@@ -57,7 +57,7 @@ def _recorded(folder: Path, simulator: str, task: str) -> set[int]:
     try:
         terms = Terms.from_plain(json.loads((folder / ABOUT).read_text(encoding='utf-8'))['terms'])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f'{folder / ABOUT} cannot be read ({type(error).__name__}: {error}).') from error
+        raise UserError(f'{folder / ABOUT} cannot be read ({in_words(error)}).') from error
     if (terms.simulator, terms.task) != (simulator, task):
         return set()
     numbers = [path.name.removeprefix('episode_') for path in folder.glob('episode_*')]

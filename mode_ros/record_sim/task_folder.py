@@ -17,7 +17,7 @@ from typing import Any
 
 from mode_ros.control.contract import differences, parse_contract
 from mode_ros.control.execution import Mode
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.recording.folder import PartialEpisode, RecordingFolder
 
 ABOUT = 'demonstrations.json'
@@ -127,7 +127,7 @@ class TaskFolder:
             failed = {int(seed) for seed in about['failed_seeds']}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(
-                f'{path} cannot be read ({type(error).__name__}: {error}); give another folder, or remove '
+                f'{path} cannot be read ({in_words(error)}); give another folder, or remove '
                 f'{self.root} to record its episodes again.'
             ) from error
         found = _differing(self.terms, theirs)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.contracts import DELTA_TEXT, absolute_contract, delta_contract
+from support.contracts import DELTA_TEXT, GRIPPER_TEXT, absolute_contract, delta_contract
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.goals import coinciding, unknown_words
@@ -54,7 +54,8 @@ def test_states_are_held_to_the_bounds_of_the_commands_they_measure():
     states[:, 0] = np.linspace(0, 90, 10)  # b comes first in the state
     (only,) = said(states_beyond_bounds(absolute_contract(), 'joints', states))
     assert 'state joints b' in only
-    assert states_beyond_bounds(delta_contract(), 'joints', states) == []  # no command says what its range is
+    # No command says what its range is; what a joint can turn is known all the same.
+    assert states_beyond_bounds(delta_contract(), 'joints', states / 10) == []
 
 
 def test_a_state_is_held_to_bounds_of_its_own_to_the_letter():
@@ -126,10 +127,12 @@ def test_words_that_are_lost_are_named():
         (['left.a', 'right.a'], ['right.a', 'left.a'], (1, 0), "put in the contract's order"),
         (['u', 'v'], ['a', 'b'], None, 'Make sure that they mean the same'),
         (['a', 'x'], ['a', 'b'], None, 'Make sure that they mean the same'),
-        (['0', '1'], ['a', 'b'], None, ''),
-        (['motor_0', 'motor_1'], ['a', 'b'], None, ''),
+        (['0', '1'], ['a', 'b'], None, "are called ['0', '1'], so that their order cannot be compared"),
+        (['motor_0', 'motor_1'], ['a', 'b'], None, 'their order cannot be compared'),
         (['a', 'a'], ['a', 'b'], None, 'Make sure'),
-        (['a'], ['a', 'b'], None, ''),
+        (['a'], ['a', 'b'], None, "are called ['a'], so that their order cannot be compared"),
+        ([], ['a', 'b'], None, "have no names, so that their order cannot be compared with the contract's ['a', 'b']"),
+        ([], ['a'], None, ''),
     ],
 )
 def test_names_are_lined_up_or_warned_of(theirs, ours, order, note):
@@ -137,3 +140,98 @@ def test_names_are_lined_up_or_warned_of(theirs, ours, order, note):
     assert found.order == order
     assert note in found.note
     assert bool(found.note) == bool(note)
+
+
+# A gripper whose group has no feedback, beside the state that measures it.
+LOOSE_TEXT = DELTA_TEXT.replace(
+    'action:',
+    '    - {name: gripper, topic: grip/state, type: STATE, names: [opening], unit: UNIT, max_age: 0.2MORE}\naction:',
+)
+
+
+def loose(unit="'1'", kind='joint_state', more='', group=''):
+    text = LOOSE_TEXT.replace('UNIT', unit).replace('STATE', kind).replace('MORE', more)
+    return parse_contract(text.replace("{name: grip, unit: '1', lower: -1.0, upper: 1.0}", group or
+                                       "{name: grip, unit: '1', lower: -1.0, upper: 1.0}"), 'x')  # fmt: skip
+
+
+OPENING = np.linspace(0, 1, 50)[:, None]
+
+
+@pytest.mark.parametrize(
+    ('contract', 'values', 'words'),
+    [
+        # By the group of its name, which has its unit.
+        (loose(), 100 * OPENING, 'beyond -1 to 1 1, the farthest is 100 (per cent for a share?)'),
+        (loose(kind='number', more=', stamps: reception'), 255 * OPENING, 'the farthest is 255'),
+        # By its unit, where the group has one of another kind.
+        (loose('m'), 85 * OPENING, '(0.5 m), the farthest is 85 (millimetres or per cent for metres?)'),
+        (loose('m', 'array', ', stamps: reception'), 100 * OPENING, 'beyond what can be (0.5 m)'),
+        (loose('rad'), 100 * OPENING, 'beyond what can be (12.6 rad), the farthest is 100 (degrees for radians?)'),
+        (loose("'%'"), 255 * OPENING, 'beyond -100 to 100 %, the farthest is 255'),
+        # The other way round.
+        (loose("'%'"), 0.9 * OPENING, 'nothing in data is larger than 0.9 % (a share for per cent?)'),
+        (loose('mm'), 0.08 * OPENING, 'nothing in data is larger than 0.08 mm (metres for millimetres?)'),
+        # A bound on one side leaves the other to the unit.
+        (loose('m', more=', lower: 0.0'), 85 * OPENING, 'beyond what can be (0.5 m)'),
+        # A group of another size of the same unit.
+        (
+            loose('mm', group='{name: grip, unit: m, lower: 0.0, upper: 0.08}'),
+            800 * OPENING,
+            'beyond 0 to 80 mm, the farthest is 800',
+        ),
+    ],
+)  # fmt: skip
+def test_a_gripper_that_is_measured_in_another_unit_is_named_without_bounds_of_its_own(contract, values, words):
+    (only,) = said(states_beyond_bounds(contract, 'gripper', values, 'data'))
+    assert 'state gripper' in only
+    assert words in only
+    assert 'message_unit, or scale and offset' in only
+
+
+@pytest.mark.parametrize(
+    ('contract', 'values'),
+    [
+        (loose(), 1.1 * OPENING),
+        (loose('m'), 0.085 * OPENING),
+        (loose('rad'), 0.8 * OPENING),
+        (loose("'%'"), 100 * OPENING),
+        (loose("'%'"), 0 * OPENING),  # never moved: that is said elsewhere
+        (loose('mm'), 85 * OPENING),
+        (loose('counts'), 255 * OPENING),  # nobody knows
+        (loose(more=', lower: 0.0, upper: 255.0'), 255 * OPENING),
+    ],
+)
+def test_a_gripper_that_is_what_its_unit_says_is_not_named(contract, values):
+    assert states_beyond_bounds(contract, 'gripper', values) == []
+
+
+def test_joints_and_poses_are_held_to_what_their_unit_can_be():
+    states = np.linspace(-90, 90, 100)[:, None] * [1.0, 0.1]
+    (only,) = said(states_beyond_bounds(delta_contract(), 'joints', states, 'data'))
+    assert 'state joints a: 86% of the frames in data are beyond what can be (12.6 rad), the farthest is -90' in only
+    assert '(degrees for radians?)' in only
+    pose = DELTA_TEXT.replace('action:', '    - {name: hand, topic: hand, type: pose, '
+                              'names: [x, y, z, qx, qy, qz, qw], unit: UNIT, max_age: 0.2}\naction:')  # fmt: skip
+    values = np.tile([400.0, 10.0, 300.0, 0.0, 0.0, 0.0, 1.0], (10, 1))
+    assert 'state hand x, y, z: 100%' in said(
+        states_beyond_bounds(parse_contract(pose.replace('UNIT', 'm'), 'x'), 'hand', values))[0]  # fmt: skip
+    assert states_beyond_bounds(parse_contract(pose.replace('UNIT', 'mm'), 'x'), 'hand', values) == []
+    values[:, :3] = np.linspace(0, 0.5, 10)[:, None]
+    assert 'metres for millimetres?' in said(
+        states_beyond_bounds(parse_contract(pose.replace('UNIT', 'mm'), 'x'), 'hand', values))[0]  # fmt: skip
+
+
+def test_commands_whose_bounds_are_of_another_unit_too_are_named():
+    text = GRIPPER_TEXT.replace('upper: 0.08', 'upper: 85.0')
+    (only,) = said(beyond_bounds(parse_contract(text, 'x'), 85 * OPENING, 'data'))
+    assert 'action finger_joint: 100%' not in only
+    assert 'within their bounds, and beyond what can be (0.5 m), the farthest is 85 (millimetres' in only
+    assert beyond_bounds(parse_contract(GRIPPER_TEXT, 'x'), 0.08 * OPENING) == []
+
+
+def test_commands_far_below_their_bounds_are_named_as_of_a_larger_unit():
+    text = GRIPPER_TEXT.replace('unit: m', "unit: '%'").replace('upper: 0.08', 'upper: 100.0')
+    (only,) = said(beyond_bounds(parse_contract(text, 'x'), 0.9 * OPENING, 'data'))
+    assert 'action gripper: nothing in data is larger than 0.9 % (a share for per cent?)' in only
+    assert beyond_bounds(parse_contract(text, 'x'), 90 * OPENING, 'data') == []

@@ -124,6 +124,15 @@ def test_units_by_name_and_by_numbers():
     assert parse_contract(text, 'mine.yaml').dimensions[3].conversion == (0.02, -1.0)
 
 
+def test_refuses_feedback_in_another_unit():
+    other = ABSOLUTE_TEXT.replace('names: [b, a], unit: rad', 'names: [b, a], unit: deg')
+    with pytest.raises(UserError, match="'a' of the action group 'arm' is commanded in 'rad', and its feedback 'joints'"
+                       " is in 'deg': give both one unit"):  # fmt: skip
+        parse_contract(other, 'mine.yaml')
+    both = other.replace('unit: deg', 'unit: rad, message_unit: deg')
+    assert parse_contract(both, 'mine.yaml').state('joints').unit == 'rad'
+
+
 def test_refuses_feedback_that_does_not_measure():
     with pytest.raises(UserError, match='no state'):
         parse_contract(ABSOLUTE_TEXT.replace('feedback: joints', 'feedback: other'), 'mine.yaml')

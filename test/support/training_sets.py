@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from support.bags import picture
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 
+from mode_ros.control.contract import parse_contract
 from mode_ros.training.data import layout
 
 SMALL = {
@@ -31,7 +32,8 @@ def write_data_set(root, episodes, contract=None, fps=20, streams=None, success=
     """A data set of `episodes`: dicts of state [n, s], action [n, d], task and perhaps images, by camera [n, H, W, 3],
     and intervention [n].
 
-    contract: its text, None for a data set that is not of mode_ros; streams: sizes by name, as mode_ros notes them.
+    contract: its text, None for a data set that is not of mode_ros, whose numbers have no names; streams: sizes by
+    name, as mode_ros notes them.
     """
     (root / 'meta').mkdir(parents=True)
     tasks = list(dict.fromkeys(episode['task'] for episode in episodes))
@@ -43,7 +45,8 @@ def write_data_set(root, episodes, contract=None, fps=20, streams=None, success=
     }
     for name, key in (('state', layout.STATE), ('action', layout.ACTION)):
         if name in first:
-            features[key] = {'dtype': 'float32', 'shape': [first[name].shape[1]], 'names': None}
+            size = first[name].shape[1]
+            features[key] = {'dtype': 'float32', 'shape': [size], 'names': _names(contract, name, size)}
     if 'intervention' in first:
         features[layout.INTERVENTION] = {'dtype': 'bool', 'shape': [1], 'names': None}
     for key in ('episode_index', 'task_index'):
@@ -81,6 +84,16 @@ def write_data_set(root, episodes, contract=None, fps=20, streams=None, success=
         extras = {'format': 1, 'state_streams': streams} | ({} if success is None else {'success': success})
         (root / layout.EXTRAS).write_text(json.dumps(extras))
     return root
+
+
+def _names(contract, what, size):
+    """As conversion writes them."""
+    if contract is None:
+        return None
+    robot = parse_contract(contract, 'x')
+    states = [f'{state.name}.{name}' for state in robot.observation.states for name in state.names]
+    names = states if what == 'state' else list(robot.action_names)
+    return names if len(names) == size else None
 
 
 def joints_set(root, episodes=6, length=12, tasks=('reach', 'push'), contract=ABSOLUTE_TEXT, seed=0, **more):

@@ -9,6 +9,7 @@ import pytest
 from support.contracts import ABSOLUTE_TEXT
 from support.training_sets import TextNumbers, joints_set, train_settings, write_data_set
 
+from mode_ros.doctor.examine import examine
 from mode_ros.errors import UserError
 from mode_ros.policy.goals import lost_words
 from mode_ros.policy.normalization import StreamStatistics, build_normalizer, build_state_normalizer
@@ -136,6 +137,64 @@ def test_other_names_are_warned_of(tmp_path):
     (tmp_path / 'robot.yaml').write_text(ABSOLUTE_TEXT)
     lines = said(data, **{'data.contract': str(tmp_path / 'robot.yaml')})
     assert any("['waist', 'wrist'], the contract's ['a', 'b']" in line for line in lines)
+
+
+@pytest.mark.parametrize('names', [None, [], ['0', '1'], {'motors': ['motor_0', 'motor_1']}])
+def test_an_order_that_cannot_be_compared_is_said(tmp_path, names):
+    data = written(tmp_path / 'data', contract=None, streams=None)
+    for key in (layout.ACTION, layout.STATE):
+        named(data, key, names)
+    (tmp_path / 'robot.yaml').write_text(ABSOLUTE_TEXT)
+    lines = said(data, **{'data.contract': str(tmp_path / 'robot.yaml')})
+    cannot = [line for line in lines if 'their order cannot be compared with the contract' in line]
+    assert len(cannot) == 2
+    assert any(f'{data}, action: its numbers' in line and "contract's ['a', 'b']" in line for line in cannot)
+    assert any(f'{data}, state: its numbers' in line and "['joints.b', 'joints.a']" in line for line in cannot)
+    page = examine(str(data), str(tmp_path / 'robot.yaml'))
+    assert sum('cannot be compared' in str(finding) for finding in page.findings) == 2
+
+
+def test_a_list_of_names_that_is_missing_is_said(tmp_path):
+    data = written(tmp_path / 'data', contract=None, streams=None)
+    info = json.loads((data / layout.INFO).read_text())
+    del info['features'][layout.ACTION]['names']
+    (data / layout.INFO).write_text(json.dumps(info))
+    (tmp_path / 'robot.yaml').write_text(ABSOLUTE_TEXT)
+    assert any('action: its numbers have no names' in line
+               for line in said(data, **{'data.contract': str(tmp_path / 'robot.yaml')}))  # fmt: skip
+
+
+def test_names_with_their_places_are_read(tmp_path):
+    data = written(tmp_path / 'data', contract=None)
+    plain = written(tmp_path / 'plain')
+    named(data, layout.ACTION, {'b': 0, 'a': 1})
+    (tmp_path / 'robot.yaml').write_text(ABSOLUTE_TEXT)
+    found = plan(data, **{'data.contract': str(tmp_path / 'robot.yaml')}).source.datasets[0]
+    assert (found.actions == plan(plain).source.datasets[0].actions[:, ::-1]).all()
+
+
+def test_a_gripper_in_per_cent_is_named_by_its_group(tmp_path):
+    """The state has no bounds, and no group measures itself with it: the group of its name says its range."""
+    contract = ABSOLUTE_TEXT.replace('action:', "    - {name: gripper, topic: grip, type: joint_state, names: [open], "
+                                     "unit: '1', max_age: 0.2}\naction:") + """
+  - name: gripper
+    kind: absolute
+    dimensions:
+      - {name: open, unit: '1', lower: 0.0, upper: 1.0}
+    output: {adapter: forward_command, topic: gripper/command}
+"""  # fmt: skip
+    for scale, count in ((1.0, 0), (100.0, 1)):
+        generator = np.random.default_rng(0)
+        made = []
+        for _ in range(4):
+            state = generator.normal(0, 0.4, (20, 3)).clip(-1.5, 1.5)
+            state[:, 2] = generator.uniform(0, scale, 20)
+            made.append({'state': state, 'action': np.c_[state[:, 1::-1] * 0.9, state[:, 2] / scale], 'task': 'reach'})
+        data = write_data_set(tmp_path / f'{scale}', made, contract, fps=10, streams={'joints': 2, 'gripper': 1})
+        lines = [line for line in said(data) if 'state gripper open' in line]
+        assert len(lines) == count
+        assert all('beyond 0 to 1 1' in line and 'per cent for a share?' in line for line in lines)
+        assert sum('state gripper open' in str(f) for f in examine(str(data)).findings) == count
 
 
 def test_an_episode_that_is_too_short_is_left_out_and_said(tmp_path):

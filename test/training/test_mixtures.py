@@ -1,5 +1,7 @@
 """Several data sets in one training: one scale per robot, whatever the order of the list."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from support.training_sets import TextNumbers, joints_set, train_settings, write
 
 from mode_ros.errors import UserError
 from mode_ros.policy.normalization import StreamStatistics
+from mode_ros.training.data.mixture import load_mixture_config
 from mode_ros.training.data.pooling import pool
 from mode_ros.training.plan import make_plan
 from mode_ros.training.settings import LossSettings
@@ -105,6 +108,39 @@ def test_pooled_statistics_follow_the_weights_not_the_lengths():
     assert found.mean == pytest.approx((0.75,))
     assert found.std == pytest.approx((np.sqrt(0.75 * 0.25),))
     assert pool(parts[::-1], [3.0, 1.0]) == found
+
+
+@pytest.mark.parametrize('second', ['a', './a', 'b/../a', 'link', 'ABSOLUTE'])
+def test_a_data_set_that_is_listed_twice_is_refused(tmp_path, second):
+    motions(tmp_path / 'a', SMALL, 'move a little')
+    (tmp_path / 'b').mkdir()
+    (tmp_path / 'link').symlink_to('a')
+    second = str(tmp_path / 'a') if second == 'ABSOLUTE' else second
+    with pytest.raises(UserError, match=r'lists the data set .*/a twice \(as .*list it once, with the weight 3\.5'):
+        planned(tmp_path, ['path: a, weight: 2.0', f'path: {second}, weight: 1.5'])
+
+
+def test_a_copy_of_a_data_set_is_named(tmp_path):
+    motions(tmp_path / 'a', SMALL, 'move a little')
+    motions(tmp_path / 'b', LARGE, 'move far')
+    shutil.copytree(tmp_path / 'a', tmp_path / 'copy')
+    findings = [str(each) for each in planned(tmp_path, ['path: a', 'path: b', 'path: copy']).findings]
+    (only,) = [line for line in findings if line.startswith('copies: ')]
+    assert f'4 of 4 episodes of {tmp_path}/copy are in {tmp_path}/a, too, and count twice' in only
+
+
+@pytest.mark.parametrize('weight', ['-1', '0', '.nan', '.inf', 'much'])
+def test_a_weight_that_is_none_is_complained_of_once(tmp_path, weight):
+    (tmp_path / 'mixture.yaml').write_text(f'datasets:\n- {{path: a, weight: {weight}}}\n')
+    with pytest.raises(UserError, match=r'does not fit: datasets\.0\.weight: Input should be') as caught:
+        load_mixture_config(tmp_path / 'mixture.yaml')
+    assert '; ' not in str(caught.value)
+
+
+def test_a_mixture_of_nothing_is_refused(tmp_path):
+    (tmp_path / 'mixture.yaml').write_text('datasets: []\n')
+    with pytest.raises(UserError, match='at least 1 item'):
+        load_mixture_config(tmp_path / 'mixture.yaml')
 
 
 def test_names_of_their_columns(tmp_path):

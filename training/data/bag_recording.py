@@ -39,12 +39,21 @@ class BagRecording(Recording):
 
     def key(self) -> str:
         """As in Recording: of the messages, so that a corrected description makes no other recording."""
-        return content_key(storage_files(self.path))
+        return content_key(self._files)
+
+    def parts(self) -> tuple[str, ...]:
+        """As in Recording: of its files."""
+        return tuple(content_key([file]) for file in self._files)
 
     def former_key(self) -> str:
         """As in Recording."""
         metadata = [item for item in [self.path / 'metadata.yaml'] if self.path.is_dir() and item.exists()]
         return content_key([*metadata, *storage_files(self.path)], named=True)
+
+    @property
+    def _files(self) -> list[Path]:
+        # A folder without files is told from another one by what its metadata says.
+        return storage_files(self.path) or [self.path / 'metadata.yaml']
 
     def described(self) -> str:
         """As in Recording: what the recorder wrote of goal and success."""

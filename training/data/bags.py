@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores
 
@@ -19,9 +20,12 @@ from mode_ros.recording.definitions import message_types
 from mode_ros.recording.episode import Episode
 from mode_ros.training.data.mcap import BagReader
 from mode_ros.training.data.memory import give_back
+from mode_ros.training.data.pointers import is_pointer
+from mode_ros.training.data.unpacking import PACKED_SUFFIXES
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
-_COMPRESSED = '.zstd'
+# Beside an SQLite file whose recorder did not close it: messages that are not in the file itself.
+_UNCLOSED = ('-wal', '-journal')
 # How much of each end of a file goes into its key: headers and indices, which no two recordings share.
 _KEY_BYTES = 1 << 16
 # And how many more pieces of that size, so that damage in the middle makes another recording.
@@ -114,6 +118,13 @@ def open_bag(path: Path) -> Iterator[Bag]:
 
 def _torn(reader: BagReader) -> str:
     """Which files end too early, and how much of the bag can be read, in words; '' for a whole bag."""
+    beside = [f'{file.path}{ending}' for file in reader.files for ending in _UNCLOSED]
+    unclosed = [Path(path).name for path in beside if Path(path).is_file() and Path(path).stat().st_size]
+    if unclosed:
+        return (
+            f'it was not closed: what is in {", ".join(unclosed)} is not read; `sqlite3 FILE.db3 "PRAGMA '
+            'wal_checkpoint"` brings it into the bag'
+        )
     torn = [file for file in reader.files if getattr(file, 'torn', False)]
     if not torn:
         return ''
@@ -131,6 +142,11 @@ def _torn(reader: BagReader) -> str:
 
 
 def _reader(path: Path) -> BagReader:
+    pointers = [file for file in storage_files(path) if is_pointer(file)]
+    if pointers:
+        raise BagProblem(
+            f'{pointers[0].name} is a Git LFS pointer, not the file itself; fetch it with `git lfs pull` in its folder'
+        )
     try:
         reader = BagReader(_storage(path))
         reader.open()
@@ -154,10 +170,21 @@ def _storage(path: Path) -> Path:
 
 
 def storage_files(path: Path) -> list[Path]:
-    """The files that hold the messages of the bag at `path`."""
+    """The files that hold the messages of the bag at `path`: those that its metadata names, where they are there."""
     if path.is_file():
         return [path]
-    return sorted(item for item in path.iterdir() if item.is_file() and _is_storage(item))
+    files = sorted(item for item in path.iterdir() if item.is_file() and _is_storage(item))
+    named = named_files(path)
+    return [item for item in files if named is not None and item.name in named] or files
+
+
+def named_files(folder: Path) -> set[str] | None:
+    """The storage files that a folder's metadata names; None where it has none that can be read."""
+    try:
+        document = yaml.safe_load((folder / 'metadata.yaml').read_text())
+        return {Path(name).name for name in document['rosbag2_bagfile_information']['relative_file_paths']}
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return None
 
 
 def is_bag(path: Path) -> bool:
@@ -168,7 +195,7 @@ def is_bag(path: Path) -> bool:
 
 
 def _is_storage(path: Path) -> bool:
-    return path.name.removesuffix(_COMPRESSED).endswith(STORAGE_SUFFIXES)
+    return (path.stem if path.suffix in PACKED_SUFFIXES else path.name).endswith(STORAGE_SUFFIXES)
 
 
 def content_key(files: Collection[Path], named: bool = False) -> str:

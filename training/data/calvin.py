@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from mode_ros.control.contract import Contract, load_contract, read_contract_text
+from mode_ros.errors import in_words
 from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, quaternion_from_euler
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
@@ -43,7 +44,7 @@ def calvin_recordings(path: Path) -> list[Recording]:
         named = list(zip(words, spans, strict=True))
         return [CalvinRecording(path, int(first), int(last), str(text)) for text, (first, last) in named]
     except (OSError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        return [CalvinRecording(path, 0, -1, '', f'its index cannot be read: {error}')]
+        return [CalvinRecording(path, 0, -1, '', f'its index cannot be read: {in_words(error)}')]
 
 
 class CalvinRecording(Recording):
@@ -95,7 +96,7 @@ class CalvinRecording(Recording):
             with np.load(path, allow_pickle=False) as archive:
                 part = {name: archive[name] for name in _SHAPES}
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise RecordingProblem(f'{path.name} cannot be read: {error}') from error
+            raise RecordingProblem(f'{path.name} cannot be read: {in_words(error)}') from error
         wrong = [name for name, dimensions in _SHAPES.items() if part[name].ndim != dimensions]
         if wrong or len(part['robot_obs']) < 14 or len(part['rel_actions']) != 7:
             raise RecordingProblem(f'{path.name} has the shapes { {name: list(a.shape) for name, a in part.items()} }')

@@ -26,9 +26,10 @@ from tqdm import tqdm
 
 from mode_ros.checks.finding import listed
 from mode_ros.control.contract import differences, parse_contract
-from mode_ros.errors import UserError, full_disk_told
+from mode_ros.errors import UserError, full_disk_told, in_words
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import Assembly, restore, swap
+from mode_ros.training.data.counted_once import count_once
 from mode_ros.training.data.recordings import Recording, contract_layout
 from mode_ros.training.data.report import write_report
 from mode_ros.training.data.staging import (
@@ -79,7 +80,9 @@ class Conversion:
         except BlockingIOError as error:
             raise UserError(f'Another conversion into {self._target} is running; wait for it to end.') from error
         except OSError as error:
-            raise UserError(f'The data set {self._target} cannot be written: {error}. Give another folder.') from error
+            raise UserError(
+                f'The data set {self._target} cannot be written: {in_words(error)}. Give another folder.'
+            ) from error
         restore(self._target, self._work)
         remove_unfinished(self._stage)
         return self
@@ -98,12 +101,16 @@ class Conversion:
         """
         extras = self._existing()
         sources = {source['key']: source for source in extras['sources']}
-        keyed, notes = self._keyed(recordings, sources)
+        counted = count_once(recordings, sources)
+        keyed, notes = counted.keyed, list(counted.notes)
         stale = {key for key in keyed if key in sources and self._is_stale(keyed[key], sources[key])}
         todo = {key: recording for key, recording in keyed.items() if key not in sources or key in stale}
         results = self._convert(todo, jobs, strict)
         by_key = sources | results
         left_out = tuple(f'{by_key[key]["name"]}: {reason}' for key in keyed for reason in faults(by_key[key]))
+        if counted.refused and strict:
+            raise UserError(f'{counted.refused[0]}. (Without --strict the rest is converted.)')
+        left_out += counted.refused
         done = [results[key] for key in keyed if key in results]
         new = [result for result in done if result['episodes'] and result['key'] not in stale]
         bare = [result for result in done if not result['episodes']]
@@ -135,34 +142,6 @@ class Conversion:
             tuple(notes),
         )
 
-    def _keyed(
-        self, recordings: Sequence[Recording], sources: Mapping[str, Any]
-    ) -> tuple[dict[str, Recording], list[str]]:
-        """The recordings by what is in them, each once, and what is to be said about those that are there twice."""
-        keyed: dict[str, Recording] = {}
-        notes = []
-        origins = {
-            source['origin']: (source['key'], source['name']) for source in sources.values() if source.get('origin')
-        }
-        # A key is of what is in the bag, so each is read.
-        for recording in tqdm(recordings, desc='reading', unit='recording', delay=2.0):
-            key = recording.key()
-            if sources and key not in sources and recording.former_key() in sources:
-                key = recording.former_key()
-            if origin := recording.origin():
-                own, name = origins.setdefault(origin, (key, recording.name))
-                if own != key:
-                    told = json.loads(origin)
-                    notes.append(
-                        f'{recording.path} is the demonstration of {told["task"]} with the seed {told["seed"]} that '
-                        f'{name} holds, and counts once'
-                    )
-                    continue
-            first = keyed.setdefault(key, recording)
-            if first.path.absolute() != recording.path.absolute():
-                notes.append(f'{recording.path} is the same recording as {first.path}, and counts once')
-        return keyed, notes
-
     def _is_stale(self, recording: Recording, source: Mapping[str, Any]) -> bool:
         """Whether what the data set holds of a recording was made from another goal or description than now."""
         goal = self._settings.goal
@@ -180,7 +159,8 @@ class Conversion:
             theirs = parse_contract((self._target / files.CONTRACT).read_text(), f'{self._target / files.CONTRACT}')
         except (OSError, ValueError) as error:
             raise UserError(
-                f'{self._target} exists and is no data set of mode_ros ({error}); give the name of a new folder.'
+                f'{self._target} exists and is no data set of mode_ros ({in_words(error)}); give the name of a new '
+                'folder.'
             ) from error
         found = differences(self._settings.contract(), theirs)
         if found:
@@ -392,6 +372,15 @@ def _report(seconds: float) -> None:
 def default_jobs() -> int:
     """Processes to use: one per core that this process may run on."""
     return len(os.sched_getaffinity(0))
+
+
+def check_apart(target: Path, recordings: Sequence[Recording]) -> None:
+    """UserError for a data set that would lie in one of its recordings."""
+    for recording in recordings:
+        if target.resolve().is_relative_to(recording.path.resolve()):
+            raise UserError(
+                f'The data set {target} would lie in the recording {recording.path}; give a folder outside of it.'
+            )
 
 
 def choose_contract(recordings: Sequence[Recording], text: str | None) -> str:

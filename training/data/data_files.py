@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mode_ros.errors import UserError, suggest
+from mode_ros.errors import UserError, in_words, suggest
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import column_values, read_task_table
 from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, STATE
@@ -64,7 +64,9 @@ class DataFiles:
             self.features: dict[str, Any] = self._rename(self._info['features'])
             self.rate = float(self._info['fps'])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f'{self.root} is no LeRobot data set: {info.name} cannot be read ({error}).') from error
+            raise UserError(
+                f'{self.root} is no LeRobot data set: {info.name} cannot be read ({in_words(error)}).'
+            ) from error
         if self.version not in ('v2.0', 'v2.1') and not self.version.startswith('v3.'):
             raise UserError(
                 f'The data set {self.root} has the LeRobot version {self.version}; versions 2.1 and 3.0 are read.'
@@ -81,7 +83,9 @@ class DataFiles:
         except (OSError, KeyError, ValueError, TypeError, IndexError, pa.ArrowException) as error:
             lists = sorted((self.root / 'meta').rglob('*.parquet')) + [self.root / _OLD_EPISODES]
             refuse_pointers(self.root, lists)
-            raise UserError(f'The data set {self.root} lacks a part or has a damaged one: {error}.') from error
+            raise UserError(
+                f'The data set {self.root} lacks a part or has a damaged one: {in_words(error)}.'
+            ) from error
         paths = [path for each in self.episodes for path in (each.data, *(clip.path for clip in each.clips.values()))]
         refuse_pointers(self.root, paths)
 
@@ -155,7 +159,9 @@ class DataFiles:
     def names(self, key: str) -> list[str] | None:
         """What the numbers of a vector are called; None where the data set does not say."""
         names = self.features.get(key, {}).get('names')
-        if isinstance(names, Mapping):  # as lerobot's older ones: {'motors': [...]}
+        if isinstance(names, Mapping) and names and all(isinstance(place, int) for place in names.values()):
+            names = sorted(names, key=lambda name: int(names[name]))  # {'delta_x': 0, ...}
+        elif isinstance(names, Mapping):  # as lerobot's older ones: {'motors': [...]}
             names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return None
@@ -199,7 +205,9 @@ class DataFiles:
             else:
                 table = self._vectors(episode, tuple(names or pq.read_schema(episode.data).names))
         except (OSError, KeyError, pa.ArrowException) as error:
-            raise UserError(f'{episode.data} cannot be read: {error}. Convert or copy the data set again.') from error
+            raise UserError(
+                f'{episode.data} cannot be read: {in_words(error)}. Convert or copy the data set again.'
+            ) from error
         if len(table) != episode.length:
             raise UserError(
                 f'{episode.data} has {len(table)} rows of episode {episode.index}, and should have {episode.length}.'
@@ -292,4 +300,4 @@ class DataFiles:
             lines = (self.root / _OLD_TASKS).read_text().splitlines()
             return {row['task_index']: row['task'] for row in map(json.loads, filter(str.strip, lines))}
         except (OSError, ValueError, KeyError, StopIteration, pa.ArrowException) as error:
-            raise UserError(f'The tasks of the data set {self.root} cannot be read: {error}.') from error
+            raise UserError(f'The tasks of the data set {self.root} cannot be read: {in_words(error)}.') from error

@@ -62,6 +62,8 @@ class Dataset:
         does not carry one.
         """
         self.files, self.contract, self.chunk_length = data, contract, chunk_length
+        if contract is not None:
+            _share_out(data, contract)
         self.frames = dict(frames)
         parts = [self._columns(number) for number in range(len(data.episodes))]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -162,19 +164,19 @@ class Dataset:
 
     def _put_in_order(self, contract: Contract) -> None:
         """Columns by the contract's names, where the data set names the same ones in another order."""
-        found = match_names(self.files.names(ACTION) or [], contract.action_names, f'{self.files.root}, action')
-        if found.order is not None:
-            self.actions = self.actions[:, found.order]
-        self.notes += [found.note] if found.note else []
-        theirs = self.files.names(STATE) or []
+        self.actions = self._matched(self.actions, ACTION, contract.action_names, 'action')
         streams = [state for state in contract.observation.states if state.name in self.streams]
-        if [state.name for state in streams] != list(self.streams) or len(theirs) != self.state.shape[1]:
-            return
-        ours = [f'{state.name}.{name}' for state in streams for name in state.names]
-        match = match_names(theirs, ours, f'{self.files.root}, state')
-        if match.order is not None:
-            self.state = self.state[:, match.order]
-        self.notes += [match.note] if match.note else []
+        if [state.name for state in streams] == list(self.streams) and streams:
+            ours = [f'{state.name}.{name}' for state in streams for name in state.names]
+            self.state = self._matched(self.state, STATE, ours, 'state')
+
+    def _matched(self, values: Any, key: str, ours: Sequence[str], what: str) -> Any:
+        """The columns in our order. Notes what a person should know of it."""
+        if values.shape[1] != len(ours):
+            return values  # refused, or not used, as what it is
+        found = match_names(self.files.names(key) or [], ours, f'{self.files.root}, {what}')
+        self.notes += [found.note] if found.note else []
+        return values if found.order is None else values[:, found.order]
 
     def _columns(self, number: int) -> dict[str, NDArray[np.generic]]:
         episode = self.files.episodes[number]
@@ -189,6 +191,13 @@ class Dataset:
                 )
         driven = np.asarray(found.get(INTERVENTION, np.zeros(episode.length)), bool).reshape(-1)
         return {**vectors, INTERVENTION: driven, 'task_index': found['task_index'].astype(np.int64)}
+
+
+def _share_out(data: DataFiles, contract: Contract) -> None:
+    """The single state vector of other people's data is all of the robot's streams, where it is as long as they are."""
+    streams = {state.name: len(state.names) for state in contract.observation.states}
+    if 'state' not in streams and data.streams == {'state': sum(streams.values())}:
+        data.extras = {**data.extras, 'state_streams': streams}
 
 
 def open_dataset(

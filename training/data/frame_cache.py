@@ -110,7 +110,9 @@ class FrameCache:
         try:
             stat = path.stat()
         except OSError as error:
-            raise UserError(f'{path} is missing from the data set: {error}. Copy the data set again.') from error
+            raise UserError(
+                f'{path} is missing from the data set, or cannot be read. Copy the data set again.'
+            ) from error
         return [
             int(self._starts[number]),
             episode.length,

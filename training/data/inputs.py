@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
+from mode_ros.checks.finding import listed
 from mode_ros.errors import UserError
 from mode_ros.training.data.bag_recording import BagRecording
 from mode_ros.training.data.bags import is_bag, storage_files
 from mode_ros.training.data.calvin import calvin_recordings, is_calvin
 from mode_ros.training.data.libero import is_libero, libero_recordings
 from mode_ros.training.data.recordings import KINDS, Recording
-
-# Of a storage file: MCAP's and SQLite's.
-_BEGINNINGS = (b'\x89MCAP0\r\n', b'SQLite format 3\x00')
+from mode_ros.training.data.strays import begins_like_a_bag, passed_over
 
 
 def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
@@ -33,7 +30,9 @@ def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
             here = [BagRecording(path)] if kind in ('auto', 'bag') else []  # named by the user, so reported with why
         if not here:
             expected = 'recording' if kind == 'auto' else f'recording of the kind {kind!r}'
-            raise UserError(f'There is no {expected} in {path}; give bags, LIBERO files or a CALVIN folder.')
+            strays = passed_over([path])
+            told = f' {listed(strays, 3)}.' if strays else ''
+            raise UserError(f'There is no {expected} in {path}; give bags, LIBERO files or a CALVIN folder.{told}')
         found += here
     _tell_apart(found)
     return found
@@ -41,48 +40,23 @@ def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
 
 def is_recording_file(path: Path) -> bool:
     """Whether a file is called like a bag's storage, or begins like one or like a LIBERO file."""
-    return is_bag(path) or _begins_like_a_bag(path) or is_libero(path)
+    return is_bag(path) or begins_like_a_bag(path) or is_libero(path)
 
 
-def passed_over(paths: Sequence[Path]) -> list[str]:
-    """What looks like a recording and is none that can be taken, a sentence about each."""
-    told = []
-    for path in paths:
-        for item in sorted(path.rglob('*')) if path.is_dir() else [path]:
-            if item.is_dir() and item.name.startswith('.') and item.name.endswith('.partial'):
-                told.append(f'{item} is not finished; its recorder runs, or recovers it at its next start')
-            elif item.suffix == '.bag' and item.is_file():
-                told.append(f'{item} is a bag of ROS 1; convert it to ROS 2 first, for example with rosbags-convert')
-            elif item.is_file() and is_bag(item):
-                within = item.relative_to(path).parts
-                if any(part.endswith('.partial') for part in within):
-                    continue
-                if any(part.startswith('.') for part in within):
-                    told.append(f'{item} is hidden, and not looked at; rename it (no leading dot) if it is a recording')
-                elif item.name not in _named_by(item.parent):
-                    told.append(f'{item} is not among the files that the metadata.yaml beside it names')
-            elif item.is_file() and _begins_like_a_bag(item):
-                told.append(f'{item} holds what a bag holds, and is not called so; let its name end in .mcap or .db3')
-    return told
-
-
-def _begins_like_a_bag(path: Path) -> bool:
-    try:
-        with open(path, 'rb') as file:
-            return file.read(max(map(len, _BEGINNINGS))).startswith(_BEGINNINGS)
-    except OSError:
-        return False
-
-
-def _below(path: Path, kinds: Sequence[str]) -> Iterator[Recording]:
+def _below(path: Path, kinds: Sequence[str], above: tuple[Path, ...] = ()) -> Iterator[Recording]:
+    """above: the folders that the search came through, resolved."""
     if not path.is_dir():
         if 'bag' in kinds and is_bag(path):
             yield BagRecording(path)
         elif 'libero' in kinds and path.is_file() and is_libero(path):  # a pipe would be waited for
             yield from libero_recordings(path)
         return
-    if path.is_symlink() and path.resolve() in path.absolute().parents:
+    here = path.resolve()
+    if here in above:
         return  # a link to a folder above would be searched for ever
+    if (path / 'meta' / 'info.json').is_file():
+        return  # a data set, made of recordings
+    above = (*above, here)
     if 'calvin' in kinds and is_calvin(path):
         yield from calvin_recordings(path)
         return
@@ -92,7 +66,7 @@ def _below(path: Path, kinds: Sequence[str]) -> Iterator[Recording]:
         return
     if 'bag' in kinds and is_bag(path):
         loose = [] if (path / 'metadata.yaml').is_file() else storage_files(path)
-        folders = [found for item in inner if item.is_dir() for found in _below(item, kinds)]
+        folders = [found for item in inner if item.is_dir() for found in _below(item, kinds, above)]
         # One file, or the parts of one, is the folder's recording; others are one each, as in a folder of downloads.
         if not loose or (not folders and (len(loose) == 1 or all(_is_part(file, path) for file in loose))):
             yield BagRecording(path)
@@ -101,25 +75,11 @@ def _below(path: Path, kinds: Sequence[str]) -> Iterator[Recording]:
         yield from folders
         inner = [item for item in inner if item.is_file() and not is_bag(item)]
     for item in inner:
-        yield from _below(item, kinds)
+        yield from _below(item, kinds, above)
 
 
 def _is_part(file: Path, folder: Path) -> bool:
     return re.fullmatch(re.escape(folder.name) + r'(_\d+)?', file.name.partition('.')[0]) is not None
-
-
-def _named_by(folder: Path) -> Container[str]:
-    """The storage files that a folder's metadata names; everything where it has none."""
-    try:
-        document = yaml.safe_load((folder / 'metadata.yaml').read_text())
-        return {Path(name).name for name in document['rosbag2_bagfile_information']['relative_file_paths']}
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-        return _Everything()
-
-
-class _Everything:
-    def __contains__(self, item: object) -> bool:
-        return True
 
 
 def _tell_apart(recordings: Sequence[Recording]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mode_ros.control.contract import Contract
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.robots import load_named_contract
 from mode_ros.training.data.bags import content_key
 from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, quaternion
@@ -56,7 +56,7 @@ def libero_recordings(path: Path) -> list[Recording]:
         with _open(path) as file:
             demos = sorted(file['data'], key=lambda name: (len(name), name))
     except (OSError, KeyError, TypeError, RuntimeError) as error:
-        return [LiberoRecording(path, '', f'it is no file of LIBERO demonstrations, or truncated: {error}')]
+        return [LiberoRecording(path, '', f'it is no file of LIBERO demonstrations, or truncated: {in_words(error)}')]
     return [LiberoRecording(path, demo) for demo in demos]
 
 
@@ -109,7 +109,7 @@ class LiberoRecording(Recording):
                     yield from _rows(demo, contract, goal, start, min(start + _ROWS, length))
                     progress(10.0 * _ROWS / length)
         except (OSError, KeyError, RuntimeError) as error:
-            raise RecordingProblem(f'the file is damaged: {error}') from error
+            raise RecordingProblem(f'the file is damaged: {in_words(error)}') from error
 
 
 def _check(demo: Any) -> int:

@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rosbags.rosbag2.reader import DirectoryReader
 from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, get_qos
 
 from mode_ros.recording.salvage import MAGIC, SalvagedTopic, Stretch, Unsalvageable, stretch_messages, survey
+from mode_ros.training.data.unpacking import PACKED_SUFFIXES, unpack
 
 
 class ChunkTable:
@@ -147,9 +149,40 @@ class _Folder(DirectoryReader):
 
 
 class BagReader(Reader):
-    """rosbags' reader of folders and files with McapStorage for MCAP."""
+    """rosbags' reader of folders and files with McapStorage for MCAP, and of files that are compressed as a whole."""
 
     STORAGE_PLUGINS: Mapping[str, Any] = {**Reader.STORAGE_PLUGINS, 'dir': _Folder, '.mcap': McapStorage}
+
+    def __init__(self, path: Path) -> None:
+        # Where a file that comes without its folder is unpacked; of a folder, rosbags does that.
+        self._room: TemporaryDirectory[str] | None = None
+        if path.suffix in PACKED_SUFFIXES and path.is_file():
+            self._room = TemporaryDirectory(prefix='mode_ros_bag_')
+            try:
+                path = unpack(path, Path(self._room.name))
+            except BaseException:
+                self._room.cleanup()
+                raise
+        super().__init__(path)
+
+    def open(self) -> None:
+        """As in rosbags."""
+        try:
+            super().open()
+        except BaseException:
+            self._clear()
+            raise
+
+    def close(self) -> None:
+        """As in rosbags."""
+        try:
+            super().close()
+        finally:
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._room is not None:
+            self._room.cleanup()
 
     @property
     def files(self) -> list[Any]:

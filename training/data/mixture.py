@@ -65,8 +65,20 @@ class MixtureConfig(BaseModel):
 
 
 def load_mixture_config(path: Path | str) -> MixtureConfig:
-    """Reads a mixture; UserError names the file and every key that does not fit."""
-    return load_settings(path, MixtureConfig, 'The mixture')
+    """Reads a mixture; UserError names the file and every key that does not fit, and a data set that is in it twice."""
+    config = load_settings(path, MixtureConfig, 'The mixture')
+    known: dict[tuple[Path, str], MixtureItem] = {}
+    for item in config.datasets:
+        # With other cameras it is another view of the same.
+        place = (Path(path).parent / item.path).resolve(), repr(sorted((item.cameras or {}).items()))
+        first = known.setdefault(place, item)
+        if first is not item:
+            names = f'as {first.path!r} and {item.path!r}' if first.path != item.path else f'as {item.path!r}'
+            raise UserError(
+                f'The mixture {path} lists the data set {place[0]} twice ({names}), so that it would count twice: list '
+                f'it once, with the weight {first.weight + item.weight:g}.'
+            )
+    return config
 
 
 class Mixture:

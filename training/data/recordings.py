@@ -55,6 +55,10 @@ class Recording(ABC):
     def key(self) -> str:
         """What tells its content from any other's, wherever it lies."""
 
+    def parts(self) -> tuple[str, ...]:
+        """The keys of what it is made of, each as of a recording that is that part alone."""
+        return (self.key(),)
+
     def former_key(self) -> str:
         """The same as data sets of earlier releases have it."""
         return self.key()

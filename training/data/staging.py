@@ -82,7 +82,7 @@ def stage_recording(
 
     The result has key, name, episodes (summaries without pictures), left_out ([from, to, reason, fault] in seconds),
     problem ('' or why the recording cannot be used, or not to its end), failed (whether it was left out as a failure),
-    unused ([reason, frames]), notes, streams, drops, recovered, and goal and described, from which it was made.
+    unused ([reason, frames]), notes, streams, drops, recovered, parts, and goal and described, from which it was made.
     """
     final = staged_folder(stage, key, settings)
     work = final.with_name(final.name + _UNFINISHED)
@@ -91,6 +91,7 @@ def stage_recording(
     try:
         result = _Segments(recording, settings, work).run(progress)
         result |= {'key': key, 'goal': settings.goal, 'described': recording.described(), 'origin': recording.origin()}
+        result['parts'] = list(recording.parts())
         (work / RESULT).write_text(json.dumps(result))
         work.rename(final)
     except BaseException:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import Camera
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 
 KEY_FRAME_EVERY = 8
 ENCODERS = {'h264': 'libx264', 'av1': 'libsvtav1'}
@@ -129,6 +129,8 @@ def read_video(path: Path, start: float = 0.0, count: int | None = None) -> Iter
                 yield frame.to_ndarray(format='rgb24')
                 given += 1
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise UserError(f'The video {path} cannot be decoded: {error}. Convert or copy the data set again.') from error
+        raise UserError(
+            f'The video {path} cannot be decoded: {in_words(error)}. Convert or copy the data set again.'
+        ) from error
     if count is not None and given < count:
         raise UserError(f'The video {path} ends after {given} of {count} pictures. Convert or copy the data set again.')

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.policy.checkpoint import load_checkpoint
 from mode_ros.policy.checkpoint_info import read_info
 from mode_ros.policy.config import PolicyConfig
@@ -65,7 +65,7 @@ def export_graph(checkpoint: Path | str, steps: int | None = None, solver: str |
         _write(folder, graph, json.dumps(describe(checkpoint, info.config, graph), indent=1) + '\n')
     except OSError as error:
         raise UserError(
-            f'The graph cannot be written to {folder} ({error}): copy the checkpoint to where you may write.'
+            f'The graph cannot be written to {folder} ({in_words(error)}): copy the checkpoint to where you may write.'
         ) from error
     return folder
 
@@ -116,7 +116,7 @@ def make_graph(chunk: WholeChunk, dynamo: bool = False) -> bytes:
                 )
         except ImportError as error:
             raise UserError(
-                f"Making a static graph needs the package onnx ({error}): `pip install 'mode_ros[onnx]'`."
+                f"Making a static graph needs the package onnx ({in_words(error)}): `pip install 'mode_ros[onnx]'`."
             ) from error
         except torch.onnx.errors.OnnxExporterError as error:
             if 'onnx is not installed' not in str(error):

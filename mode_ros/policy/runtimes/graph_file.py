@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.folder import WEIGHTS
 
@@ -91,7 +91,9 @@ def find_graph(checkpoint: Path, config: PolicyConfig, command: str) -> Path:
     try:
         made = json.loads((folder / MADE).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise UserError(f'The graph in {folder} cannot be read ({error}): make it anew with `{command}`.') from error
+        raise UserError(
+            f'The graph in {folder} cannot be read ({in_words(error)}): make it anew with `{command}`.'
+        ) from error
     if not isinstance(made, dict) or made.get('format_version') != FORMAT_VERSION:
         raise UserError(f'The graph in {folder} is of another version of mode_ros: make it anew with `{command}`.')
     for name, now in _origin(checkpoint, config).items():
@@ -114,7 +116,7 @@ def numbers_in(folder: Path) -> int:
         with safe_open(folder / WEIGHTS, 'np') as file:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except Exception as error:  # safetensors' own, and the system's
-        raise UserError(f'{folder / WEIGHTS} cannot be read as safetensors ({error}).') from error
+        raise UserError(f'{folder / WEIGHTS} cannot be read as safetensors ({in_words(error)}).') from error
 
 
 def _origin(checkpoint: Path, config: PolicyConfig) -> dict[str, Any]:
@@ -139,5 +141,5 @@ def _digest(path: Path) -> str:
             while part := file.read(1 << 20):
                 digest.update(part)
     except OSError as error:
-        raise UserError(f'{path} cannot be read ({error}).') from error
+        raise UserError(f'{path} cannot be read ({in_words(error)}).') from error
     return digest.hexdigest()

@@ -1,10 +1,15 @@
 """What a conversion says in the end: failures, frames that were not used, corrections, and what it passed over."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
+import yaml
 from support.bags import (
     DELTA_TEXT,
     SECOND,
@@ -21,6 +26,7 @@ from support.bags import (
 from support.data_sets import make_data_set
 
 from mode_ros.cli.main import build_parser
+from mode_ros.doctor.examine import examine
 from mode_ros.errors import UserError
 from mode_ros.recording.bag import Bag
 from mode_ros.training.data import layout
@@ -178,6 +184,232 @@ def test_what_is_passed_over_is_said(convert, tmp_path):
     ):
         assert words in printed
     assert printed.count('note: ') == 6
+
+
+STRAYS = {
+    'run.mcap.active': (b'x', 'is called like a part of a bag'),
+    'run.mcap.part': (b'x', 'is called like a part of a bag'),
+    'run.db3.gz': (b'x', 'is called like a part of a bag'),
+    'run.MCAP.crdownload': (b'x', 'is called like a part of a bag'),
+    'other.db3-wal': (b'x', 'belongs to other.db3, which is not there'),
+    'old.bag.active': (b'#ROSBAG V2.0\n', 'is a bag of ROS 1'),
+    'no_ending': (b'#ROSBAG V2.0\n', 'is a bag of ROS 1'),
+    'take3': (b'\x89MCAP0\r\n', 'holds what a bag holds'),
+    'monday.tar.gz': (b'x', 'is an archive, and not looked into'),
+    'monday.zip': (b'PK', 'is an archive, and not looked into'),
+    'deep/er/.hidden/run.db3': (b'x', 'is hidden'),
+}
+
+
+def test_nothing_like_a_recording_is_passed_over_without_a_line(convert, tmp_path):
+    folder = three(tmp_path)
+    for name, (content, _) in STRAYS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / 'gone').symlink_to(tmp_path / 'nowhere')
+    (folder / 'pipes').mkdir()
+    os.mkfifo(folder / 'pipes' / 'run.mcap')
+    (folder / 'called.mcap').mkdir()
+    (folder / 'calvin').mkdir()
+    (folder / 'calvin' / 'episode_0000001.npz').write_bytes(b'x')
+    (folder / 'set' / 'meta').mkdir(parents=True)
+    (folder / 'set' / 'meta' / 'info.json').write_text('{}')
+    for harmless in ('notes.txt', '0/0.mcap.sha256', 'run.mcap.json', 'bag.yaml', 'python.bagger'):
+        (folder / harmless).write_text('x')
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 0, 'strays are no fault of a recording'
+    expected = {name: words for name, (_, words) in STRAYS.items()} | {
+        'gone': 'is a link to something that is not there',
+        'pipes/run.mcap': 'is called like a bag, and is no file',
+        'called.mcap': 'is a folder that is called like a bag, and holds none',
+        'calvin': "holds CALVIN's episode files without their index",
+        'set': 'is a data set, not a recording',
+    }
+    for name, words in expected.items():
+        assert f'note: {folder}/{name} {words}' in printed
+    assert printed.count('note: ') == len(expected)
+    assert command('episodes', folder).count('note: ') == len(expected)
+    assert sum(finding.check == 'passed over' for finding in examine(str(folder)).findings) == len(expected)
+
+
+def test_strays_below_a_link_are_said_and_many_of_one_kind_are_counted(convert, tmp_path):
+    folder = three(tmp_path)
+    (tmp_path / 'disk').mkdir()
+    for k in range(25):
+        (tmp_path / 'disk' / f'{k:02d}.bag').write_bytes(b'#ROSBAG V2.0')
+    (folder / 'more').symlink_to(tmp_path / 'disk')
+    printed = convert(folder, tmp_path / 'data')[1]
+    assert printed.count('is a bag of ROS 1') == 21
+    assert f'note: 5 more below {folder}/more: each is a bag of ROS 1' in printed
+
+
+def test_where_nothing_can_be_taken_it_is_said_what_is_there(convert, tmp_path):
+    (tmp_path / 'bags').mkdir()
+    (tmp_path / 'bags' / 'old.bag').write_bytes(b'#ROSBAG V2.0')
+    status, printed = convert(tmp_path / 'bags', tmp_path / 'data')
+    assert status == 1
+    assert 'There is no recording in' in printed
+    assert 'old.bag is a bag of ROS 1' in printed
+
+
+@pytest.mark.parametrize('linked', [False, True])
+def test_links_above_the_folder_that_was_given_end(convert, tmp_path, linked):
+    folder = three(tmp_path)
+    (tmp_path / 'given').symlink_to(folder)
+    (folder / 'in').mkdir()
+    (folder / 'in' / 'a').symlink_to(folder)
+    (folder / 'in' / 'b').symlink_to(tmp_path)
+    status, printed = convert(tmp_path / 'given' if linked else folder, tmp_path / 'data')
+    assert status == 0
+    assert '3 new episodes, 3 in all' in printed
+    assert printed.count('is the same recording as') <= 3
+
+
+@pytest.mark.parametrize('ending', ['.zstd', '.zst'])
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_a_file_that_was_packed_as_a_whole_is_read_without_its_folder(convert, tmp_path, storage, ending):
+    bag = write_bag(tmp_path / 'bag', demonstration(1.0), storage, 'file')
+    (packed,) = bag.glob('*.zstd')
+    (tmp_path / 'loose').mkdir()
+    packed.rename((tmp_path / 'loose' / packed.name).with_suffix(ending))
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    status, printed = convert(tmp_path / 'loose', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    assert status == 0, printed
+    assert '1 new episodes' in printed
+    assert not list(Path(tempfile.gettempdir()).glob('mode_ros_bag_*'))
+
+
+def test_of_a_packed_file_whose_end_is_missing_the_beginning_is_taken(convert, tmp_path):
+    bag = write_bag(tmp_path / 'bag', demonstration(4.0), compression='file')
+    (packed,) = bag.glob('*.zstd')
+    (tmp_path / 'torn.mcap.zst').write_bytes(packed.read_bytes()[: packed.stat().st_size * 2 // 3])
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    arguments = (tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    status, printed = convert(tmp_path / 'torn.mcap.zst', *arguments)
+    assert status == 3, printed
+    assert 'the end of torn.mcap is missing' in printed
+    (tmp_path / 'none.mcap.zst').write_bytes(b'no zstd')
+    status, printed = convert(tmp_path / 'none.mcap.zst', tmp_path / 'other', '--contract', tmp_path / 'contract.yaml')
+    assert status == 1
+    assert 'none.mcap.zst' in printed
+
+
+def split(folder):
+    """A bag of two files, and each of them as a bag of its own."""
+    from support.bags import TYPES
+
+    bag = Bag(folder / 'one')
+    items = demonstration(4.0)
+    for topic, kind in {item.topic: item.kind for item in items}.items():
+        bag.add(topic, kind)
+    for item in items:
+        bag.write(item.topic, item.received, bytes(TYPES.serialize_cdr(item.message, item.kind)))
+    bag.close(episode().to_custom_data())
+    write_bag(folder / 'two', demonstration(4.0, start=START + 4 * SECOND))
+    shutil.copy(folder / 'two' / 'two.mcap', folder / 'one' / 'one_1.mcap')
+    metadata = yaml.safe_load((folder / 'one' / 'metadata.yaml').read_text())
+    about = metadata['rosbag2_bagfile_information']
+    second = yaml.safe_load((folder / 'two' / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+    about['relative_file_paths'].append('one_1.mcap')
+    about['files'].append(about['files'][0] | {'path': 'one_1.mcap'})
+    about['message_count'] += second['message_count']
+    about['duration']['nanoseconds'] = 8 * SECOND
+    (folder / 'one' / 'metadata.yaml').write_text(yaml.safe_dump(metadata))
+    shutil.rmtree(folder / 'two')
+    return folder / 'one'
+
+
+def test_a_part_of_a_recording_that_is_given_too_counts_once(convert, tmp_path):
+    bag = split(tmp_path)
+    frames = len(open_dataset(convert_into(convert, tmp_path / 'whole', bag), 4))
+    status, printed = convert(bag / 'one_1.mcap', bag, bag / 'one_1.mcap', tmp_path / 'data')
+    assert status == 0
+    assert f'note: {bag}/one_1.mcap is a part of {bag}, and counts once' in printed
+    assert len(open_dataset(tmp_path / 'data', 4)) == frames
+    # Nor later, nor from a copy elsewhere.
+    shutil.copy(bag / 'one_1.mcap', tmp_path / 'copy.mcap')
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    printed = convert(tmp_path / 'copy.mcap', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')[1]
+    assert 'copy.mcap is a part of one, and counts once' in printed
+    assert len(open_dataset(tmp_path / 'data', 4)) == frames
+
+
+def test_a_recording_of_which_a_part_is_in_the_data_set_is_left_out(convert, tmp_path):
+    bag = split(tmp_path)
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    more = ('--goal', 'push the block', '--contract', tmp_path / 'contract.yaml')
+    assert convert(bag / 'one_1.mcap', tmp_path / 'data', *more)[0] == 0
+    frames = len(open_dataset(tmp_path / 'data', 4))
+    status, printed = convert(bag, tmp_path / 'data', *more)
+    assert status == 3
+    assert 'left out: one: the data set holds a part of it as a recording of its own (one_1.mcap)' in printed
+    assert len(open_dataset(tmp_path / 'data', 4)) == frames
+    status, printed = convert(bag, tmp_path / 'data', '--strict', *more)
+    assert status == 1
+    assert 'Without --strict' in printed
+
+
+def convert_into(convert, target, *arguments):
+    assert convert(*arguments, target)[0] == 0
+    return target
+
+
+def test_a_data_set_within_its_recording_is_refused(convert, tmp_path):
+    bag = three(tmp_path) / '0'
+    before = sorted(bag.rglob('*'))
+    for target in (bag / 'inside', bag / 'deep' / 'er', bag):
+        status, printed = convert(bag, target)
+        assert status == 1
+        assert f'would lie in the recording {bag}' in printed
+    assert sorted(bag.rglob('*')) == before
+
+
+def test_an_sqlite_bag_that_was_not_closed_says_so(convert, tmp_path):
+    bag = write_bag(tmp_path / 'bag', demonstration(1.0), 'sqlite3', custom=episode())
+    (bag / 'bag.db3-wal').write_bytes(b'x' * 100)
+    status, printed = convert(bag, tmp_path / 'data')
+    assert status == 3
+    assert 'left out: bag: it was not closed: what is in bag.db3-wal is not read' in printed
+    assert '1 new episodes' in printed
+
+
+def test_a_pointer_of_git_lfs_is_named(convert, tmp_path):
+    folder = three(tmp_path)
+    (folder / '1' / '1.mcap').write_text(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n'
+    )
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 3
+    assert 'left out: 1: 1.mcap is a Git LFS pointer, not the file itself' in printed
+
+
+def test_metadata_without_files_are_two_recordings_that_are_named(convert, tmp_path):
+    folder = three(tmp_path)
+    for name in ('8', '9'):
+        (folder / name).mkdir()
+        text = (folder / '0' / 'metadata.yaml').read_text().replace('0.mcap', f'{name}.mcap')
+        (folder / name / 'metadata.yaml').write_text(text)
+    status, printed = convert(folder, tmp_path / 'data')
+    assert status == 3
+    assert 'left out: 8: ' in printed
+    assert 'left out: 9: ' in printed
+    assert '3 new episodes' in printed
+
+
+def test_a_stray_beside_a_bag_makes_no_other_recording_of_it(convert, tmp_path):
+    folder = three(tmp_path)
+    shutil.copy(folder / '1' / '1.mcap', folder / '0' / 'second.mcap')
+    assert '3 new episodes' in convert(folder, tmp_path / 'data')[1]
+    (folder / '0' / 'second.mcap').unlink()
+    assert '0 new episodes, 3 in all, 3 recordings were there' in convert(folder, tmp_path / 'data')[1]
+
+
+def command(*words):
+    out = io.StringIO()
+    arguments = build_parser().parse_args([*map(str, words)])
+    with contextlib.redirect_stdout(out):
+        arguments.run(arguments)
+    return out.getvalue()
 
 
 def test_links_in_a_circle_and_what_is_no_file_end_no_search(convert, tmp_path):

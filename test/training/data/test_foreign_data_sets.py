@@ -101,6 +101,22 @@ def test_a_number_or_a_path_that_is_missing(videos, changes, expected):
 
 
 @pytest.mark.parametrize('which', ['meta/info.json', 'meta/episodes/chunk-000/file-000.parquet', 'data', 'videos'])
+@pytest.mark.parametrize(
+    ('gone', 'expected'),
+    [
+        ('meta/info.json', r'is no LeRobot data set: info\.json cannot be read \(.*meta/info\.json is missing\)'),
+        ('meta/tasks.parquet', r'tasks of the data set .* cannot be read: .*meta/tasks\.parquet is missing\.'),
+        ('data/chunk-000/file-000.parquet', r'file-000\.parquet cannot be read: .*file-000\.parquet is missing\.'),
+    ],
+)
+def test_what_is_missing_is_said_in_words(videos, gone, expected):
+    (videos / gone).unlink()
+    with pytest.raises(UserError, match=expected) as caught:
+        open_dataset(videos, 4)
+    assert 'Errno' not in str(caught.value)
+    assert 'errno' not in str(caught.value)
+
+
 def test_a_pointer_of_git_lfs_is_named_as_what_it_is(videos, which):
     path = videos / which
     if path.is_dir():
