@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# How long a simulator may stand still before the controller takes its clock for broken (seconds of the wall). A machine
+# that is busy keeps it for longer than a robot's clock may stand, and no arm is there to be hurt.
+SIMULATOR_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -23,13 +27,14 @@ def robot_nodes(
     page: bool = False,
     runtime: str = '',
     view: bool = False,
+    clock_seconds: float | None = None,
 ) -> list[NodeSpec]:
-    """The nodes beside a robot's own drivers. Empty strings leave a parameter to the settings file."""
+    """The nodes beside a robot's own drivers. Empty strings, and None, leave a parameter to the settings file."""
     clock = {'use_sim_time': use_sim_time}
     thinking = _given(contract=contract, checkpoint=checkpoint, device=device, runtime=runtime)
     nodes = [
         NodeSpec('policy_node', thinking | clock),
-        NodeSpec('controller_node', _given(contract=contract) | clock),
+        NodeSpec('controller_node', _given(contract=contract, clock_seconds=clock_seconds) | clock),
     ]
     return [*nodes, *_pages(page, contract, checkpoint, clock), *_views(view, contract, clock)]
 
@@ -48,7 +53,16 @@ def simulation_nodes(
     """A simulated robot and the nodes of a real one. simulation: further parameters of sim_node."""
     # The simulator is the clock's source, so it runs on wall time itself.
     simulated = NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task, **simulation))
-    beside = robot_nodes(contract, checkpoint, device, use_sim_time=True, page=page, runtime=runtime, view=view)
+    beside = robot_nodes(
+        contract,
+        checkpoint,
+        device,
+        use_sim_time=True,
+        page=page,
+        runtime=runtime,
+        view=view,
+        clock_seconds=SIMULATOR_SECONDS,
+    )
     return [simulated, *beside]
 
 
@@ -72,7 +86,8 @@ def recording_nodes(
     if simulator:
         nodes.append(NodeSpec('sim_node', _given(contract=contract, simulator=simulator, task=task)))
     if controller:
-        nodes.append(NodeSpec('controller_node', _given(contract=contract) | clock))
+        patience = SIMULATOR_SECONDS if simulator else None
+        nodes.append(NodeSpec('controller_node', _given(contract=contract, clock_seconds=patience) | clock))
     if teleop:
         nodes.append(NodeSpec('teleop_node', _given(contract=contract) | clock))
     nodes.append(NodeSpec('recorder_node', _given(contract=contract, folder=folder) | clock))

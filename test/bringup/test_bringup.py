@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import yaml
 
-from mode_ros.bringup.nodes import recording_nodes, robot_nodes, simulation_nodes
+from mode_ros.bringup.nodes import SIMULATOR_SECONDS, recording_nodes, robot_nodes, simulation_nodes
 from mode_ros.nodes.controller_parameters import ControllerParameters
 from mode_ros.nodes.page_node import PageParameters
 from mode_ros.nodes.policy_node import PolicyParameters
@@ -33,7 +33,8 @@ def fields(executable):
 def test_a_simulation_is_a_robot_and_its_nodes():
     specs = simulation_nodes('metaworld_sawyer', '/policy', task='reach', seed=0)
     assert [spec.executable for spec in specs] == ['sim_node', 'policy_node', 'controller_node']
-    assert specs[1:] == robot_nodes('metaworld_sawyer', '/policy', use_sim_time=True)
+    beside = robot_nodes('metaworld_sawyer', '/policy', use_sim_time=True, clock_seconds=SIMULATOR_SECONDS)
+    assert specs[1:] == beside
     assert specs[0].parameters == {'contract': 'metaworld_sawyer', 'task': 'reach', 'seed': 0}
 
 
@@ -54,6 +55,15 @@ def test_recording_adds_what_is_not_running_yet():
     assert simulated[-1].parameters['folder'] == 'x'
     for spec in simulated:
         assert set(spec.parameters) <= fields(spec.executable)
+
+
+def test_a_simulator_may_stand_for_longer_than_a_robot_s_clock():
+    def patience(specs):
+        return {spec.executable: spec.parameters for spec in specs}['controller_node'].get('clock_seconds')
+
+    assert patience(simulation_nodes('a', 'b')) == patience(recording_nodes('a', simulator='metaworld')) == 10.0
+    assert patience(robot_nodes('a', 'b', use_sim_time=True)) is None
+    assert patience(recording_nodes('a', use_sim_time=True)) is None
 
 
 def test_the_view_is_added_where_it_is_asked_for():
