@@ -44,6 +44,10 @@ def test_a_last_command_that_moves_is_no_rest():
     assert stop_after(velocities, limits(TWIST), fault=0.5 * PERIOD).rest is None
 
 
+def test_an_arm_that_was_at_rest_before_the_fault_counted_rests_from_then_on():
+    assert stop_after(ramp(0.03, 0.03, 0.01, 0.0), limits(), fault=5 * PERIOD).rest == 0.0
+
+
 def test_braking_in_ever_smaller_steps_is_one_stop():
     stop = stop_after(ramp(0.03, 0.03, 0.03, 0.0299, 0.01, 0.001, 0.0001, 0.0), limits(), fault=0.5 * PERIOD)
     assert stop.rest == pytest.approx(6.5 * PERIOD)
