@@ -108,8 +108,8 @@ def steps(commands: Commands, limits: Limits) -> Vector:
 def stop_after(commands: Commands, limits: Limits, fault: float) -> Stop:
     """The first command after `fault` that brakes to the rest in which the commands end, and the first of the rest.
 
-    A command after which nothing more came is no rest while it moves the arm. Where nothing came after the fault and the
-    last command before it moved nothing, the arm has rested from the fault on.
+    A command after which nothing more came is no rest while it moves the arm. Where nothing came after the fault, and
+    the last command before it moved nothing, the arm has rested from the fault on.
     """
     speed = np.linalg.norm(steps(commands, limits), axis=1)
     after = np.flatnonzero(commands.times > fault)

@@ -9,6 +9,9 @@ from collections import deque
 RECENT = 50
 PERCENTILE = 95.0
 
+# A first delay that leaves nothing of a chunk is doubted where half of the chunk is so many actions.
+WORTH_GUESSING = 3
+
 
 class Delays:
     """Delays in whole periods. The first one is left out as soon as there is another: it pays for warming up."""
@@ -37,6 +40,9 @@ class Delays:
         A chunk plays length - reserve - lag actions of its own. Are they fewer than the reserve, the robot stands until
         the next one comes; a late one costs its delay and another from rest. The reserve, up to the high percentile, is
         the one with the fewest periods of standing per action: where chunks are long that is the percentile itself.
+
+        Where the first delay is all that is known, and leaves nothing, half a chunk is reserved: it may have waited for
+        a policy that was not there yet. See `guessed`.
         """
         most = self.reserve
         if most is None:
@@ -53,7 +59,15 @@ class Delays:
             cost = (standing + usual * len(late) / len(seen)) / own
             if cost <= best_cost:
                 best, best_cost = reserve, cost
+        if best is None and not self._recent and (length - lag) // 2 >= WORTH_GUESSING:
+            return (length - lag) // 2
         return best
+
+    def guessed(self, reserve: int) -> bool:
+        """Whether the reserve is less than the only delay that is known: then it is to be tried as soon as possible, so
+        that a policy that does take so long has answered before the chunk is over.
+        """
+        return not self._recent and self._first is not None and reserve < self._first
 
     def of(self, percentile: float) -> int | None:
         """The smallest delay that so many percent of the recent ones do not exceed; None before the second chunk."""

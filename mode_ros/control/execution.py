@@ -212,7 +212,8 @@ class Execution:
         track = self._tracks[-1]
         left = track.end - self._tick
         enough = 0 < self.settings.actions <= self._tick - track.start
-        if self.mode != 'ensemble' and left > reserve - 1 + MARGIN and not enough:
+        soon = self.mode == 'ensemble' or self.delays.guessed(reserve)
+        if not soon and left > reserve - 1 + MARGIN and not enough:
             return None
         known = self._known(now, reserve)
         told = known if self.mode == 'realtime' else self._asking.bare(now, None, known.identity)

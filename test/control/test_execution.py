@@ -109,6 +109,21 @@ def test_chunks_too_short_to_overlap_are_played_one_by_one():
     assert bench.executed == list(range(1, len(bench.executed) + 1))
 
 
+@BOTH
+@pytest.mark.parametrize('first', [7, 40])
+def test_a_first_delay_that_waited_for_the_policy_to_start_costs_no_wait(contract, first):
+    bench = Thinking(contract, 'realtime', [first, 2], length=10).run(200)
+    assert bench.executed == list(range(1, len(bench.executed) + 1))
+    assert bench.held() == 0
+    assert bench.refused == []
+
+
+def test_one_that_was_as_long_as_all_that_follow_is_tried_once_and_delays_nothing():
+    realtime = Thinking(TARGETS, 'realtime', [8], length=10).run(200)
+    assert realtime.refused == ['late']
+    assert realtime.executed == Thinking(TARGETS, 'synchronous', [8], length=10).run(200).executed
+
+
 def test_a_little_less_than_twice_the_delay_holds_as_long_as_it_must_and_no_longer():
     length, delay = 9, 5
     bench = Thinking(TARGETS, 'realtime', [delay], length).run(300)

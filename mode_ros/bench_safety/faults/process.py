@@ -91,7 +91,7 @@ class DeactivatedTwist(Deactivated):
 
 
 class Two(Fault):
-    """A second controller for the same arm is started; the time counts from when it is configured. It must be silent."""
+    """A second controller for the same arm is started. Counted from when it is configured; it must be silent."""
 
     name = 'two controllers'
     blocking = True
