@@ -9,7 +9,7 @@ import numpy as np
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.depth import empty_depth
-from mode_ros.checks.finding import Finding, unique
+from mode_ros.checks.finding import Finding, listed, unique
 from mode_ros.checks.goals import are_plain, coinciding, unknown_words
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
 from mode_ros.errors import UserError
@@ -71,7 +71,26 @@ def vector_findings(data: Dataset) -> Iterator[Finding]:
     """Of a data set's actions and states against its contract."""
     yield from (Finding('names', note) for note in data.notes)
     contract, where = data.contract, str(data.files.root)
+    empty = [number for number, task in data.files.tasks.items() if not task.strip()]
+    if empty:
+        yield Finding('goals', f'{where}: task {listed(empty)} has no words, and a policy is told its goal in words.')
+    told = data.files.info.get('total_episodes')
+    if isinstance(told, int) and told != len(data.files.episodes):
+        yield Finding(
+            'episodes',
+            f'{where}: meta/info.json says that it has {told} episodes, and its episode table lists '
+            f'{len(data.files.episodes)}: a part of it may be missing; copy it again.',
+        )
     if contract is None:
+        return
+    if abs(data.rate - contract.rate) > 0.5:
+        yield Finding('rate', f'{where} has {data.rate:g} frames per second, and its contract {contract.rate:g} Hz.')
+    if data.actions.shape[1] != len(contract.dimensions):
+        yield Finding(
+            'names',
+            f'{where}: its actions have {data.actions.shape[1]} numbers, and its contract {len(contract.dimensions)} '
+            f'({list(contract.action_names)}): it is of another robot, or its contract is the wrong one.',
+        )
         return
     yield from beyond_bounds(contract, data.actions, where)
     parts = contract.group_slices.values()

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from mode_ros.checks.finding import listed
 from mode_ros.errors import UserError
 from mode_ros.training.data import layout as files
+from mode_ros.training.data.declared import check_tasks
 from mode_ros.training.data.episode_writer import ROWS, SUMMARY
 from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, STATE, Layout
 from mode_ros.training.data.statistics import ImageHistogram, merge_histograms, vector_statistics
@@ -244,11 +245,13 @@ def read_parts(data_set: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_task_table(data_set: Path) -> dict[int, str]:
-    """task_index -> the task in words, ascending; numbers may begin anywhere and have gaps."""
+    """task_index -> the task in words, ascending; numbers may begin anywhere and have gaps. UserError for no words."""
     table = pq.read_table(data_set / files.TASKS)
-    words = next(name for name in table.column_names if name != 'task_index')
-    rows = sorted(zip(table['task_index'].to_pylist(), table[words].to_pylist(), strict=True))
-    return {int(number): task for number, task in rows}
+    words = next((name for name in table.column_names if name != 'task_index'), None)
+    if words is None:
+        raise UserError(f'The task table of the data set {data_set} has no column with the tasks.')
+    rows = zip(table['task_index'].to_pylist(), table[words].to_pylist(), strict=True)
+    return dict(sorted(check_tasks(data_set, list(rows)).items()))
 
 
 def column_values(table: pa.Table, name: str) -> Any:

@@ -15,8 +15,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError, in_words, suggest
+from mode_ros.settings import read_text
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import column_values, read_task_table
+from mode_ros.training.data.declared import (
+    check_extras,
+    check_features,
+    check_listed_once,
+    check_tasks,
+    check_vectors,
+)
 from mode_ros.training.data.layout import ACTION, IMAGE_PREFIX, STATE
 from mode_ros.training.data.picture_shape import picture_size
 from mode_ros.training.data.pointers import is_pointer, refuse_pointers
@@ -61,7 +69,7 @@ class DataFiles:
         try:
             self._info: dict[str, Any] = json.loads(info.read_text())
             self.version = str(self._info['codebase_version'])
-            self.features: dict[str, Any] = self._rename(self._info['features'])
+            self.features: dict[str, Any] = self._rename(check_features(self.root, self._info['features']))
             self.rate = float(self._info['fps'])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
@@ -76,16 +84,18 @@ class DataFiles:
                 f'The data set {self.root} says that it has {self.rate:g} frames per second (fps in {files.INFO}): '
                 'write the rate it was recorded with there.'
             )
+        check_vectors(self.root, self.features)
         self._check_pictures()
         self.extras = self._read_extras()
         try:
             self.episodes: list[EpisodeFiles] = self._read_old() if self.is_old else self._read_new()
-        except (OSError, KeyError, ValueError, TypeError, IndexError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, pa.ArrowException) as error:
             lists = sorted((self.root / 'meta').rglob('*.parquet')) + [self.root / _OLD_EPISODES]
             refuse_pointers(self.root, lists)
             raise UserError(
                 f'The data set {self.root} lacks a part or has a damaged one: {in_words(error)}.'
             ) from error
+        check_listed_once(self.root, [episode.index for episode in self.episodes])
         paths = [path for each in self.episodes for path in (each.data, *(clip.path for clip in each.clips.values()))]
         refuse_pointers(self.root, paths)
 
@@ -142,7 +152,7 @@ class DataFiles:
     def contract_text(self) -> str | None:
         """The contract of the recordings; None for a data set that mode_ros did not make."""
         path = self.root / files.CONTRACT
-        return path.read_text(encoding='utf-8') if path.is_file() else None
+        return read_text(path, 'The robot contract') if path.is_file() else None
 
     @property
     def streams(self) -> dict[str, int]:
@@ -163,6 +173,8 @@ class DataFiles:
             names = sorted(names, key=lambda name: int(names[name]))  # {'delta_x': 0, ...}
         elif isinstance(names, Mapping):  # as lerobot's older ones: {'motors': [...]}
             names = [name for group in names.values() for name in (group if isinstance(group, list) else [group])]
+        if isinstance(names, list) and len(names) == 1 and isinstance(names[0], list):
+            names = names[0]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return None
         return names if names else None
@@ -231,10 +243,10 @@ class DataFiles:
         if not path.is_file():
             return {}
         try:
-            found: dict[str, Any] = json.loads(path.read_text())
+            found = json.loads(path.read_text())
         except ValueError as error:
             raise UserError(f'{path} is damaged: {error}. Convert the data set again.') from error
-        return found
+        return check_extras(self.root, found, self.features)
 
     def _read_new(self) -> list[EpisodeFiles]:
         found: list[EpisodeFiles] = []
@@ -298,6 +310,7 @@ class DataFiles:
             if not self.is_old:
                 return read_task_table(self.root)
             lines = (self.root / _OLD_TASKS).read_text().splitlines()
-            return {row['task_index']: row['task'] for row in map(json.loads, filter(str.strip, lines))}
-        except (OSError, ValueError, KeyError, StopIteration, pa.ArrowException) as error:
+            rows = [(row['task_index'], row['task']) for row in map(json.loads, filter(str.strip, lines))]
+            return check_tasks(self.root, rows)
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             raise UserError(f'The tasks of the data set {self.root} cannot be read: {in_words(error)}.') from error

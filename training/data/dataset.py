@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from mode_ros.checks.finding import listed
 from mode_ros.checks.names import match_names
 from mode_ros.control.contract import Contract, parse_contract
-from mode_ros.errors import UserError, suggest
+from mode_ros.errors import UserError, in_words, suggest
 from mode_ros.policy.normalization import Statistics, StreamStatistics
 from mode_ros.training.data.convert import default_jobs
 from mode_ros.training.data.data_files import DataFiles
@@ -65,6 +65,12 @@ class Dataset:
         if contract is not None:
             _share_out(data, contract)
         self.frames = dict(frames)
+        if not data.episodes:
+            raise UserError(f'The data set {data.root} has no episode; convert or record some.')
+        if 'task_index' not in data.features:
+            raise UserError(
+                f"The data set {data.root} has no column 'task_index', so that nobody knows what is done in it."
+            )
         parts = [self._columns(number) for number in range(len(data.episodes))]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         self.actions: NDArray[np.float32] = joined[ACTION]
@@ -181,14 +187,29 @@ class Dataset:
     def _columns(self, number: int) -> dict[str, NDArray[np.generic]]:
         episode = self.files.episodes[number]
         wanted = [name for name in (ACTION, STATE, INTERVENTION, 'task_index') if name in self.files.features]
-        found = self.files.rows(episode, wanted)
-        vectors = {name: found.get(name, np.zeros((episode.length, 0))) for name in (ACTION, STATE)}
+        where = f'episode {episode.index} in {self.files.root}'
+        try:
+            found = self.files.rows(episode, wanted)
+            vectors = {
+                name: np.asarray(found.get(name, np.zeros((episode.length, 0))), np.float64).reshape(episode.length, -1)
+                for name in (ACTION, STATE)
+            }
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f'The actions and states of {where} are not as many numbers in every frame ({in_words(error)}): write '
+                'them anew, or leave the episode out.'
+            ) from error
         for name, values in vectors.items():
-            vectors[name] = np.asarray(values, np.float32).reshape(episode.length, -1)
-            if not np.isfinite(vectors[name]).all():
+            size = self.files.features[name]['shape'][0] if name in self.files.features else 0
+            if values.shape[1] != size:
                 raise UserError(
-                    f'{name} of episode {episode.index} in {self.files.root} has numbers that are not finite.'
+                    f'{name} of {where} has {values.shape[1]} numbers in a frame, and meta/info.json says {size}: mend '
+                    'what is wrong.'
                 )
+            with np.errstate(over='ignore'):
+                vectors[name] = values.astype(np.float32)
+            if not np.isfinite(vectors[name]).all():
+                raise UserError(f'{name} of {where} has numbers that are not finite.')
         driven = np.asarray(found.get(INTERVENTION, np.zeros(episode.length)), bool).reshape(-1)
         return {**vectors, INTERVENTION: driven, 'task_index': found['task_index'].astype(np.int64)}
 

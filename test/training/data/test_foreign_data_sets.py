@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.bags import START, demonstration, episode, write_bag
-from support.contracts import DELTA_TEXT
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 from support.data_sets import make_data_set
-from support.training_sets import camera_set
+from support.training_sets import camera_set, joints_set
 
+from mode_ros.doctor.examine import examine
 from mode_ros.errors import UserError
 from mode_ros.training.data import layout
 from mode_ros.training.data.convert import Conversion
@@ -100,7 +101,6 @@ def test_a_number_or_a_path_that_is_missing(videos, changes, expected):
         DataFiles(videos)
 
 
-@pytest.mark.parametrize('which', ['meta/info.json', 'meta/episodes/chunk-000/file-000.parquet', 'data', 'videos'])
 @pytest.mark.parametrize(
     ('gone', 'expected'),
     [
@@ -117,6 +117,7 @@ def test_what_is_missing_is_said_in_words(videos, gone, expected):
     assert 'errno' not in str(caught.value)
 
 
+@pytest.mark.parametrize('which', ['meta/info.json', 'meta/episodes/chunk-000/file-000.parquet', 'data', 'videos'])
 def test_a_pointer_of_git_lfs_is_named_as_what_it_is(videos, which):
     path = videos / which
     if path.is_dir():
@@ -246,3 +247,97 @@ def test_a_file_of_many_episodes_is_read_once(tmp_path, monkeypatch):
     monkeypatch.setattr('mode_ros.training.data.data_files.pq.read_table', counted)
     open_dataset(data, 4, cache=tmp_path / 'cache')
     assert sum('data/chunk' in path for path in read) == 1
+
+
+def column(values):
+    """Every episode's actions in other ones' place."""
+
+    def bend(root):
+        for path in (root / 'data').rglob('*.parquet'):
+            table = pq.read_table(path)
+            at = table.column_names.index('action')
+            pq.write_table(table.set_column(at, 'action', pa.array([values] * len(table))), path)
+
+    return bend
+
+
+def tasks(**columns):
+    return lambda root: pq.write_table(pa.table(columns), root / layout.TASKS)
+
+
+def episodes(change):
+    def bend(root):
+        rows = pq.read_table(root / layout.EPISODES)
+        pq.write_table(pa.Table.from_pylist(change(rows.to_pylist()), schema=rows.schema), root / layout.EPISODES)
+
+    return bend
+
+
+def written(name, text):
+    return lambda root: (root / name).write_bytes(text)
+
+
+def gone(key, name):
+    def bend(root):
+        features = json.loads((root / layout.INFO).read_text())['features']
+        del (features[key] if name else features)[name or key]
+        info(root, features=features)
+
+    return bend
+
+
+@pytest.mark.parametrize(
+    ('bend', 'expected'),
+    [
+        (lambda r: info(r, features=None), r'described wrongly in meta/info\.json: its features are None'),
+        (lambda r: info(r, features=['action']), r"its features are \['action'\], not columns by name"),
+        (lambda r: info(r, data_path=None), 'lacks a part or has a damaged one'),
+        (lambda r: info(r, fps='ten'), 'is no LeRobot data set: info'),
+        (gone('observation.state', 'dtype'), r"the feature 'observation\.state' is .* and has no dtype"),
+        (gone('observation.state', 'shape'), r"'observation\.state' has the shape None, and a list of numbers has one"),
+        (lambda r: feature(r, 'observation.state', shape=[]), r'has the shape \[\]'),
+        (lambda r: feature(r, 'observation.state', shape=[3]), r'state of episode 0 .* has 2 numbers .* says 3'),
+        (lambda r: feature(r, 'action', shape=[5]), r'action of episode 0 .* has 2 numbers in a frame, .* says 5'),
+        (lambda r: feature(r, 'action', shape=[2, 2]), r"'action' has the shape \[2, 2\]"),
+        (gone('task_index', ''), "no column 'task_index', so that nobody knows"),
+        (column([[1.0, 2.0]]), 'are not as many numbers in every frame'),
+        (column(['a', 'b']), 'are not as many numbers in every frame'),
+        (column(1.0), r'action of episode 0 .* has 1 numbers in a frame, .* says 2'),
+        (column([1e300, 0.0]), 'has numbers that are not finite'),
+        (column([1.0, None]), 'has numbers that are not finite'),
+        (tasks(task_index=[0, 0, 1], task=['reach', 'grasp', 'push']), "two tasks .* 0, 'reach' and 'grasp'"),
+        (tasks(task_index=[0, 1], task=['reach', None]), 'Task 1 of the data set .* is None: name it in words'),
+        (tasks(task_index=[0, 1], task=[5, 6]), 'Task 0 of the data set .* is 5: name it in words'),
+        (tasks(task_index=[0, 1]), 'has no column with the tasks'),
+        (episodes(lambda rows: [*rows, rows[0]]), 'lists episode 0 twice in its episode table'),
+        (episodes(lambda rows: []), 'has no episode'),
+        (episodes(lambda rows: [rows[0] | {'length': -3}, *rows[1:]]), 'has 12 rows of episode 0, and should have -3'),
+        (written(layout.EXTRAS, b'[]'), r'mode_ros\.json is damaged: it holds \[\]'),
+        (written(layout.EXTRAS, b'{"state_streams": {"joints": 7}}'), r"the streams \{'joints': 7\}, and .* 2 numbers"),
+        (written(layout.EXTRAS, b'{"state_streams": "joints"}'), "the streams 'joints'"),
+        (written(layout.CONTRACT, b'\xff\xfe'), 'cannot be read: it is not UTF-8 text'),
+        (written(layout.INFO, b'[]'), 'is no LeRobot data set'),
+    ],
+)  # fmt: skip
+def test_a_data_set_that_contradicts_itself_is_told_in_a_sentence(tmp_path, bend, expected):
+    data = joints_set(tmp_path / 'data', contract=None, episodes=3)
+    (tmp_path / 'robot.yaml').write_text(ABSOLUTE_TEXT)
+    bend(data)
+    for use in (lambda: open_dataset(data, 4), lambda: examine(str(data), str(tmp_path / 'robot.yaml'))):
+        with pytest.raises(UserError, match=expected) as caught:
+            use()
+        assert '\n' not in str(caught.value)
+
+
+def test_what_does_not_fit_its_contract_is_found(tmp_path):
+    data = joints_set(tmp_path / 'data', contract=None, episodes=3, fps=30)
+    info(data, total_episodes=7)
+    tasks(task_index=[0, 1], task=['reach', ' '])(data)
+    (tmp_path / 'robot.yaml').write_text(ABSOLUTE_TEXT)
+    lines = ' '.join(map(str, examine(str(data), str(tmp_path / 'robot.yaml')).findings))
+    assert 'has 30 frames per second, and its contract 10 Hz' in lines
+    assert 'says that it has 7 episodes, and its episode table lists 3' in lines
+    assert 'task 1 has no words' in lines
+    (tmp_path / 'other.yaml').write_text(DELTA_TEXT)
+    lines = ' '.join(map(str, examine(str(data), str(tmp_path / 'other.yaml')).findings))
+    assert 'its actions have 2 numbers, and its contract 4' in lines
