@@ -35,6 +35,7 @@ from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR
 from mode_ros.paths import share_folder
 from mode_ros.policy.checkpoint_info import read_info
 from mode_ros.policy.folder import CONTRACT, read_text
+from mode_ros.policy.runtimes.choose import RunSettings, make_graph_where_it_serves
 
 # Until the first chunk: torch's import and the weights from a slow disk.
 START_SECONDS = 180.0
@@ -69,12 +70,14 @@ HEAD = (
 
 
 def measure_nodes(checkpoint: Path, runtimes: Sequence[str], chunks: int, logs: Path) -> list[Running]:
-    """policy_node with each runtime, one after the other, `chunks` chunks each.
+    """policy_node with each runtime, one after the other, `chunks` chunks each. A graph that is missing is made before.
 
     Raises UserError for a contract whose streams cannot be played, and for a node that ends or does not answer.
     """
     contract = parse_contract(read_text(checkpoint / CONTRACT), f'{checkpoint}/contract.yaml')
     check_played(contract)
+    if 'onnxruntime' in runtimes and (reason := make_graph_where_it_serves(checkpoint, RunSettings('cpu'), say=print)):
+        raise UserError(f'A static graph cannot be measured: {reason}.')
     os.environ.update(isolated(os.environ))
     context = Context()
     context.init(args=[])

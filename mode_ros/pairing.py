@@ -65,16 +65,19 @@ def load_paired(
     continuation: Continuation | None = None,
     runtime: str = 'torch',
     threads: int = 1,
+    make: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> RunningPolicy:
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
-    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, runtime, threads: as for load_policy. continuation:
-    too, but where it is not given, displacements are continued by `rejoin` (docs/execution.md has what was measured).
+    device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, runtime, threads, make, say: as for load_policy.
+    continuation: too, but where it is not given, displacements are continued by `rejoin` (docs/execution.md has what was measured).
     """
     require_made_for(folder, contract)
     if continuation is None and contract.delta_mask.any():
         continuation = 'rejoin'
-    policy = load_policy(folder, runtime, RunSettings(device, number_format, steps, solver, continuation, threads))
+    settings = RunSettings(device, number_format, steps, solver, continuation, threads, make=make)
+    policy = load_policy(folder, runtime, settings) if say is None else load_policy(folder, runtime, settings, say=say)
     policy.add_up(contract.delta_mask)
     return policy
 

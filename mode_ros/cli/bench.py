@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _node(checkpoint: Path, rounds: int, output: Path) -> int:
-    # Without torch in this process: it makes the graph in another one where there is none.
+    # Without torch in this process: the graph is made in another one where there is none.
     from mode_ros.bench_node import HEAD, measure_nodes
 
     if rounds < 1:

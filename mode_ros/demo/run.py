@@ -120,7 +120,7 @@ def _checkpoint(settings: DemoSettings, contract: Contract, text: str) -> tuple[
         # Read here as well, so that a wrong checkpoint is one sentence and not a node's log.
         trained = load_paired(str(checkpoint), contract, 'cpu').is_trained
         if settings.runtime == 'auto' and settings.device != 'cuda':
-            reason = make_graph_where_it_serves(checkpoint, RunSettings('cpu'))
+            reason = make_graph_where_it_serves(checkpoint, RunSettings('cpu'), say=print)
             print(f'No static graph: {reason}.' if reason else 'The policy runs as a static graph, without torch.')
         return checkpoint, trained
     folder = settings.output / f'untrained_{contract.robot}'

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -52,6 +54,7 @@ def load_policy(settings: EvaluationSettings) -> RunningPolicy:
         continuation=settings.continuation,
         runtime=settings.runtime,
         threads=settings.threads or 1,
+        say=partial(print, file=sys.stderr),
     )
 
 

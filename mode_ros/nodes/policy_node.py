@@ -100,6 +100,8 @@ class PolicyNode(ManagedNode):
             continuation=None if given.continuation == 'checkpoint' else cast('Continuation', given.continuation),
             runtime=given.runtime,
             threads=threads,
+            make=True,
+            say=self.get_logger().info,
         )
         if policy.runtime == 'torch':
             import torch

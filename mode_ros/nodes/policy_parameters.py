@@ -17,7 +17,7 @@ class PolicyParameters:
     device: str = parameter('auto', 'Where the network runs.', choices=('auto', 'cpu', 'cuda'))
     runtime: str = parameter(
         'auto',
-        'What computes the chunks; auto: the static graph beside the checkpoint, where there is one and it serves.',
+        'What computes the chunks; auto: the static graph, made once where there is none, where it serves.',
         choices=('auto', 'torch', 'onnxruntime'),
     )
     threads: int = parameter(

@@ -17,14 +17,14 @@ from mode_ros.policy.goals import SentenceEncoder
 from mode_ros.policy.plans import Continuation
 from mode_ros.policy.runtimes.graph_file import (
     FOLDER,
-    GRAPH,
     SMALL,
     export_command,
     find_graph,
-    graph_folder,
+    has_graph,
     numbers_in,
 )
 from mode_ros.policy.runtimes.interface import RunningPolicy, with_sampling
+from mode_ros.policy.runtimes.making import Say, lacking, make_graph
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ class RunSettings:
     """How a checkpoint is to be run; None: as the checkpoint says.
 
     number_format: of the large products; threads: of a static graph, torch's being set for its process;
-    spinning: whether they wait for work busily, which starves what runs beside them.
+    spinning: whether they wait for work busily, which starves what runs beside them; make: whether the runtime auto
+    makes the graph of a trained policy where there is none and it would serve.
     """
 
     device: str = 'auto'
@@ -49,15 +50,21 @@ class RunSettings:
     continuation: Continuation | None = None
     threads: int = 1
     spinning: bool = False
+    make: bool = False
 
 
 def load_policy(
-    folder: Path | str, runtime: str, settings: RunSettings, text_encoder: SentenceEncoder | None = None
+    folder: Path | str,
+    runtime: str,
+    settings: RunSettings,
+    text_encoder: SentenceEncoder | None = None,
+    say: Say = log.info,
 ) -> RunningPolicy:
     """A checkpoint, ready to predict.
 
     runtime: 'torch'; 'onnxruntime', which makes the graph where there is none yet; or 'auto': the graph where there is
-    one that belongs to the checkpoint and serves these settings, else torch, and why is said in the device_note.
+    one that belongs to the checkpoint and serves these settings, else torch, and why is said in the device_note; say:
+    told while a graph is made.
 
     Raises UserError that names what is wrong and what to type.
     """
@@ -73,13 +80,15 @@ def load_policy(
     if runtime == 'onnxruntime':
         if reason:
             raise UserError(f'The runtime onnxruntime was asked for, but {reason}: use auto or torch.')
-        if not graph_folder(folder, info.config).is_dir():
-            _export(folder, settings, command)
+        if not has_graph(folder, info.config):
+            make_graph(folder, settings.steps, settings.solver, command, say)
         return _with_graph(folder, info, settings, command, text_encoder, 'runtime onnxruntime was asked for')
-    if not reason and not graph_folder(folder, info.config).is_dir():
-        reason = f'there is no graph beside the checkpoint (`{command}` makes it)'
     if not reason and _prefers_gpu(settings.device):
         reason = 'there is a GPU'
+    if not reason and not has_graph(folder, info.config):
+        reason = f'there is no graph beside the checkpoint (`{command}` makes it)'
+        if settings.make and info.trained_steps and not lacking():
+            reason = _made(folder, settings, command, say)
     if not reason:
         try:
             return _with_graph(folder, info, settings, command, text_encoder, 'runtime auto chose onnxruntime')
@@ -108,16 +117,20 @@ def unfit(info: CheckpointInfo, folder: Path, settings: RunSettings) -> str:
     return ''
 
 
-def make_graph_where_it_serves(folder: Path | str, settings: RunSettings) -> str:
+def make_graph_where_it_serves(folder: Path | str, settings: RunSettings, say: Say = log.info) -> str:
     """For auto: make a checkpoint's graph where there is none, and where it serves; returns why not, or ''."""
     folder = Path(folder)
     stored = read_info(folder)
     config = with_sampling(stored.config, settings.steps, settings.solver)
     reason = unfit(replace(stored, config=config), folder, settings)
-    if reason or graph_folder(folder, config).is_dir():
+    if reason or has_graph(folder, config):
         return reason
+    return _made(folder, settings, export_command(folder, config, stored.config), say)
+
+
+def _made(folder: Path, settings: RunSettings, command: str, say: Say) -> str:
     try:
-        _export(folder, settings, export_command(folder, config, stored.config))
+        make_graph(folder, settings.steps, settings.solver, command, say)
     except UserError as error:
         return str(error).rstrip('.')
     return ''
@@ -162,7 +175,7 @@ def _with_graph(
     from mode_ros.policy.runtimes.onnx_runtime import GraphPolicy
 
     graph = find_graph(folder, info.config, command)
-    note = f'{why}: {graph_folder(folder, info.config) / GRAPH}, on the CPU, {settings.threads} threads'
+    note = f'{why}: {graph}, on the CPU, {settings.threads} threads'
     if not info.trained_steps:
         log.warning('the policy in %s is untrained: its actions are random', folder)
     encoder = text_encoder or _text_encoder(folder, info, command)
@@ -187,14 +200,3 @@ def _text_encoder(folder: Path, info: CheckpointInfo, command: str) -> SentenceE
             f"these are, with `{command} --goals SENTENCE ...`, or install them with `pip install 'mode_ros[torch]'`."
         ) from error
     return build_text_encoder(config)
-
-
-def _export(folder: Path, settings: RunSettings, command: str) -> None:
-    try:
-        from mode_ros.policy.runtimes.export import export_graph
-    except ImportError as error:
-        raise UserError(
-            f'There is no graph beside {folder}, and no {error.name} here to make it: where torch is, type `{command}`.'
-        ) from error
-    log.info('making the static graph of %s, which takes some seconds', folder)
-    export_graph(folder, settings.steps, settings.solver)

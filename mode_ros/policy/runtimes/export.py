@@ -33,7 +33,7 @@ from mode_ros.policy.runtimes.graph_file import (
     OUTPUT,
     SMALL,
     describe,
-    graph_folder,
+    graph_folders,
     input_shapes,
     numbers_in,
 )
@@ -45,10 +45,11 @@ OPSET = 17
 
 
 def export_graph(checkpoint: Path | str, steps: int | None = None, solver: str | None = None) -> Path:
-    """Write a checkpoint's graph beside it, aside and then renamed; returns its folder.
+    """Write a checkpoint's graph beside it, or, where that cannot be written, in the user's cache, aside and then
+    renamed; returns its folder.
 
-    steps, solver: instead of the checkpoint's. Raises UserError for a policy of which no graph can be made, or a folder
-    that cannot be written.
+    steps, solver: instead of the checkpoint's. Raises UserError for a policy of which no graph can be made, and where
+    neither can be written.
     """
     checkpoint = Path(checkpoint)
     numbers = numbers_in(checkpoint) if read_info(checkpoint).config.denoiser.has_fast_path else 0
@@ -60,14 +61,18 @@ def export_graph(checkpoint: Path | str, steps: int | None = None, solver: str |
     info, network = load_checkpoint(checkpoint)
     info = replace(info, config=with_sampling(info.config, steps, solver))
     graph = make_graph(WholeChunk(info.config, network.requires_grad_(False)))
-    folder = graph_folder(checkpoint, info.config)
-    try:
-        _write(folder, graph, json.dumps(describe(checkpoint, info.config, graph), indent=1) + '\n')
-    except OSError as error:
-        raise UserError(
-            f'The graph cannot be written to {folder} ({in_words(error)}): copy the checkpoint to where you may write.'
-        ) from error
-    return folder
+    made = json.dumps(describe(checkpoint, info.config, graph), indent=1) + '\n'
+    told: list[str] = []
+    for folder in graph_folders(checkpoint, info.config):
+        try:
+            _write(folder, graph, made)
+        except OSError as error:
+            told.append(f'to {folder} ({in_words(error)})')
+        else:
+            return folder
+    raise UserError(
+        f'The graph cannot be written {" and ".join(told)}: copy the checkpoint to where you may write.'
+    )
 
 
 def embed_goals(checkpoint: Path | str, goals: Sequence[str], text_encoder: SentenceEncoder | None = None) -> int:

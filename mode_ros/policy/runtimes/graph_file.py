@@ -6,7 +6,8 @@ It is kept beside the checkpoint, one folder for each way to sample, as in
     runtimes/onnxruntime/ddim-10/made.json    digests of the weights, the settings and the graph
     runtimes/onnxruntime/goals.npz            mode_ros.policy.known_goals, of a policy that hears goals by CLIP
 
-A graph that no longer belongs to its checkpoint, or that is damaged, is refused. Neither torch nor onnx is needed here.
+or, of a checkpoint whose folder cannot be written, as of an installed package, likewise in the user's cache
+(graph_folders). A graph that no longer belongs to its checkpoint, or that is damaged, is refused. Neither torch nor onnx is needed here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,10 +57,24 @@ def input_names(config: PolicyConfig) -> tuple[str, ...]:
     return tuple(input_shapes(config))
 
 
-def graph_folder(checkpoint: Path, config: PolicyConfig) -> Path:
-    """Where the graph of a checkpoint that samples as `config` says is kept."""
+def graph_folders(checkpoint: Path, config: PolicyConfig) -> tuple[Path, ...]:
+    """Where the graph of a checkpoint that samples as `config` says may be, the first one if it can be written: beside
+    the checkpoint; in the user's cache ($XDG_CACHE_HOME/mode_ros, ~/.cache/mode_ros).
+    """
     diffusion = config.diffusion
-    return checkpoint / FOLDER / f'{diffusion.solver}-{diffusion.steps}'
+    inside = FOLDER / f'{diffusion.solver}-{diffusion.steps}'
+    try:
+        cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
+    except RuntimeError:  # a service whose user has no home
+        return (checkpoint / inside,)
+    whole = checkpoint.resolve()
+    key = f'{whole.name}-{hashlib.sha256(str(whole).encode()).hexdigest()[:12]}'
+    return checkpoint / inside, cache / 'mode_ros' / key / inside
+
+
+def has_graph(checkpoint: Path, config: PolicyConfig) -> bool:
+    """Whether there is one, be it stale or damaged."""
+    return any(folder.is_dir() for folder in graph_folders(checkpoint, config))
 
 
 def export_command(checkpoint: Path, config: PolicyConfig, stored: PolicyConfig) -> str:
@@ -85,7 +101,19 @@ def find_graph(checkpoint: Path, config: PolicyConfig, command: str) -> Path:
 
     command: what makes it anew, for the message. Raises UserError for a graph that is missing, stale or damaged.
     """
-    folder = graph_folder(checkpoint, config)
+    beside, *others = graph_folders(checkpoint, config)
+    found = [folder for folder in (beside, *others) if folder.is_dir()] or [beside]
+    wrong: UserError | None = None
+    for folder in found:
+        try:
+            return _check(folder, checkpoint, config, command)
+        except UserError as error:
+            wrong = wrong or error
+    assert wrong is not None
+    raise wrong
+
+
+def _check(folder: Path, checkpoint: Path, config: PolicyConfig, command: str) -> Path:
     if not (folder / MADE).is_file() or not (folder / GRAPH).is_file():
         raise UserError(f'There is no graph of the policy in {folder}: make it with `{command}`.')
     try:
