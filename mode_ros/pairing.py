@@ -71,7 +71,8 @@ def load_paired(
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
     device: 'auto', 'cpu' or 'cuda'; number_format, steps, solver, runtime, threads, make, say: as for load_policy.
-    continuation: too, but where it is not given, displacements are continued by `rejoin` (docs/execution.md has what was measured).
+    continuation: too, but where it is not given, displacements are continued by `rejoin` (docs/execution.md has what
+    was measured).
     """
     require_made_for(folder, contract)
     if continuation is None and contract.delta_mask.any():

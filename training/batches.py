@@ -43,8 +43,8 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """b samples as the network takes them, each to be learnt at `levels` noise levels, one after the other in c = b·levels
-    rows.
+    """b samples as the network takes them, each to be learnt at `levels` noise levels: c = b·levels rows, those of a
+    sample one after the other.
     """
 
     images: tuple[Tensor, ...]  # uint8 [b, 3, H, W] by camera, of depth int16 [b, 1, H, W]; channels last in memory

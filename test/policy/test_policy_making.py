@@ -111,8 +111,10 @@ def test_an_interruption_ends_the_process_that_makes_it(checkpoint, monkeypatch)
             started.append(self)
 
     def interrupt(_):
+        monkeypatch.setattr(making.time, 'sleep', sleep)
         raise KeyboardInterrupt
 
+    sleep = making.time.sleep
     monkeypatch.setattr(making.subprocess, 'Popen', Popen)
     monkeypatch.setattr(making.time, 'sleep', interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -120,14 +122,14 @@ def test_an_interruption_ends_the_process_that_makes_it(checkpoint, monkeypatch)
     [process] = started
     assert process.args[1:4] == ['-m', 'mode_ros.policy.runtimes.making', str(checkpoint)]
     assert process.args[4:] == ['--steps', '4', '--solver', 'ddim']
-    assert process.returncode
+    assert process.wait()
     assert not (checkpoint / 'runtimes').exists()
 
 
 def run_main(monkeypatch, *arguments):
     """In this process, which does not end with whoever asked."""
     monkeypatch.setattr(sys, 'argv', ['making', *map(str, arguments)])
-    monkeypatch.setattr(making, '_end_with_the_other', lambda stream: None)
+    monkeypatch.setattr(making, '_end_with_the_other', lambda descriptor: None)
     return making.main()
 
 
@@ -179,7 +181,9 @@ def test_one_in_the_cache_serves_where_that_beside_the_checkpoint_is_stale(check
 def test_nowhere_to_write(checkpoint, tmp_path, monkeypatch):
     cannot_be_written(checkpoint)
     (tmp_path / 'cache').write_text('')
-    with pytest.raises(UserError, match=r'cannot be written to .*policy/runtimes/.* and to .*cache/mode_ros/.*copy the'):
+    with pytest.raises(
+        UserError, match=r'cannot be written to .*policy/runtimes/.* and to .*cache/mode_ros/.*copy the'
+    ):
         load(checkpoint, 'onnxruntime')
     monkeypatch.delenv('XDG_CACHE_HOME')
 

@@ -70,9 +70,7 @@ def export_graph(checkpoint: Path | str, steps: int | None = None, solver: str |
             told.append(f'to {folder} ({in_words(error)})')
         else:
             return folder
-    raise UserError(
-        f'The graph cannot be written {" and ".join(told)}: copy the checkpoint to where you may write.'
-    )
+    raise UserError(f'The graph cannot be written {" and ".join(told)}: copy the checkpoint to where you may write.')
 
 
 def embed_goals(checkpoint: Path | str, goals: Sequence[str], text_encoder: SentenceEncoder | None = None) -> int:

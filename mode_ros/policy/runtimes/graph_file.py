@@ -7,7 +7,8 @@ It is kept beside the checkpoint, one folder for each way to sample, as in
     runtimes/onnxruntime/goals.npz            mode_ros.policy.known_goals, of a policy that hears goals by CLIP
 
 or, of a checkpoint whose folder cannot be written, as of an installed package, likewise in the user's cache
-(graph_folders). A graph that no longer belongs to its checkpoint, or that is damaged, is refused. Neither torch nor onnx is needed here.
+(graph_folders). A graph that no longer belongs to its checkpoint, or that is damaged, is refused. Neither torch nor
+onnx is needed here.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ Say = Callable[[str], None]
 REFUSED = 3
 _TELL_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
+_WAIT_SECONDS = 0.3  # a node has little time to end in
 # How long the process takes to tidy up when the one that asked is gone; torch may be deep in its own code.
 _END_SECONDS = 2.0
 
@@ -85,14 +86,12 @@ def _make_aside(checkpoint: Path, steps: int | None, solver: str | None, say: Sa
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Tell it that nobody wants its graph any more; it is not waited for long, since it ends by itself."""
     assert process.stdin is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
-    try:
-        process.wait(_END_SECONDS if process.poll() is None else None)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_WAIT_SECONDS)
 
 
 def _why(status: int, checkpoint: Path, told: IO[bytes]) -> str:
@@ -104,9 +103,10 @@ def _why(status: int, checkpoint: Path, told: IO[bytes]) -> str:
     return f'The static graph of {checkpoint} could not be made (exit status {status}): {last.rstrip(".")}.'
 
 
-def _end_with_the_other(stream: IO[bytes]) -> None:
-    """Until the process that asked closes its end; then this one ends, too, tidily if it can."""
-    while stream.read(1):
+def _end_with_the_other(descriptor: int) -> None:
+    """Waits until the process that asked closes its end; then this one ends, too, tidily if it can."""
+    # Not from sys.stdin, whose lock a thread that waits in it would hold when the interpreter ends.
+    while os.read(descriptor, 1):
         pass
     _thread.interrupt_main()
     time.sleep(_END_SECONDS)
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument('--steps', type=int)
     parser.add_argument('--solver')
     given = parser.parse_args()
-    threading.Thread(target=_end_with_the_other, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=_end_with_the_other, args=(0,), daemon=True).start()
     try:
         from mode_ros.policy.runtimes.export import export_graph
 
