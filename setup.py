@@ -75,6 +75,7 @@ setup(
     zip_safe=False,
     cmdclass={'develop': develop_with_first_line()} if develop else {},
     install_requires=[
+        'backports.zstd; python_version < "3.14"',  # packed bags; rosbags asks for it, too
         'numpy>=1.24',  # scripts/environment.py holds it back where cv_bridge was made for an older one
         'opencv-python-headless>=4.6',
         'pydantic>=2.5,<3',

@@ -44,8 +44,17 @@ class ObservationUnavailable(Exception):
     """No observation can be assembled now; the message names the streams and why."""
 
 
+# Of what is wrong with a message, in characters: it goes into logs, reports and a status that is sent.
+_LONGEST_REASON = 600
+
+
 class Unusable(Exception):
     """One message cannot be used (an encoding, a joint missing, a NaN); its stream counts as missing meanwhile."""
+
+    def __init__(self, reason: str) -> None:
+        """reason: in words; what it quotes of the message may be as long as a message, and is cut out of the middle."""
+        cut = len(reason) > _LONGEST_REASON
+        super().__init__(f'{reason[: _LONGEST_REASON // 2]} ... {reason[-_LONGEST_REASON // 2 :]}' if cut else reason)
 
 
 class StreamHistory(Generic[T]):

