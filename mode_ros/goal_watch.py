@@ -18,6 +18,7 @@ class GoalWatch:
         self._encoder = encoder
         self._known = list(dict.fromkeys(map(normalize_sentence, goals)))
         self._embeddings = list(np.asarray(encoder.encode(self._known))) if self._known else []
+        self._found: dict[str, list[Finding]] = {}
 
     def among_known(self) -> list[Finding]:
         """What cannot be told apart among the sentences of the training."""
@@ -35,4 +36,13 @@ class GoalWatch:
         self._known.append(sentence)
         self._embeddings.append(embedding)
         lost = unknown_words([sentence], [lost_words(self._encoder, sentence)])
-        return coinciding(self._known, self._embeddings, among=[len(self._known) - 1]) + lost
+        found = coinciding(self._known, self._embeddings, among=[len(self._known) - 1]) + lost
+        self._found[sentence] = found
+        return found
+
+    def about(self, goal: str) -> list[Finding]:
+        """What `hear` has said of a sentence, however long ago."""
+        try:
+            return self._found.get(normalize_sentence(goal), [])
+        except UserError:
+            return []

@@ -89,8 +89,7 @@ class Walk:
             options.add_argument(f'--{argument}')
         driver = webdriver.ChromeService(shutil.which('chromedriver'))
         self.browser = webdriver.Chrome(options=options, service=driver)
-        size = {'width': 1280, 'height': 720, 'deviceScaleFactor': 1, 'mobile': False}
-        self.browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
+        self._resize(1280, 720)
         self.browser.get(self.url)
 
     # ---- what a person does -----------------------------------------------------------------------------------
@@ -147,6 +146,24 @@ class Walk:
         if self.pictures is not None:
             shot = Image.open(io.BytesIO(self.browser.get_screenshot_as_png())).convert('RGB').resize((960, 540))
             shot.quantize(128).save(self.pictures / f'first_{name}.png', optimize=True)
+
+    def looks(self, folder: Path) -> None:
+        """Every tab, light and dark, on a laptop and on a phone held upright."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for device, (width, height) in {'laptop': (1280, 720), 'phone': (390, 844)}.items():
+            self._resize(width, height)
+            for tab in ('run', 'drive', 'episodes', 'train'):
+                self.browser.execute_script(f'document.getElementById("tab-{tab}").click(); scrollTo(0, 0)')
+                time.sleep(3.0)
+                for scheme in ('light', 'dark'):
+                    self.browser.execute_script('document.documentElement.dataset.theme = arguments[0]', scheme)
+                    time.sleep(0.3)
+                    self.browser.save_screenshot(str(folder / f'{tab}_{device}_{scheme}.png'))
+        self._resize(1280, 720)
+
+    def _resize(self, width: int, height: int) -> None:
+        size = {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': width < 500}
+        self.browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', size)
 
     def step(self, name: str) -> None:
         before = sum(seconds for _, seconds in self.steps)
@@ -264,6 +281,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('work', type=Path, help='folder of the demo')
     parser.add_argument('--pictures', type=Path, help='where the pictures go')
+    parser.add_argument('--looks', type=Path, help='where pictures of every tab go, light and dark, laptop and phone')
     parser.add_argument('--episodes', type=int, default=5)
     parser.add_argument('--recorded', action='store_true', help='WORK is of a walk that came to the training')
     parser.add_argument('--steps', type=int, default=200)
@@ -279,7 +297,9 @@ def main() -> int:
             walk.drop()
         walk.train(arguments.steps, arguments.batch, arguments.seconds)
         walk.run()
-        print(f'all: {time.monotonic() - walk.began:.0f} s')
+        print(f'all: {time.monotonic() - walk.began:.0f} s', flush=True)
+        if arguments.looks is not None:
+            walk.looks(arguments.looks)
     finally:
         walk.close()
     return 0

@@ -22,11 +22,14 @@ from mode_ros.bench_safety.run import own_domain
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 from mode_ros.errors import UserError
+from mode_ros.paths import share_folder
 
 # What must be reached.
 CPU_SHARE, PERIOD_MORE_MS, PICTURES_A_SECOND, AGE_SECONDS = 25.0, 1.0, 10.0, 0.2
 SLOW_PAUSE, MANY = 1.0, 10
 READY_SECONDS, END_SECONDS = 60.0, 5.0
+# Fast DDS reads its settings from the file that this variable names.
+PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,25 @@ class Phase:
     seen: Mapping[str, float]
 
 
-def measure(folder: Path, seconds: float, tell: Callable[[str], None] = print) -> list[Phase]:
-    """Without the page, with one viewer, with a slow one, with ten; each for so long. Logs in `folder`."""
+def measure(folder: Path, seconds: float, large: bool = True, tell: Callable[[str], None] = print) -> list[Phase]:
+    """Without the page, with one viewer, with a slow one, with ten; each for so long. Logs in `folder`.
+
+    large: the cameras have shared memory for their pictures, as config/fastdds.xml says; else Fast DDS's own, in which
+    most of them are lost.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **own_domain()}
+    environment.pop(PROFILE, None)
     contract = folder / 'contract.yaml'
     contract.write_text(_contract(), encoding='utf-8')
     found: list[Phase] = []
     with ExitStack() as running:
         session = running.enter_context(Session(FAST, False, {'execution': 'realtime'}, folder, environment))
         session.rig.policy.thinking, session.rig.policy.length = 0.15, 40
-        running.enter_context(_process(['-m', 'mode_ros.bench_page.cameras'], folder / 'cameras.log', environment))
+        memory = {PROFILE: str(share_folder() / 'config' / 'fastdds.xml')} if large else {}
+        running.enter_context(
+            _process(['-m', 'mode_ros.bench_page.cameras'], folder / 'cameras.log', {**environment, **memory})
+        )
         session.ensure_moving()
         found.append(_phase('without the page', session, seconds, None, None))
         tell(describe(found[-1]))
@@ -132,7 +143,8 @@ def describe(phase: Phase) -> str:
     if phase.seen:
         seen = phase.seen
         words.append(
-            f'{seen["rate"]:.1f} pictures/s of a camera, {1000 * seen["age p50"]:.0f} / {1000 * seen["age p95"]:.0f} / '
+            f'{seen["rate"]:.1f} pictures/s of a camera ({seen["arriving"]:.1f} arrive), '
+            f'{1000 * seen["age p50"]:.0f} / {1000 * seen["age p95"]:.0f} / '
             f'{1000 * seen["age max"]:.0f} ms old (p50 / p95 / max), {seen["kB"]:.0f} kB each'
         )
     return ', '.join(words)

@@ -20,6 +20,12 @@ NOT_REACHED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument('--seconds', type=float, default=20.0, help='of each of the four parts (default 20)')
+    parser.add_argument(
+        '--transport',
+        choices=('large', 'default'),
+        default='large',
+        help="shared memory of the cameras: config/fastdds.xml, or Fast DDS's own (default: large)",
+    )
     parser.add_argument('--output', type=Path, default=Path('bench_page'), help='folder (default bench_page)')
 
 
@@ -31,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.bench_page.measure import measure, missed, write
 
     about = machine()
-    found = measure(arguments.output, arguments.seconds)
+    found = measure(arguments.output, arguments.seconds, arguments.transport == 'large')
     write(arguments.output, found, about)
     for words in missed(found):
         print(f'missed: {words}')

@@ -16,30 +16,27 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Bool, String
-from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.contract import Camera as CameraStream
-from mode_ros.control.takeover import TeleopCommand
 from mode_ros.errors import UserError
 from mode_ros.messages.images import image_class
 from mode_ros.messages.pictures import as_picture
-from mode_ros.messages.teleop import encode_teleop
-from mode_ros.nodes.asking import NotAnswered, ask
 from mode_ros.nodes.page_ahead import PageAhead
+from mode_ros.nodes.page_calls import PageCalls
+from mode_ros.nodes.page_driving import PageDriving
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.policy_loader import PolicyLoader
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
-from mode_ros.nodes.reference import Reference, find_mapping
-from mode_ros.page.driving import Driving, Held
+from mode_ros.page.driving import Held
 from mode_ros.page.goals import UsedGoals, offered, training_goals
 from mode_ros.page.pictures import Camera
 from mode_ros.page.stop import READERS, EstopWords
-from mode_ros.page.told import Outcomes, Told, describe_keys, read_object
+from mode_ros.page.told import Outcomes, Told, read_object
 from mode_ros.paths import share_folder
-from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
+from mode_ros.recording.episode import SUCCESS_TOPIC
 from mode_ros.recording.liveness import header_stamp
 from mode_ros.robots import load_named_contract
 
@@ -83,21 +80,20 @@ class PageNode(Node):
         self._goal = ''
         self._safety: Mapping[str, Any] | None = None
         self._queue: Mapping[str, Any] | None = None
-        self._intervention = False
         self._training = training_goals(given.checkpoint)
         self._serving: Any = None
         self._tabs: Sequence[Any] = ()
         self._ahead = PageAhead(self._contract)
         self._listen()
         self._speak()
-        self._open_driving()
+        asked = partial(self._calls.ask, 'recorder')
+        self._driving = PageDriving(self, self._contract, given.keyboard, given.joystick, asked)
         if serve:
             self._serve()
 
     def close(self) -> None:
         """Lets go of the robot and ends the server."""
-        if self._driving is not None and self._driving.driver:
-            self._teleop.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, None)))
+        self._driving.close()
         if self._serving is not None:
             self._serving.close()
         for tab in self._tabs:
@@ -142,7 +138,6 @@ class PageNode(Node):
         self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND, raw=True)
         self.create_subscription(String, 'goal_queue', self._on_queue, LATCHED)
         self.create_subscription(Bool, SUCCESS_TOPIC, self._on_success, LATCHED)
-        self.create_subscription(Bool, INTERVENTION_TOPIC, self._on_intervention, LATCHED)
         # Deep: of two words in one moment neither may be lost, or somebody else's stop is taken for the page's own.
         for reader, durability in zip(
             READERS, (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE), strict=True
@@ -181,9 +176,6 @@ class PageNode(Node):
     def _on_success(self, message: Bool) -> None:
         self._outcomes.hear(bool(message.data))
 
-    def _on_intervention(self, message: Bool) -> None:
-        self._intervention = bool(message.data)
-
     def _on_estop(self, reader: str, message: Bool) -> None:
         self._estop_words.heard(bool(message.data), reader)
 
@@ -193,19 +185,9 @@ class PageNode(Node):
         given = self.parameters
         self._estop = self.create_publisher(Bool, 'estop', LATCHED)
         self._goals = self.create_publisher(String, self._contract.goal_topic, LATCHED)
-        self._teleop = self.create_publisher(JointTrajectory, 'teleop_command', COMMAND)
-        services = {'controller': ('start', 'pause', 'reset', 'release'), 'recorder': ('start', 'stop', 'discard')}
-        services |= {'simulator': ('reset',), 'goals': ('next',)}
         self._goal_queue = self.create_publisher(String, 'goals', COMMAND)
-        self._calls = {
-            (node, word): (self.create_client(Trigger, f'{getattr(given, node)}/{word}'), Trigger.Request())
-            for node, words in services.items()
-            for word in words
-        }
-        mark = self.create_client(SetBool, f'{given.recorder}/success')
-        for word in ('success', 'failure'):
-            self._calls['recorder', word] = mark, SetBool.Request(data=word == 'success')
-
+        names = {what: getattr(given, what) for what in ('controller', 'recorder', 'simulator', 'goals')}
+        self._calls = PageCalls(self, names)
         self._loader = PolicyLoader(self, given.policy, partial(self.call, 'controller', 'pause'))
 
     def stop(self) -> None:
@@ -227,12 +209,7 @@ class PageNode(Node):
         return await self.call('controller', 'release')
 
     async def call(self, node: str, word: str) -> tuple[bool, str]:
-        client, request = self._calls[node, word]
-        try:
-            result = await ask(client, request, getattr(self.parameters, node), word)
-        except NotAnswered as error:
-            return False, str(error)
-        return bool(result.success), str(result.message)
+        return await self._calls.call(node, word)
 
     async def load_policy(self, folder: Path, name: str) -> tuple[bool, str]:
         """Puts a checkpoint on the robot; its sentences are offered from then on."""
@@ -244,54 +221,14 @@ class PageNode(Node):
 
     # ---- driving ----------------------------------------------------------------------------------------------
 
-    def _open_driving(self) -> None:
-        self._driving: Driving | None = None
-        self._cannot_drive = ''
-        self._keys: list[dict[str, Any]] = []
-        try:
-            keys = find_mapping('keyboard', self.parameters.keyboard, self._contract)
-            pad = find_mapping('joystick', self.parameters.joystick, self._contract, automatic='game_controller')
-        except UserError as error:
-            self._cannot_drive = str(error)
-            self.get_logger().warning(self._cannot_drive)
-            return
-        if keys is None:
-            self._cannot_drive = 'The parameter keyboard is none.'
-            return
-        self._driving = Driving(self._contract, keys, pad)
-        self._keys = describe_keys(keys, self._contract)
-        self._reference = Reference(self, self._contract)
-        self.create_timer(self._contract.period_seconds, self._drive)
-
-    def _drive(self) -> None:
-        assert self._driving is not None
-        drive = self._driving.tick(self._now(), time.monotonic(), self._reference.now())
-        if drive is not None:
-            self._teleop.publish(encode_teleop(TeleopCommand(drive.stamp, self._contract.action_names, drive.action)))
-        for word in self._driving.take_words():
-            client, request = self._calls['recorder', word]
-            if client.service_is_ready():
-                client.call_async(request)
-
     def come(self, session: str, name: str) -> None:
-        if self._driving is not None:
-            self._driving.come(session, name)
+        self._driving.come(session, name)
 
     def drive(self, session: str, held: Held) -> str:
-        if self._driving is None:
-            return self._cannot_drive
-        others = ''
-        if self._intervention and not self._driving.driver:
-            others = f'somebody else drives: {self._others() or "by teleop_command"}'
-        return self._driving.take(session, held, self._now(), time.monotonic(), others)
+        return self._driving.drive(session, held)
 
     def leave(self, session: str) -> None:
-        if self._driving is not None:
-            self._driving.leave(session)
-
-    def _others(self) -> str:
-        infos = self.get_publishers_info_by_topic(self.resolve_topic_name('teleop_command'))
-        return ', '.join(sorted({info.node_name for info in infos} - {self.get_name()}))
+        self._driving.leave(session)
 
     # ---- what is shown ----------------------------------------------------------------------------------------
 
@@ -309,14 +246,14 @@ class PageNode(Node):
                 for camera in self._contract.observation.cameras
             ],
             'dimensions': self._ahead.dimensions(),
-            'keys': self._keys,
-            'cannot_drive': self._cannot_drive,
+            'keys': self._driving.keys,
+            'cannot_drive': self._driving.cannot,
         }
 
     def state(self) -> Mapping[str, Any]:
         """Keys: nodes (Told.now), safety (safety_state or null), estop, goal, goals, success, intervention, cameras
-        (age in s and problem), ahead (PageAhead.told), drive (Driving.told), queue (goal_queue, {} before it has one,
-        null without the node).
+        (number of messages, age in s, problem), ahead (PageAhead.told), drive (Driving.told), queue (goal_queue, {}
+        before it has one, null without the node).
         """
         return {
             'nodes': self._told.now(time.monotonic()),
@@ -325,17 +262,18 @@ class PageNode(Node):
             'goal': self._goal,
             'goals': offered(self._training, self._used.list()),
             'success': self._outcomes.told(),
-            'intervention': self._intervention,
+            'intervention': self._driving.intervention,
             'cameras': {
                 name: {
+                    'number': camera.number,
                     'age': None if camera.stamp is None else round(self.age(camera.stamp), 2),
                     'problem': camera.problem,
                 }
                 for name, camera in self.cameras.items()
             },
             'ahead': self._ahead.told(self._now()),
-            'drive': None if self._driving is None else self._driving.told(),
-            'queue': (self._queue or {}) if self._calls['goals', 'next'][0].service_is_ready() else None,
+            'drive': self._driving.told(),
+            'queue': (self._queue or {}) if self._calls.ready('goals', 'next') else None,
         }
 
 

@@ -124,6 +124,7 @@ class PolicyNode(ManagedNode):
         self._goal_watch = GoalWatch(policy.info.goals, policy.text_encoder)
         for finding in self._goal_watch.among_known():
             self.get_logger().warning(str(finding))
+        self._goal_looked_at, self._goal_finding = '', ''
         self._empty_goal_seen = False
         self._request: ChunkRequest | None = None
         self._answered = ''
@@ -237,6 +238,8 @@ class PolicyNode(ManagedNode):
         while not self._stopping.is_set():
             work = self._next_work()
             if work is None:
+                if self._request is None:  # nobody waits for an answer
+                    self._look_at_goal(self._goal)
                 continue
             try:
                 self._answer(*work)
@@ -308,9 +311,21 @@ class PolicyNode(ManagedNode):
             return
         self._publisher.publish(encode_chunk(make_chunk(self._contract, observation.stamp, actions, request.identity)))
         self._chunks += 1
-        for finding in self._goal_watch.hear(goal):  # after the answer, which must not wait for it
-            self.get_logger().warning(str(finding))
+        self._look_at_goal(goal)  # after the answer, which must not wait for it
         self._age.add((self.get_clock().now().nanoseconds - observation.stamp) / NANOSECONDS)
+
+    def _look_at_goal(self, goal: str) -> None:
+        """Whether the text encoder sees it, and tells it from those before; once for each."""
+        if goal == self._goal_looked_at:
+            return
+        try:
+            for finding in self._goal_watch.hear(goal):
+                self.get_logger().warning(str(finding))
+            self._goal_finding = ' '.join(finding.text for finding in self._goal_watch.about(goal))
+        except Exception as error:  # noqa: BLE001 - what can be computed of it, predicting says
+            self.get_logger().error(f'the goal cannot be looked at: {error!r}')
+            self._goal_finding = ''
+        self._goal_looked_at = goal
 
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
         waiting = self._waiting_for if self.active else 'inactive'
@@ -320,6 +335,7 @@ class PolicyNode(ManagedNode):
             'checkpoint': self.parameters.checkpoint,
             'chunks': self._chunks,
             'goal': self._goal,
+            'goal finding': self._goal_finding if self._goal == self._goal_looked_at else '',
             'device': str(self._policy.device),
             'runtime': self._policy.runtime,
             'inference latency p50 (ms)': _milliseconds(self._latency.of(50)),
@@ -332,10 +348,9 @@ class PolicyNode(ManagedNode):
             'failed': self._failures,
             **{f'{stage} p50 (ms)': _milliseconds(found.of(50)) for stage, found in list(self._stages.items())},
         }
-        level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
-        if failure:
-            return level, f'no chunk: {failure}', values
-        return level, f'waiting for {waiting}' if waiting else 'thinking', values
+        level = DiagnosticStatus.WARN if trouble or values['goal finding'] else DiagnosticStatus.OK
+        doing = f'no chunk: {failure}' if failure else f'waiting for {waiting}' if waiting else 'thinking'
+        return level, '; '.join(filter(None, (doing, values['goal finding']))), values
 
 
 def _whole(number: float) -> str:

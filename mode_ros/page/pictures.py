@@ -35,6 +35,7 @@ class Camera:
         self._number = self._stamp = 0
         self._message: bytes | None = None
         self._made: Picture | None = None
+        self._waiting: list[Callable[[], object]] = []
         self.problem = ''
 
     @property
@@ -52,6 +53,22 @@ class Camera:
         with self._lock:
             self._message, self._stamp = message, stamp
             self._number += 1
+            waiting, self._waiting = self._waiting, []
+        for come in waiting:
+            come()
+
+    def tell(self, than: int, come: Callable[[], object]) -> None:
+        """Calls `come`, once and on some thread, as soon as there is a message whose number is over `than`."""
+        with self._lock:
+            if self._number <= than:
+                self._waiting.append(come)
+                return
+        come()
+
+    def forget(self, come: Callable[[], object]) -> None:
+        """Whoever gave this to `tell` has gone."""
+        with self._lock:
+            self._waiting = [each for each in self._waiting if each is not come]
 
     def newest(self) -> Picture | None:
         """The newest picture, None where there is none or it cannot be shown (`problem` says why). Takes milliseconds:

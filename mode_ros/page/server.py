@@ -30,12 +30,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from mode_ros.page.answers import read_json, said
 from mode_ros.page.driving import Malformed, parse_held
 from mode_ros.page.goals import check_goal
+from mode_ros.page.pictures import Camera
 from mode_ros.page.robot import CONTROLLER_CALLS, RECORDER_CALLS, Robot
 from mode_ros.page.tabs import STATIC, Tab, page_with
 
 STATE_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
-# A camera is looked at so often for something new, and sends no more pictures a second than this allows.
+# From one picture that a viewer is sent to the next, at least: each costs an encoding.
 PICTURE_SECONDS = 1 / 15
 MAX_GOALS = 50
 NO_GOALS = 'No goal is given: write some with semicolons between them.'
@@ -145,22 +146,22 @@ class _Pages:
         asked = asyncio.Event()
 
         async def send() -> None:
-            sent = 0
+            loop, sent, due = asyncio.get_running_loop(), 0, 0.0
             while True:
                 # What the viewer does not ask for is never sent, and so never waits on a slow line.
                 await asked.wait()
                 asked.clear()
                 picture = None
                 while picture is None:
-                    if camera.number == sent:
-                        await asyncio.sleep(PICTURE_SECONDS)
-                        continue
+                    await asyncio.sleep(max(due - loop.time(), 0.0))
+                    # Woken by the picture: looking for one now and then would beat with the camera's own rate.
+                    await _newer(camera, sent)
+                    due = loop.time() + PICTURE_SECONDS
                     # Read before: while this one turns out not to be shown, the next may have come.
                     sent = camera.number
                     picture = await asyncio.to_thread(camera.newest)
                 sent = picture.number
                 await socket.send_bytes(struct.pack('<d', self._robot.age(picture.stamp)) + picture.data)
-                await asyncio.sleep(PICTURE_SECONDS / 2)
 
         await _until_gone(socket, send, asked.set)
 
@@ -180,6 +181,21 @@ class _Pages:
             pass
         finally:
             self._robot.leave(session)
+
+
+async def _newer(camera: Camera, than: int) -> None:
+    """Until the camera has a message with a number over `than`."""
+    loop, come = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the server has ended meanwhile
+            loop.call_soon_threadsafe(come.set)
+
+    camera.tell(than, tell)
+    try:
+        await come.wait()
+    finally:
+        camera.forget(tell)
 
 
 async def _until_gone(

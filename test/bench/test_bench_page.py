@@ -19,7 +19,7 @@ from mode_ros.errors import UserError
 from mode_ros.page.server import make_application
 from mode_ros.page.serving import Address, Serving
 
-GOOD = {'rate': 12.0, 'age p50': 0.03, 'age p95': 0.08, 'age max': 0.1, 'kB': 40.0}
+GOOD = {'rate': 12.0, 'arriving': 30.0, 'age p50': 0.03, 'age p95': 0.08, 'age max': 0.1, 'kB': 40.0}
 
 
 def phases(one=None, slow=None, cpu=20.0, p99=(20.5, 20.6, 21.0)):
@@ -89,6 +89,14 @@ def test_viewers_get_pictures_with_their_age(monkeypatch):
         serving.close()
     assert seen['rate'] == 1 / 4.0, 'one picture, for each'
     assert seen['age p50'] == pytest.approx(0.05)
+    assert seen['arriving'] == 0.0, 'this page does not tell'
+
+
+def test_what_arrives_is_counted_of_the_camera_that_has_fewest():
+    seen = viewer.Seen()
+    for now, numbers in ((1.0, (0, 7)), (2.0, (9, 9)), (5.0, (120, 47))):
+        seen.hear(now, {'cameras': {f'camera_{n}': {'number': number} for n, number in enumerate(numbers)}})
+    assert seen.told(4.0, 1)['arriving'] == 10.0
 
 
 def test_a_span_that_is_too_short_is_refused(capsys):

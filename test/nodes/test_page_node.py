@@ -79,8 +79,7 @@ def test_a_service_that_fails_says_so_in_its_own_words(bench, page):
         return response
 
     bench.node.create_service(Trigger, 'recorder_node/start', refuse)
-    client = page._calls['recorder', 'start'][0]
-    wait_for(client.service_is_ready, 'the service')
+    wait_for(lambda: page._calls.ready('recorder', 'start'), 'the service')
 
     assert asyncio.run(page.call('recorder', 'start')) == (False, 'Not started: wrist: nobody publishes.')
 
@@ -139,3 +138,13 @@ def test_who_drives_otherwise_is_told(bench, page):
     page.drive('a', held(0.0))
 
     wait_for(lambda: page.drive('a', held(0.0, 'w')) == 'somebody else drives: bench', 'the name')
+
+
+def test_what_is_left_of_its_own_intervention_refuses_nobody(bench, page):
+    """The browser was late for a moment, and let go for; the controller has not said yet that this is over."""
+    bench.publish(Bool(data=True), 'intervention', LATCHED)
+    wait_for(lambda: page.state()['intervention'], 'the intervention')
+    page.come('a', 'ann')
+    page.drive('a', held(0.0))
+
+    assert page.drive('a', held(0.01, 'w')) == ''

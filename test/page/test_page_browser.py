@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from support.axe import axe_source, serious_findings
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, resize, text
 from support.page_robot import PageRobot
@@ -246,6 +247,58 @@ def test_a_refused_driver_is_told_why(page, robot):
     actions(page).release().perform()
 
 
+def test_what_is_held_without_a_connection_says_so_and_must_be_held_again(browser, robot):
+    """The first press on a new line drives; one that was there before the line does not, and is told why."""
+    serving = serve(robot)
+    port = int(serving.url.rstrip('/').rpartition(':')[2])
+    browser.get(serving.url)
+    drive_tab(browser)
+    wait_for(lambda: text(browser, 'driving').startswith('nobody drives'), 'the line')
+    actions(browser).click_and_hold(find(browser, '[data-key=w]')).perform()
+    wait_for(lambda: moving(robot), 'driving by the first press')
+    wait_for(lambda: 'what you hold has not been heard yet' in text(browser, 'driving'), 'as this robot never says so')
+    serving.close()
+    wait_for(lambda: 'Not driving: the connection broke: let go, and hold it again' in text(browser, 'driving'), 'why')
+    actions(browser).release().perform()
+    actions(browser).click_and_hold(find(browser, '[data-key=w]')).perform()
+    assert 'there is no connection yet: let go, and hold it again when there is' in text(browser, 'driving')
+    robot.held.clear()
+    again = serve(robot, port)
+    try:
+        wait_for(lambda: 'it was held before the connection was there' in text(browser, 'driving'), 'why', 15.0)
+        time.sleep(0.2)
+        assert not any(message.keys for message in held(robot)), 'and nothing moves'
+        actions(browser).release().perform()
+        wait_for(lambda: text(browser, 'driving').startswith('nobody drives'), 'that it is over')
+        actions(browser).click_and_hold(find(browser, '[data-key=w]')).perform()
+        wait_for(lambda: moving(robot), 'driving')
+        actions(browser).release().perform()
+    finally:
+        again.close()
+        browser.get_log('browser')
+
+
+def test_a_goal_that_is_not_told_apart_is_said_below_it_and_nothing_jumps(page, robot):
+    place = 'return document.querySelector(\'[data-call="controller/start"]\').getBoundingClientRect().top'
+    before = page.execute_script(place)
+    robot.nodes['policy'] = {**robot.nodes['policy'], 'values': {'goal finding': "'打开' and '关上' are one sentence"}}
+    wait_for(lambda: text(page, 'goal-finding') == "! policy_node: '打开' and '关上' are one sentence", 'the finding')
+    assert page.execute_script(place) == pytest.approx(before, abs=2)
+
+
+def test_how_many_pictures_come_is_shown(page, robot):
+    robot.cameras_told = {'static': {'number': 0, 'age': 0.0, 'problem': ''}}
+
+    def looks():
+        robot.cameras_told = {'static': {'number': robot.cameras['static'].number, 'age': 0.0, 'problem': ''}}
+        robot.cameras['static'].push(b'\x80', 100_000_000)
+        time.sleep(0.05)
+        return find(page, 'figure .rate').text.endswith('/s')
+
+    wait_for(looks, 'the rate')
+    assert 5 < int(find(page, 'figure .rate').text.removesuffix('/s')) < 25
+
+
 def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):
     serving = serve(robot)
     port = int(serving.url.rstrip('/').rpartition(':')[2])
@@ -286,32 +339,13 @@ def test_it_fits_and_stop_is_in_reach(page, width, height):
 
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_no_serious_finding_of_axe(page, axe, scheme):
-    """axe-core, where npm can bring it."""
-    page.execute_script('document.documentElement.dataset.theme = arguments[0]', scheme)
+def test_no_serious_finding_of_axe(page, robot, scheme):
+    source = axe_source()
+    robot.nodes['policy'] = {**robot.nodes['policy'], 'level': 'warning', 'values': {'goal finding': 'one sentence'}}
+    wait_for(lambda: text(page, 'goal-finding'), 'a warning')
     for tab in ('#tab-run', '#tab-drive'):
         find(page, tab).click()
-        # Through the driver, as the page's own policy lets no foreign script in.
-        page.execute_script(axe)
-        found = page.execute_async_script(
-            'const done = arguments[0]; axe.run().then((r) => done(r.violations.map('
-            '(v) => [v.impact, v.id, v.nodes.map((n) => n.target.join(" ")).join("; ")])))'
-        )
-        assert [finding for finding in found if finding[0] in ('serious', 'critical')] == []
-
-
-@pytest.fixture(scope='session')
-def axe(tmp_path_factory):
-    import shutil
-    import subprocess
-
-    folder = tmp_path_factory.mktemp('axe')
-    if not shutil.which('npm'):
-        pytest.skip('npm is not installed')
-    command = ['npm', 'install', '--prefix', str(folder), '--no-audit', '--no-fund', 'axe-core@4']
-    if subprocess.run(command, capture_output=True, timeout=120).returncode:
-        pytest.skip('npm could not bring axe-core')
-    return (folder / 'node_modules' / 'axe-core' / 'axe.min.js').read_text()
+        assert serious_findings(page, source, scheme) == []
 
 
 def test_the_plan_is_drawn_and_goes_with_the_stop(page, robot):

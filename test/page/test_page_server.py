@@ -136,6 +136,18 @@ def test_a_viewer_gets_the_newest_picture_and_none_in_between(served, robot):
     assert first[8:10] == b'\xff\xd8'
 
 
+def test_a_viewer_who_asks_early_gets_the_next_picture_when_it_comes(served, robot):
+    camera = robot.cameras['static']
+    with socket(served, '/cameras/static') as line:
+        line.send('next')
+        wait_for(lambda: camera._waiting, 'the question')
+        camera.push(b'\x01', 1)
+        assert line.recv(10)[8:10] == b'\xff\xd8'
+        line.send('next')
+        wait_for(lambda: camera._waiting, 'the question')
+    wait_for(lambda: not camera._waiting, 'that nothing is kept for who has gone')
+
+
 def test_a_picture_that_cannot_be_shown_costs_only_itself(served, robot):
     camera = robot.cameras['static']
     camera.push(b'broken', 1)

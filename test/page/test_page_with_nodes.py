@@ -1,53 +1,14 @@
 """The page on a simulated robot with real nodes, in a real browser: every button, two viewers, a killed page."""
 
-import signal
-import subprocess
-import sys
-import threading
 import time
 
 import pytest
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, text
+from support.page_nodes import CONTRACT, Listener, Page, hold, let_go, press
 
 pytest.importorskip('metaworld')
 pytestmark = [pytest.mark.browser, pytest.mark.rendering]
-
-CONTRACT = 'metaworld_sawyer'
-
-
-class Listener:
-    """What reaches the arm."""
-
-    def __init__(self):
-        import rclpy
-        from geometry_msgs.msg import TwistStamped
-        from rclpy.executors import SingleThreadedExecutor
-        from std_msgs.msg import String
-        from trajectory_msgs.msg import JointTrajectory
-
-        from mode_ros.nodes.qos import LATCHED, SENSOR
-
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node('listener', context=self.context)
-        self.twists, self.commands, self.goals = [], [], []
-        self.node.create_subscription(TwistStamped, 'arm/twist_command', self.twists.append, SENSOR)
-        self.node.create_subscription(JointTrajectory, 'teleop_command', self.commands.append, 10)
-        self.node.create_subscription(String, 'goal', lambda message: self.goals.append(message.data), LATCHED)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self.thread.start()
-
-    def moves(self):
-        return abs(self.twists[-1].twist.linear.x) > 0.01 if self.twists else False
-
-    def close(self):
-        self.executor.shutdown()
-        self.thread.join()
-        self.node.destroy_node()
-        self.context.try_shutdown()
 
 
 def stamp(message):
@@ -71,23 +32,6 @@ def robot(tmp_path_factory):
         listener.close()
 
 
-class Page:
-    """A page_node of its own process, which can be killed."""
-
-    def __init__(self):
-        command = [sys.executable, '-m', 'mode_ros', 'page', CONTRACT, '--port', '0', '--sim-time']
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.url = self.process.stdout.readline().split()[-1]
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(10)
-
-
 @pytest.fixture
 def page():
     made = Page()
@@ -101,26 +45,6 @@ def browser(page):
     made.get(page.url)
     yield made
     made.quit()
-
-
-def press(browser, selector, words):
-    wait_for(lambda: find(browser, selector).is_enabled(), selector)
-    find(browser, selector).click()
-    wait_for(lambda: words in text(browser, 'answer'), f'{words!r} after {selector}', 60.0)
-
-
-def hold(browser, key):
-    from selenium.webdriver.common.action_chains import ActionChains
-
-    wait_for(lambda: browser.find_elements('css selector', f'[data-key={key}]'), 'the buttons')
-    time.sleep(0.5)  # the line for driving
-    ActionChains(browser).click_and_hold(find(browser, f'[data-key={key}]')).perform()
-
-
-def let_go(browser):
-    from selenium.webdriver.common.action_chains import ActionChains
-
-    ActionChains(browser).release().perform()
 
 
 def test_every_button_on_a_robot(browser, robot):

@@ -37,6 +37,8 @@ def test_a_sentence_that_is_heard_is_judged_once():
     assert any('are one sentence' in line for line in lines)
     assert any('does not see' in line for line in lines)
     assert watch.hear('关上') == []
+    assert said(watch.about('关上')) == lines, 'and can be asked for as long as it is the goal'
+    assert watch.about('close') == watch.about('never heard') == watch.about(' ') == []
     assert watch.hear('  CLOSE ') == []  # as it was trained
     assert watch.hear('push') == []
     assert watch.hear(' ') == []

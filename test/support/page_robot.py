@@ -24,6 +24,7 @@ class PageRobot:
             for what in ('controller', 'policy', 'recorder', 'simulator')
         }
         self.safety = self.queue = self.ahead = None
+        self.cameras_told = {}
 
     def about(self):
         keys = [{'kind': 'motion', 'label': 'x', 'sign': '+', 'key': 'w', 'unit': 'm'}]
@@ -40,7 +41,7 @@ class PageRobot:
             'goals': ['open the drawer', 'close it'],
             'success': {'now': None, 'before': []},
             'intervention': False,
-            'cameras': {},
+            'cameras': self.cameras_told,
             'queue': self.queue,
             'ahead': self.ahead,
             'drive': {'driver': '', 'speed': 0.5, 'chosen': ''},

@@ -1,26 +1,32 @@
-// Driving with a dead-man: what is held is repeated forty times a second, and nothing is sent when nothing is held.
+// Driving with a dead-man: what is held is repeated forty times a second, and nothing is sent when nothing is held. What
+// does not count although somebody holds it, because it was begun without a line or was let go for them, has its reason.
 
 import { Line } from "./line.js";
 
 const REPEAT_MS = 25;
+const AGAIN = "let go, and hold it again";
 const KEY_NAMES = { ArrowUp: "up", ArrowDown: "down", ArrowLeft: "left", ArrowRight: "right", Tab: "tab", Enter: "enter", Backspace: "backspace" };
 
 export class Driver {
-  // keys: as the server describes them; shown: whether the tab is open; say: what the server refuses, '' for nothing.
-  constructor(keys, { shown, say }) {
+  // keys: as the server describes them; shown: whether the tab is open; changed: called when `why` may have changed.
+  constructor(keys, { shown, changed }) {
     this.keys = new Set(keys.filter((key) => key.kind !== "tap").map((key) => key.key));
     this.taps = new Set(keys.filter((key) => key.kind === "tap").map((key) => key.key));
     this.shown = shown;
+    this.changed = changed;
+    this.refused = ""; // by the server
+    this.lost = ""; // why what was held, by the sources in `cleared`, is held no more
+    this.cleared = new Set();
     this.held = new Map(); // source (a pointer, a key) to what it holds
     this.byKeyboard = false;
     this.padHeld = false;
     this.line = new Line("/drive", {
       // What was held when the line was cut does not count on the next one.
-      open: () => (this.letGo(), this.send()),
-      message: (text) => say(JSON.parse(text).refused),
-      close: () => (this.letGo(), say("")),
+      open: () => (this.letGo(`it was held before the connection was there: ${AGAIN}`), this.send(), changed()),
+      message: (text) => this.refuse(JSON.parse(text).refused),
+      close: () => (this.letGo(`the connection broke: ${AGAIN}`), this.refuse("")),
     });
-    window.addEventListener("blur", () => this.letGo());
+    window.addEventListener("blur", () => this.letGo(`this window has lost the focus: ${AGAIN}`));
     window.addEventListener("tab", () => this.letGo());
     document.addEventListener("visibilitychange", () => document.hidden && this.letGo());
     window.addEventListener("keydown", (event) => this.key(event, true));
@@ -28,20 +34,47 @@ export class Driver {
     setInterval(() => this.repeat(), REPEAT_MS);
   }
 
+  // Why what somebody holds does not drive; '' while it does or nothing is held.
+  get why() {
+    if (this.refused || this.lost) return this.refused || this.lost;
+    return this.held.size && !this.connected ? `there is no connection yet: ${AGAIN} when there is` : "";
+  }
+
+  get connected() {
+    return this.line.up;
+  }
+
+  get holding() {
+    return this.held.size > 0 || this.padHeld;
+  }
+
+  refuse(words) {
+    this.refused = words;
+    this.changed();
+  }
+
   hold(source, what) {
+    this.lost = "";
+    this.cleared.clear();
     this.held.set(source, what);
     this.send();
+    this.changed();
   }
 
   release(source) {
     if (this.held.delete(source)) this.send();
+    if (this.cleared.delete(source) && !this.cleared.size) this.lost = "";
+    this.changed();
   }
 
-  letGo() {
+  letGo(why = "") {
     if (!this.held.size && !this.padHeld) return;
+    this.lost = why;
+    this.cleared = new Set(this.held.keys());
     this.held.clear();
     this.padHeld = false;
     this.send();
+    this.changed();
     document.querySelectorAll(".held").forEach((button) => button.classList.remove("held"));
   }
 

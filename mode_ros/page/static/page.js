@@ -155,6 +155,8 @@ function showQueue(queue) {
 function showRun({ goal, goals, success, nodes, queue }) {
   showQueue(queue);
   text($("goal-now"), goal || "none yet");
+  const finding = nodes.policy.values["goal finding"];
+  text($("goal-finding"), finding ? `! ${nodes.policy.name}: ${finding}` : "");
   list($("goals"), goals, (sentence) => {
     const button = make("button", sentence, { type: "button" });
     button.addEventListener("click", async () => say(await ask("/goal", { goal: sentence })));
@@ -181,7 +183,7 @@ function showRecorder({ level, words, values }) {
   list($("missing"), missing, (reason) => make("li", `! ${reason}`));
   const shown = ["seconds", "MB", "dropped", "episodes"];
   const rates = Object.keys(values).filter((key) => key.startsWith("rate "));
-  list($("recorder"), [...shown, ...rates].map((key) => [key.replace("rate /", "").replace("rate ", ""), values[key] || "–"]), ([name, value]) => {
+  list($("recorder"), [...shown, ...rates].map((key) => [key.replace("rate /", "").replace("rate ", "").replaceAll("/", "/\u200b"), values[key] || "–"]), ([name, value]) => {
     const pair = document.createElement("div");
     pair.append(make("dt", name), make("dd", value));
     return pair;
@@ -199,11 +201,18 @@ function showNodes(nodes) {
 }
 
 let ahead = null;
-let refused = "";
-function showDriving({ drive, intervention }) {
-  const who = drive?.driver ? `● ${drive.driver} drives` : intervention ? "● somebody drives" : "nobody drives";
+let driver = null;
+let tiles = [];
+let latest = null;
+let cannotDrive = "";
+function showDriving() {
+  if (!latest) return;
+  const { drive, intervention } = latest;
+  const waiting = !driver?.connected ? "… no connection for driving yet" : driver.holding ? "○ what you hold has not been heard yet" : "nobody drives";
+  const who = drive?.driver ? `● ${drive.driver} drives` : intervention ? "● somebody drives" : waiting;
   const how = drive ? `, speed ${Math.round(100 * drive.speed)} %${drive.chosen ? `, ${drive.chosen}` : ""}` : "";
-  text($("driving"), (refused ? `✗ Not driving: ${refused}. ` : "") + who + how);
+  const why = cannotDrive || driver?.why;
+  text($("driving"), (why ? `✗ Not driving: ${why}. ` : "") + who + how);
 }
 
 function show(state) {
@@ -212,8 +221,10 @@ function show(state) {
   showRun(state);
   showRecorder(state.nodes.recorder);
   showNodes(state.nodes);
-  showDriving(state);
+  latest = state;
+  showDriving();
   ahead?.show(state.ahead);
+  for (const tile of tiles) tile.arrives(state.cameras[tile.camera.name]);
 }
 
 setInterval(() => {
@@ -223,11 +234,8 @@ setInterval(() => {
 }, 500);
 
 function buildDriving({ keys, cannot_drive: cannot }) {
-  if (cannot) refused = cannot;
-  const driver = new Driver(keys, {
-    shown: () => !$("drive").hidden,
-    say: (words) => (refused = words),
-  });
+  cannotDrive = cannot;
+  driver = new Driver(keys, { shown: () => !$("drive").hidden, changed: showDriving });
   for (const key of keys) {
     const button = make("button", key.kind === "motion" ? `${key.label} ${key.sign}` : key.label, { type: "button" });
     button.dataset.key = key.key;
@@ -262,7 +270,7 @@ new Line("/state", { message: (data) => show(JSON.parse(data)) });
 begin().then((about) => {
   text($("robot"), about.robot);
   document.title = `${about.robot} – mode_ros`;
-  makeTiles($("tiles"), about.cameras);
+  tiles = makeTiles($("tiles"), about.cameras);
   ahead = new Ahead($("ahead"), $("ahead-words"), about.dimensions);
   buildDriving(about);
 });

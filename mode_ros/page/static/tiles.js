@@ -3,9 +3,10 @@
 import { Line } from "./line.js";
 
 const SHOWN_AGE_MS = 250;
+const RATE_MS = 3000; // over which pictures are counted
 
 export function makeTiles(place, cameras) {
-  for (const camera of cameras) new Tile(place, camera);
+  return cameras.map((camera) => new Tile(place, camera));
 }
 
 class Tile {
@@ -25,10 +26,15 @@ class Tile {
     name.textContent = camera.name;
     this.age = document.createElement("span");
     this.age.className = "age";
-    caption.append(name, this.age);
+    this.came = document.createElement("span");
+    this.came.className = "rate";
+    this.came.title = "pictures that come to the page";
+    caption.append(name, this.came, this.age);
     this.figure.append(frame, caption);
     place.append(this.figure);
     this.stamped = null;
+    this.numbers = []; // [when (ms), number of messages by then]
+    this.problem = "";
     this.waiting = false;
     this.image.onload = () => this.shown();
     this.image.onerror = () => this.shown();
@@ -67,11 +73,28 @@ class Tile {
     this.next();
   }
 
+  // What the server tells of the camera: how many pictures have come to it, and why none can be shown.
+  arrives(told) {
+    if (!told) return;
+    const now = performance.now();
+    this.problem = told.problem;
+    if (told.number < (this.numbers.at(-1)?.[1] ?? 0)) this.numbers = []; // another server
+    this.numbers.push([now, told.number]);
+    while (now - this.numbers[0][0] > RATE_MS) this.numbers.shift();
+  }
+
+  get rate() {
+    const [[began, first], [ended, last]] = [this.numbers[0] ?? [0, 0], this.numbers.at(-1) ?? [0, 0]];
+    return ended - began > RATE_MS / 3 ? `${Math.round((1000 * (last - first)) / (ended - began))}/s` : "";
+  }
+
   tellAge() {
     const age = this.stamped === null ? null : (performance.now() - this.stamped) / 1000;
     const old = age === null || age > Math.max(2 * this.camera.max_age, 0.5);
     this.figure.dataset.level = old ? "error" : "ok";
-    const words = age === null ? "⚠ no picture yet" : `${old ? "⚠ OLD: " : ""}${age.toFixed(1)} s`;
+    const words = age === null ? `⚠ ${this.problem || "no picture yet"}` : `${old ? "⚠ OLD: " : ""}${age.toFixed(1)} s`;
+    const rate = old ? "" : this.rate;
+    if (this.came.textContent !== rate) this.came.textContent = rate;
     if (this.age.textContent !== words) this.age.textContent = words;
   }
 }

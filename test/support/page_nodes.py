@@ -1,0 +1,82 @@
+"""A page_node of its own beside real nodes, in a browser, and an ear for what reaches the arm."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+from support.bench import wait_for
+from support.browser import find, text
+
+CONTRACT = 'metaworld_sawyer'
+
+
+class Listener:
+    """What reaches the arm."""
+
+    def __init__(self):
+        import rclpy
+        from geometry_msgs.msg import TwistStamped
+        from rclpy.executors import SingleThreadedExecutor
+        from std_msgs.msg import String
+        from trajectory_msgs.msg import JointTrajectory
+
+        from mode_ros.nodes.qos import LATCHED, SENSOR
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node('listener', context=self.context)
+        self.twists, self.commands, self.goals = [], [], []
+        self.node.create_subscription(TwistStamped, 'arm/twist_command', self.twists.append, SENSOR)
+        self.node.create_subscription(JointTrajectory, 'teleop_command', self.commands.append, 10)
+        self.node.create_subscription(String, 'goal', lambda message: self.goals.append(message.data), LATCHED)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+
+    def moves(self):
+        return abs(self.twists[-1].twist.linear.x) > 0.01 if self.twists else False
+
+    def close(self):
+        self.executor.shutdown()
+        self.thread.join()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+class Page:
+    """A page_node of its own process, which can be killed."""
+
+    def __init__(self, *options):
+        command = [sys.executable, '-m', 'mode_ros', 'page', CONTRACT, '--port', '0', '--sim-time', *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def press(browser, selector, words):
+    wait_for(lambda: find(browser, selector).is_enabled(), selector)
+    find(browser, selector).click()
+    wait_for(lambda: words in text(browser, 'answer'), f'{words!r} after {selector}', 60.0)
+
+
+def hold(browser, key):
+    """Presses a button as soon as the page says who drives, and keeps it."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    wait_for(lambda: text(browser, 'driving').partition(',')[0].endswith('drives'), 'the line for driving')
+    ActionChains(browser).click_and_hold(find(browser, f'[data-key={key}]')).perform()
+
+
+def let_go(browser):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).release().perform()
