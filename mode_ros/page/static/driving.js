@@ -22,9 +22,9 @@ export class Driver {
     this.padHeld = false;
     this.line = new Line("/drive", {
       // What was held when the line was cut does not count on the next one.
-      open: () => (this.letGo(`it was held before the connection was there: ${AGAIN}`), this.send(), changed()),
+      open: () => this.lineOpen(),
       message: (text) => this.refuse(JSON.parse(text).refused),
-      close: () => (this.letGo(`the connection broke: ${AGAIN}`), this.refuse("")),
+      close: () => this.lineClosed(),
     });
     window.addEventListener("blur", () => this.letGo(`this window has lost the focus: ${AGAIN}`));
     window.addEventListener("tab", () => this.letGo());
@@ -46,6 +46,20 @@ export class Driver {
 
   get holding() {
     return this.held.size > 0 || this.padHeld;
+  }
+
+  lineOpen() {
+    this.wasUp = true;
+    this.letGo(`it was held before the connection was there: ${AGAIN}`);
+    this.send();
+    this.changed();
+  }
+
+  // Also of every try to connect that fails, which takes nothing from anybody.
+  lineClosed() {
+    if (this.wasUp) this.letGo(`the connection broke: ${AGAIN}`);
+    this.wasUp = false;
+    this.refuse("");
   }
 
   refuse(words) {
