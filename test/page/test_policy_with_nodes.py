@@ -227,7 +227,8 @@ def test_an_evaluation_with_a_film(browser):
 def test_a_sentence_that_means_no_other_is_said_where_it_was_typed(browser):
     goal(browser, '打开抽屉')
     goal(browser, '关闭抽屉')
-    until(lambda: "! policy_node: '关闭抽屉' and '打开抽屉' are one sentence" in text(browser, 'goal-finding'), 'the warning')
+    words = "! policy_node: '关闭抽屉' and '打开抽屉' are one sentence"
+    until(lambda: words in text(browser, 'goal-finding'), 'the warning')
     goal(browser, 'open the drawer')
     until(lambda: text(browser, 'goal-finding') == '', 'its end')
 
