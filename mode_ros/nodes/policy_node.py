@@ -330,12 +330,13 @@ class PolicyNode(ManagedNode):
     def _report(self) -> tuple[bytes, str, Mapping[str, Any]]:
         waiting = self._waiting_for if self.active else 'inactive'
         failure = self._failure if self.active else ''
-        trouble = bool(failure) or (bool(waiting) and 'request' not in waiting)
+        finding = self._goal_finding if self._goal == self._goal_looked_at else ''
+        trouble = bool(failure or finding) or (bool(waiting) and 'request' not in waiting)
         values = {
             'checkpoint': self.parameters.checkpoint,
             'chunks': self._chunks,
             'goal': self._goal,
-            'goal finding': self._goal_finding if self._goal == self._goal_looked_at else '',
+            'goal finding': finding,
             'device': str(self._policy.device),
             'runtime': self._policy.runtime,
             'inference latency p50 (ms)': _milliseconds(self._latency.of(50)),
@@ -348,9 +349,9 @@ class PolicyNode(ManagedNode):
             'failed': self._failures,
             **{f'{stage} p50 (ms)': _milliseconds(found.of(50)) for stage, found in list(self._stages.items())},
         }
-        level = DiagnosticStatus.WARN if trouble or values['goal finding'] else DiagnosticStatus.OK
+        level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
         doing = f'no chunk: {failure}' if failure else f'waiting for {waiting}' if waiting else 'thinking'
-        return level, '; '.join(filter(None, (doing, values['goal finding']))), values
+        return level, '; '.join(filter(None, (doing, finding))), values
 
 
 def _whole(number: float) -> str:
