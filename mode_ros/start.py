@@ -9,6 +9,23 @@ from __future__ import annotations
 import importlib
 import sys
 
+# Of setup.py, by what only it brings: a robot is installed without most of them.
+_EXTRAS = {
+    'accelerate': 'training',
+    'av': 'training',
+    'metaworld': 'sim',
+    'mujoco': 'sim',
+    'onnx': 'onnx',
+    'onnxruntime': 'onnx',
+    'pyarrow': 'training',
+    'starlette': 'page',
+    'torch': 'torch',
+    'torchvision': 'torch',
+    'tqdm': 'training',
+    'transformers': 'torch',
+    'uvicorn': 'page',
+}
+
 
 def mode_ros() -> None:
     """Run the command `mode_ros`."""
@@ -70,7 +87,9 @@ def missing_sentence(missing: str, python: str) -> str:
             f'{python} has no {missing}: source your ROS 2 in this terminal (. /opt/ros/<name>/setup.bash), '
             'or install its package.'
         )
+    extra = _EXTRAS.get(missing)
+    install = '' if extra is None else f", or add what this needs to this one with `pip install 'mode_ros[{extra}]'`"
     return (
         f'{python} has no {missing}: activate the virtual environment that `make ros` made, in this terminal or unit '
-        'too (. <checkout>/.venv/bin/activate).'
+        f'too (. <checkout>/.venv/bin/activate){install}.'
     )

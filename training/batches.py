@@ -43,24 +43,17 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """b samples as the network takes them, each to be learnt at `levels` noise levels: c = b·levels rows, those of a
-    sample one after the other.
-    """
+    """b samples as the network takes them."""
 
     images: tuple[Tensor, ...]  # uint8 [b, 3, H, W] by camera, of depth int16 [b, 1, H, W]; channels last in memory
     state: Tensor | None  # [b, S], normalised
     goal: Tensor  # [b, goal_dim], for the image encoders
-    kept_goal: Tensor  # [c, goal_dim], for the denoiser: zero where it was dropped
+    kept_goal: Tensor  # [b, goal_dim], for the denoiser: zero where it was dropped
     actions: Tensor  # [b, A, d], normalised
     padding: Tensor  # [b, A], bool
-    draws: Draws  # of c
+    draws: Draws
     moments: tuple[tuple[int, int], ...]  # which data set, and its frame: to name a batch that goes wrong
     failed: Tensor | None = None  # [b, A], bool: actions of the policy that are not learnt; None: no data has any
-
-    @property
-    def levels(self) -> int:
-        """Noise levels of each sample."""
-        return len(self.draws.sigma) // len(self.actions)
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -197,13 +190,11 @@ class Source:
         which = np.array(self._order)[generator.choice(len(self.datasets), size, p=self._weights)]
         frames = np.array([self._learnt[data][self._pick(data, generator)] for data in which])
         offsets = [generator.integers(-shift, shift + 1, (size, 2)) for shift in self._shifts]
-        levels = loss.noise_levels
-        draws = self._draws(size * levels, loss, torch.Generator().manual_seed(int(generator.integers(2**62))))
+        draws = self._draws(size, loss, torch.Generator().manual_seed(int(generator.integers(2**62))))
         # Last, so that all else is drawn as without.
         colours = [draw_factors(generator, size, self._colours)[rows] for _ in self._shifts if any(self._colours)]
         shifted = [each[rows] for each in offsets]
-        drawn = draws.rows(slice(rows.start * levels, rows.stop * levels))
-        return self._assemble(which[rows], frames[rows], shifted, drawn, loss, colours)
+        return self._assemble(which[rows], frames[rows], shifted, draws.rows(rows), loss, colours)
 
     def _pick(self, number: int, generator: np.random.Generator) -> int:
         weights = self._by_weight[number]
@@ -312,15 +303,11 @@ class Source:
                 each if camera.depth else change_colours(each, by)
                 for each, by, camera in zip(shifted, colours, self.config.cameras, strict=True)
             ]
-        levels = len(draws.sigma) // len(which)
-        whole = loss.goal_dropped == 'whole'
-        # A goal that is dropped whole is dropped for the image encoders as well, which look once for all levels.
-        goal_kept = draws.goal_kept[::levels].repeat_interleave(levels, 0) if whole else draws.goal_kept
-        kept = goal.repeat_interleave(levels, 0) * goal_kept
+        kept = goal * draws.goal_kept
         return Batch(
             images=tuple(to_tensor(each).permute(0, 3, 1, 2) for each in shifted),
             state=torch.from_numpy(state) if network.state_dim else None,
-            goal=kept[::levels] if whole else goal,
+            goal=kept if loss.goal_dropped == 'whole' else goal,
             kept_goal=kept,
             actions=torch.from_numpy(actions),
             padding=torch.from_numpy(padding),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -43,8 +42,6 @@ class Objective(nn.Module):
         config = self.network.config
         images = [normalize_images(each).contiguous(memory_format=torch.channels_last) for each in batch.images]
         features = self.network.encode_images(images, batch.goal)
-        if (levels := batch.levels) > 1:
-            features, batch = _at_all_levels(features, batch)
         sigma, noise = batch.draws.sigma, batch.draws.noise
         noisy = batch.actions + sigma.view(-1, 1, 1) * noise
         sigma_data = config.diffusion.sigma_data
@@ -59,7 +56,6 @@ class Objective(nn.Module):
         found = self.network.denoiser(shown, sigma, batch.kept_goal, features, batch.state, draws, committed)
         error = denoising_error(found.raw, batch.actions, noisy, sigma, sigma_data)
         errors = (error.detach().mean(-1) * kept).sum(1) / kept.sum(1)
-        errors = errors.unflatten(0, (-1, levels)).mean(1)
         if self._settings.padding == 'mask':
             kept = kept & ~batch.padding
         if batch.failed is not None:
@@ -79,13 +75,3 @@ class Objective(nn.Module):
             shares,
             errors,
         )
-
-
-def _at_all_levels(features: Tensor | None, batch: Batch) -> tuple[Tensor | None, Batch]:
-    """What the denoiser is given, as many rows as there are draws: each sample once for each of its noise levels."""
-
-    def repeated(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.repeat_interleave(batch.levels, 0)
-
-    rows = {name: repeated(getattr(batch, name)) for name in ('state', 'actions', 'padding', 'failed')}
-    return repeated(features), replace(batch, **rows)

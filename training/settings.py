@@ -172,9 +172,6 @@ class LossSettings(_Settings):
         description='numbers: each by itself, for the denoiser alone (published); whole: also for the image encoders',
     )
     sigma_scale: float = Field(default=0.5, gt=0, description='scale of the log-logistic noise levels')
-    noise_levels: int = Field(
-        default=1, ge=1, le=64, description='at which a sample is learnt in a step, its pictures encoded once for all'
-    )
     padding: Literal['hold', 'mask', 'repeat', 'none'] = Field(
         default='hold',
         description='after the end of a demonstration: learn to stand still (hold), to repeat the last action as it is '

@@ -11,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,6 +93,8 @@ def _made_up(size: str, count: int) -> list[NDArray[np.uint8]]:
 def _one(
     path: Path, images: Sequence[NDArray[np.uint8]], encoder: str, preset: str, quality: int, distance: int
 ) -> dict[str, float]:
+    import av  # not everywhere: the whole command is built from this module's options
+
     from mode_ros.training.data.video import read_video
 
     begin = time.process_time()

@@ -288,6 +288,33 @@ def test_the_core_imports_where_ros_is_missing(parts, absent):
     assert result.returncode == 0, result.stderr
 
 
+def test_the_command_line_is_built_on_a_robot_without_the_extras():
+    """Its help and its verbs for robots, such as doctor and check, must be there."""
+    absent = (
+        'torch',
+        'torchvision',
+        'transformers',
+        'av',
+        'tqdm',
+        'pyarrow',
+        'matplotlib',
+        'mujoco',
+        'uvicorn',
+        'onnx',
+    )
+    block = f'import sys\nfor name in {absent}: sys.modules[name] = None\n'
+    build = 'from mode_ros.cli.main import build_parser\nbuild_parser()'
+
+    result = subprocess.run(
+        [sys.executable, '-c', block + build],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
 def tree(root: Path, files: dict[str, str]) -> None:
     for name, source in files.items():
         path = root / name

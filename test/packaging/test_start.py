@@ -42,3 +42,16 @@ def test_ctrl_c_while_it_is_being_imported_is_no_traceback(monkeypatch, run, sta
 def test_what_ros_brings_is_told_apart_from_what_pip_brings():
     assert 'source your ROS 2' in missing_sentence('sensor_msgs', '/usr/bin/python3')
     assert 'activate the virtual environment' in missing_sentence('torch', '/usr/bin/python3')
+
+
+def test_what_an_extra_brings_is_named_with_it():
+    assert "pip install 'mode_ros[training]'" in missing_sentence('av', '/usr/bin/python3')
+    assert 'pip install' not in missing_sentence('yaml', '/usr/bin/python3')
+
+
+def test_every_extra_that_is_named_has_what_it_is_named_for():
+    setup = (ROOT / 'setup.py').read_text()
+    for package, extra in start._EXTRAS.items():
+        # The list that the extra is, up to the ones that several share.
+        head = 'TORCH = ' if extra == 'torch' else f"        '{extra}': "
+        assert f"'{package}" in setup.split(head)[1].split('],')[0].split('# For')[0], (package, extra)

@@ -1,7 +1,5 @@
 """A part of a batch through the network: losses, and a gradient for every weight."""
 
-import dataclasses
-
 import pytest
 import torch
 from support.training_sets import TextNumbers, camera_set, train_settings
@@ -74,30 +72,3 @@ def test_what_comes_after_the_end_counts_or_not(pictures):
         found[padding] = float(before.denoising), float(after.denoising)
     assert found['hold'][0] != pytest.approx(found['hold'][1], rel=1e-3)
     assert found['mask'][0] == pytest.approx(found['mask'][1], rel=1e-4)
-
-
-@pytest.mark.parametrize('dropped', ['numbers', 'whole'])
-def test_several_noise_levels_are_as_many_samples_whose_pictures_are_encoded_once(pictures, dropped):
-    changes = {'loss.noise_levels': 3, 'loss.goal_dropout': 0.4, 'loss.goal_dropped': dropped, 'loss.padding': 'mask'}
-    plan, objective = objective_of(pictures, **changes, **{'policy.initialisation': 'small'})
-    batch = plan.source.batch(0, 4, slice(0, 4), plan.settings.loss)
-    assert batch.levels == 3
-    assert len(set(batch.draws.sigma.tolist())) == 12
-    part = plan.source.batch(0, 4, slice(1, 3), plan.settings.loss)
-    assert torch.equal(part.draws.noise, batch.draws.noise[3:9])
-    assert torch.equal(part.kept_goal, batch.kept_goal[3:9])
-    rows = torch.arange(4).repeat_interleave(3)
-    plain = dataclasses.replace(
-        batch,
-        images=tuple(each[rows] for each in batch.images),
-        **{name: getattr(batch, name)[rows] for name in ('goal', 'state', 'actions', 'padding')},
-        moments=tuple(batch.moments[row] for row in rows),
-    )
-    seen = []
-    objective.network.image_encoders[0].register_forward_hook(lambda *given: seen.append(len(given[2])))
-    objective.eval()
-    with torch.no_grad():
-        once, three_times = objective(batch), objective(plain)
-    assert seen == [4, 12]
-    assert float(once.total) == pytest.approx(float(three_times.total), rel=1e-5)
-    torch.testing.assert_close(once.errors, three_times.errors.view(4, 3).mean(1))
