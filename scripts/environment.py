@@ -199,14 +199,17 @@ class Environment:
         """pin, where there is a wheel for this Python and NumPy; nothing else needs it."""
         if self.ros.sourced and importlib.util.find_spec('pinocchio') is not None:
             return  # ROS has brought it
+        there = numpy_in(self.folder) or (_system_numpy() if self.ros.sourced else None)
         try:
-            self._pip(*KINEMATICS, self.numpy)
+            # The very NumPy that is there: given a range, pip downloads every release in it before it gives up.
+            self._pip(*KINEMATICS, f'numpy=={there}' if there else self.numpy)
         except EnvironmentProblem as problem:
             if not any(words in str(problem) for words in NO_WHEEL):
                 raise
             print(
                 f'    There is no wheel of pin for Python {sys.version_info[0]}.{sys.version_info[1]} with '
-                f'{self.numpy}: contracts with a box for joints or self_collision are refused. All else works.',
+                f'{self.numpy}: contracts with a box for joints or self_collision are refused. All else works.'
+                + (f' For these: {_sudo()}apt-get install ros-$ROS_DISTRO-pinocchio' if self.ros.sourced else ''),
                 flush=True,
             )
 
@@ -457,6 +460,12 @@ def constraints(ros: Ros, numpy: str) -> list[str]:
     held = [numpy, SETUPTOOLS, 'opencv-python-headless<5']
     # From 26 on it does not load with NumPy 1, and does not say so to pip.
     return [*held, 'pyarrow<26'] if numpy == 'numpy<2' else held
+
+
+def numpy_in(environment: Path) -> str | None:
+    """Return the version of NumPy that is installed in an environment's folder, or None."""
+    found = sorted(environment.glob('lib/python3*/site-packages/numpy-*.dist-info'))
+    return found[0].name.removeprefix('numpy-').removesuffix('.dist-info') if found else None
 
 
 def has_gpu() -> bool:

@@ -138,6 +138,25 @@ def test_without_a_wheel_of_pin_the_environment_is_made_all_the_same(script, tmp
     assert 'no wheel of pin' in capsys.readouterr().out
 
 
+def test_pin_is_asked_for_beside_the_numpy_that_is_there(script, tmp_path, wheels, monkeypatch, capsys):
+    """With a range pip looks through all of its releases, some hundred MB, before it says that none fits."""
+    folder = tmp_path / 'venv'
+    (folder / 'lib/python3.12/site-packages/numpy-1.26.4.dist-info').mkdir(parents=True)
+    environment = script.Environment(folder, wheels)
+    (step,) = [step for step in environment.steps() if step.name == 'kinematics']
+    ran = failing_pip(script, environment, monkeypatch, 'ERROR: ResolutionImpossible')
+    step.action()
+    assert ran == [('--only-binary=:all:', 'pin>=3', 'numpy==1.26.4')]
+    assert 'apt-get' not in capsys.readouterr().out, 'there is no ROS from apt'
+    sourced = script.Environment(tmp_path / 'other', script.Ros(sourced=True, name='ROS 2 jazzy as sourced'))
+    monkeypatch.setattr(script, '_system_numpy', lambda: '1.24.2')
+    monkeypatch.setattr(script.importlib.util, 'find_spec', lambda name: None)
+    ran = failing_pip(script, sourced, monkeypatch, 'ERROR: ResolutionImpossible')
+    sourced._kinematics()
+    assert ran[0][-1] == 'numpy==1.24.2'
+    assert 'apt-get install ros-$ROS_DISTRO-pinocchio' in capsys.readouterr().out
+
+
 def test_a_network_that_fails_is_no_wheel_that_is_missing(script, tmp_path, wheels, monkeypatch):
     environment = script.Environment(tmp_path / 'venv', wheels)
     (step,) = [step for step in environment.steps() if step.name == 'kinematics']
