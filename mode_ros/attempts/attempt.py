@@ -18,9 +18,9 @@ from std_msgs.msg import Bool
 
 from mode_ros.attempts.supervision import Supervision, Supervisor, distance
 from mode_ros.control.contract import Camera, Contract
-from mode_ros.control.controller import Phase
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.takeover import TeleopCommand
+from mode_ros.control.tick import Phase
 from mode_ros.evaluation.rollout import Player
 from mode_ros.evaluation.sensors import as_compressed
 from mode_ros.policy.runtimes.interface import RunningPolicy

@@ -107,3 +107,22 @@ class ChunkPlayer:
         action = self._chunk.actions[self._index]
         self._index += 1
         return action
+
+
+def check_times(chunk: Chunk, now: int, period: int, last_stamp: int, max_age: int) -> None:
+    """Refuses a chunk that is not of now: older than the one before, of another clock, or too old to be started.
+
+    All nanoseconds; last_stamp: of the observation of the chunk before.
+    """
+    if chunk.stamp < last_stamp:
+        raise ChunkRejected('order', 'its observation is older than that of the chunk before')
+    if chunk.stamp > now + period:
+        raise ChunkRejected(
+            'future',
+            f'its observation lies {(chunk.stamp - now) / NANOSECONDS:.2f} s ahead; do both nodes use the same clock?',
+        )
+    if now - chunk.stamp > max_age:
+        raise ChunkRejected(
+            'age',
+            f'its observation is {(now - chunk.stamp) / NANOSECONDS:.2f} s old (limit {max_age / NANOSECONDS:.2f} s)',
+        )

@@ -7,67 +7,26 @@ no clock and knows no middleware; a node feeds it and sends what it returns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.chunk import Chunk, ChunkRejected, check_chunk
+from mode_ros.control.chunk import Chunk, ChunkRejected, check_chunk, check_times
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.execution import Execution, ExecutionSettings
-from mode_ros.control.feedback import measured_action
 from mode_ros.control.freshness import StreamAge, describe_stale
+from mode_ros.control.measured import Measured
 from mode_ros.control.motion import make_motion
-from mode_ros.control.request import ChunkRequest
-from mode_ros.control.safety import (
-    Breach,
-    ClockWatch,
-    FrozenWatch,
-    Problem,
-    SafetySettings,
-    Signs,
-    describe_far,
-    tracking_limits,
-)
-from mode_ros.control.takeover import TeleopCommand, TeleopRefused, check_command, has_let_go, is_fresh
+from mode_ros.control.permission import ESTOP, Permission
+from mode_ros.control.safety import Breach, ClockWatch, FrozenWatch, Problem, SafetySettings
+from mode_ros.control.takeover import Takeover, TeleopCommand
+from mode_ros.control.tick import Phase, Tick
 from mode_ros.control.workspace import Workspace
-
-# A state may be stamped ahead of the clock by so many periods, as when a simulation's clock arrives after it, and by
-# this in any case (nanoseconds): more is another clock.
-AHEAD_PERIODS = 2
-AHEAD = 20_000_000
 
 # A control period may be late by so many commands before the clock counts as standing, however slow the contract is; an
 # arm that heard nothing for so long stands at its last target, and sets off from there as from rest.
 MISSED_COMMANDS = 3
-
-
-class Phase(Enum):
-    EXECUTING = 'executing'
-    TELEOP = 'driven by a person'
-    WAITING = 'waiting for a chunk'
-    HOLDING = 'holding'
-    STOPPED = 'stopped'
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What one control period brings.
-
-    commands: group name to float64 [dimensions], without the groups that have nothing safe to send; velocities: the
-    same per second; reason: why the robot is not executing, else ''; request: the chunk that is wanted, told anew until
-    it comes; limited: the dimensions that a limit changed; problems: the names of the checks that fail now.
-    """
-
-    commands: Mapping[str, NDArray[np.float64]]
-    phase: Phase
-    reason: str = ''
-    request: ChunkRequest | None = None
-    limited: tuple[str, ...] = ()
-    velocities: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
 
 
 class Controller:
@@ -89,20 +48,15 @@ class Controller:
         self._settings = safety or SafetySettings()
         self.execution = Execution(contract, execution or ExecutionSettings(), name)
         self._motion = make_motion(contract)
-        self._tracking = tracking_limits(contract)
+        self._measured = Measured(contract)
         self._clock = ClockWatch(self._settings.max_clock_speed)
         self._frozen = FrozenWatch(contract)
-        self._signs = Signs(self._settings)
+        self.permission = Permission(self._settings)
+        self._takeover = Takeover(contract)
         self.workspace = Workspace(contract)
         self._delay = contract.motion_delay
-        self._ahead = max(AHEAD_PERIODS * contract.period, AHEAD)
-        self._measured: dict[str, tuple[int, NDArray[np.float64]]] = {}
         self._moved_at = -1  # when the last motion was told, on the clock of the stamps
-        self._estop = False
-        self._crowd = self._others = self._listening = ''
-        self._now = self._wall = self._wall_start = self._sent_wall = 0
-        self.paused = self._mute = False
-        self.breach: Breach | None = None
+        self._now = self._wall = self._sent_wall = 0
         self.activate(0)
 
     def activate(self, now: int, wall: int | None = None, keep_breach: bool = False) -> None:
@@ -110,25 +64,26 @@ class Controller:
 
         keep_breach: what has latched stays so until `release`; else there is none.
         """
+        self._wall = self._sent_wall = now if wall is None else wall
+        self.permission.begin(self._wall, keep_breach)
         if not keep_breach:
-            self.breach = None
             self._frozen.forget()
         self.execution.unkept = False  # the policy may be another one now
         self.chunks_before = self.execution.chunks
         self.underruns = self.periods = self.held = 0
-        self._driver: TeleopCommand | None = None
-        self._last_driven: int | None = None
-        self._let_go_first = self._taken_over = False
+        self._takeover.begin()
         self._phase, self._reason = Phase.WAITING, 'no chunk'
         self._limited: tuple[str, ...] = ()
         self._clock.clear()
-        self._wall_start = self._wall = self._sent_wall = now if wall is None else wall
-        # Somebody else may be driving: until that is known nothing is sent, not even that the robot is to stay.
-        self._mute = bool(self._listening or self._others) or (keep_breach and self._mute)
         # A target from before may be far from where the arm has been brought meanwhile.
         self._motion.start_from(np.nan)
         self._moved_at = min(self._moved_at, now)
         self._begin(now)
+
+    @property
+    def breach(self) -> Breach | None:
+        """What has stopped the robot and keeps it stopped."""
+        return self.permission.breach
 
     @property
     def chunks(self) -> int:
@@ -150,28 +105,18 @@ class Controller:
 
     def measure(self, stream: str, stamp: int, values: NDArray[np.float64]) -> None:
         """Takes a state [n] of the contract's stream, stamped in nanoseconds; one that is not finite is none."""
-        if not np.isfinite(values).all():
-            return
-        self._measured[stream] = (stamp, values)
-        self._frozen.measured(stream, stamp, values)
+        if self._measured.update(stream, stamp, values):
+            self._frozen.measured(stream, stamp, values)
 
     def set_estop(self, engaged: bool) -> None:
         """Engaged: everything planned is dropped, and nothing moves until it is released and `release` is called. A
         person who drives must let go.
         """
-        self._estop = engaged
+        self.permission.estop = engaged
         if engaged:
             # At once: it may be released before the next period.
-            self._latch([Problem('estop', 'the emergency stop is engaged')], self._now)
+            self._latch([ESTOP], self._now)
             self._let_go()
-
-    def set_crowd(self, reason: str, others: str = '') -> None:
-        """Who speaks where only one may, '' when all is well; others: who else commands this robot."""
-        self._crowd, self._others = reason, others
-
-    def set_listening(self, reason: str) -> None:
-        """Why it must not speak yet, '' when it may."""
-        self._listening = reason
 
     def read_clock(self, now: int) -> None:
         """A reading of the robot's clock between two periods."""
@@ -184,14 +129,6 @@ class Controller:
     def set_goal(self, now: int) -> None:
         """A new goal: its time begins."""
         self._goal_since = now
-
-    def deadman(self, held: bool, wall: int) -> None:
-        """The word of the deadman, as of `wall`."""
-        self._signs.deadman(held, wall)
-
-    def heartbeat(self, wall: int) -> None:
-        """A word of the emergency stop's publisher."""
-        self._signs.heartbeat(wall)
 
     def release(self, now: int, wall: int | None = None) -> str:
         """Lets the policy move the robot again after a breach; '' or why not."""
@@ -208,7 +145,7 @@ class Controller:
             return unchanged
         if self._motion.moving:
             return 'the robot is still coming to rest'
-        self.breach = None
+        self.permission.breach = None
         self._motion.start_from(np.nan)
         self._begin(now)
         return ''
@@ -219,18 +156,7 @@ class Controller:
         Raises TeleopRefused naming the failed check. After an emergency stop or a breach the person must let go before
         driving on: the robot must not move by the release of the stop.
         """
-        check_command(command, self._contract, now)
-        silent = self._last_driven is None or has_let_go(command.stamp - self._last_driven, self._contract)
-        self._last_driven = command.stamp
-        if command.action is None:
-            self._driver, self._let_go_first = None, False
-            return
-        if self._estop:
-            self._let_go_first = True
-            raise TeleopRefused('estop', 'the emergency stop is engaged')
-        if self._let_go_first and not silent:
-            raise TeleopRefused('held', 'the deadman has been held since the emergency stop; let go of it first')
-        self._driver, self._let_go_first = command, False
+        self._takeover.take(command, now, self.permission.estop)
 
     def accept(self, chunk: Chunk, now: int) -> None:
         """Takes a chunk to play; raises ChunkRejected naming the failed check, and then keeps what it was doing, and
@@ -244,31 +170,18 @@ class Controller:
 
     def _accept(self, chunk: Chunk, now: int) -> None:
         check_chunk(chunk, self._contract)
-        if self._estop:
-            raise ChunkRejected('estop', 'the emergency stop is engaged')
+        if self.permission.estop:
+            raise ChunkRejected(ESTOP.name, ESTOP.reason)
         if self.breach is not None:
             raise ChunkRejected('stopped', f'the robot is stopped: {self.breach.problem.reason}')
-        if chunk.stamp < self._last_chunk_stamp:
-            raise ChunkRejected('order', 'its observation is older than that of the chunk before')
-        if chunk.stamp > now + self._contract.period:
-            raise ChunkRejected(
-                'future',
-                f'its observation lies {(chunk.stamp - now) / NANOSECONDS:.2f} s ahead; '
-                'do both nodes use the same clock?',
-            )
-        if now - chunk.stamp > self._max_chunk_age:
-            raise ChunkRejected(
-                'age',
-                f'its observation is {(now - chunk.stamp) / NANOSECONDS:.2f} s old (limit '
-                f'{self._max_chunk_age / NANOSECONDS:.2f} s)',
-            )
-        if self._driver is not None and is_fresh(self._driver, self._contract, now):
+        check_times(chunk, now, self._contract.period, self._last_chunk_stamp, self._max_chunk_age)
+        if self._takeover.wish(now) is not None:
             raise ChunkRejected('teleop', 'a person drives the robot')
-        if self._taken_over and chunk.stamp < self._still_since:
+        if self._takeover.over and chunk.stamp < self._still_since:
             raise ChunkRejected('teleop', 'it was planned before the robot came to rest after a person had driven it')
         playing = self.execution.playing
         try:
-            far = '' if playing else self._far(chunk.actions[0])
+            far = '' if playing else self._measured.far(chunk.actions[0])
             if far:
                 raise ChunkRejected('far', f'it begins too far away: {far}')
             self.execution.accept(chunk)
@@ -278,7 +191,7 @@ class Controller:
             raise
         self._implausible = self.refusal = ''
         self._last_chunk_stamp = chunk.stamp
-        self._taken_over = False
+        self._takeover.over = False
 
     def tick(self, now: int, wall: int | None = None) -> Tick:
         """The commands of the control period that begins at `now`; wall: the same moment on a clock nobody sets."""
@@ -290,31 +203,31 @@ class Controller:
             # Times from before mean nothing.
             self._measured.clear()
             self._let_go()
-            self._last_driven = now
+            self._takeover.time_jumped(now)
             self._begin_anew(now)
             self._moved_at = now
         self._now = max(now, self._now)
         if self._motion.moving:
             self._moved_at = now
         problems = ([Problem('clock', back)] if back else []) + self._problems(now, wall)
-        driven = self._driver is not None and is_fresh(self._driver, self._contract, now)
-        self._mute = self._mute and bool(self._listening or self._others or (self.breach is not None and not driven))
+        wish = self._takeover.wish(now)
+        driven = wish is not None
+        self.permission.speak(driven)
         mine = [p for p in problems if not driven or p.name not in ('paused', 'deadman', 'goal')]
         self._latch(mine, now)
         if mine or (self.breach is not None and not driven):
             return self._held_by(mine, now)
         if not self._started:
             if not self._motion.moving:  # else it goes on from what it was told: no jump
-                self._motion.start_from(self._positions())
+                self._motion.start_from(self._measured.positions)
             self._started = True
         first = self._sub == 0
         self._sub = (self._sub + 1) % self._contract.commands_per_action
         if not first:
             return self._sample(self._phase, self._reason, self._limited)
-        if driven:
-            assert self._driver is not None
-            return self._drive(self._driver)
-        self._driver = None
+        if wish is not None:
+            return self._drive(wish)
+        self._takeover.forget()
         return self._play(now)
 
     def stall(self, now: int, wall: int) -> Tick | None:
@@ -323,13 +236,13 @@ class Controller:
         An emergency stop does not wait for the robot's clock either.
         """
         standing = self._stands(wall)
-        if self._estop:
+        if self.permission.estop:
             stopped = (wall - self._wall) / NANOSECONDS > 2 * self._contract.period_seconds
         else:
             stopped = bool(standing) and (self._moved or self._motion.moving)
         if not stopped:
             return None
-        found = self._problems(now, wall) if self._estop else [Problem('clock', standing)]
+        found = self._problems(now, wall) if self.permission.estop else [Problem('clock', standing)]
         self._note_silence(wall)
         self._latch(found, now)
         return self._held_by(found, now)
@@ -366,21 +279,15 @@ class Controller:
     # ---- may it move -------------------------------------------------------------------------------------------
 
     def _problems(self, now: int, wall: int) -> list[Problem]:
-        found = [Problem('estop', 'the emergency stop is engaged')] if self._estop else []
-        found += [p for p in self._signs.problems(wall, self._wall_start) if p.latches]
-        if self._others:
-            found.append(Problem('other publisher', self._others))
-        if self._crowd:
-            found.append(Problem('publishers', self._crowd))
-        if self._listening:
-            found.append(Problem('listening', self._listening, latches=False))
+        found = self.permission.forbidden(wall)
         if stale := describe_stale(self.ages(now)):
             found.append(Problem('stale', stale))
         elif not self._started:
-            if unseen := self._unseen():
+            # The robot no longer is where older states say.
+            if unseen := '' if self._motion.moving else self._measured.older_than(self._moved_at):
                 found.append(Problem('stale', unseen))
         else:
-            if far := self._far(self._motion.rest):
+            if far := self._measured.far(self._motion.rest):
                 found.append(Problem('tracking', far))
             if frozen := self._frozen.problem(now):
                 found.append(Problem('frozen', frozen))
@@ -389,30 +296,16 @@ class Controller:
             found.append(Problem('goal', f'the goal has been pursued for {limit:g} s'))
         if self.workspace.missing:
             found.append(Problem('workspace', self.workspace.missing, latches=False))
-        if self.paused:
-            found.append(Problem('paused', 'paused', latches=False))
-        return found + [p for p in self._signs.problems(wall, self._wall_start) if not p.latches]
-
-    def _unseen(self) -> str:
-        """The states that are older than the last motion: the robot no longer is where they say."""
-        if self._motion.moving:
-            return ''
-        names = sorted({group.feedback for group in self._contract.action if group.feedback in self._measured})
-        old = [name for name in names if self._measured[name][0] < self._moved_at]
-        return '; '.join(f'{name}: no message since the robot last moved' for name in old)
+        return found + self.permission.unasked(wall)
 
     def _latch(self, problems: list[Problem], now: int) -> None:
-        for problem in problems:
-            at_rest = ('estop', 'workspace', *(('other publisher',) if self._mute else ()))
-            if self.breach is None and problem.latches and (self._moved or problem.name in at_rest):
-                self.breach = Breach(problem, now, self._wall)
-                self._frozen.stopped()
-                self._let_go()
+        if self.permission.latch(problems, now, self._wall, self._moved):
+            self._frozen.stopped()
+            self._let_go()
 
     def _let_go(self) -> None:
         self.execution.clear()
-        self._let_go_first = self._let_go_first or self._driver is not None
-        self._driver = None
+        self._takeover.stop()
 
     def _begin_anew(self, now: int) -> None:
         moved = self._moved
@@ -441,13 +334,12 @@ class Controller:
 
     # ---- what it does ------------------------------------------------------------------------------------------
 
-    def _drive(self, driver: TeleopCommand) -> Tick:
-        assert driver.action is not None
+    def _drive(self, wish: NDArray[np.float64]) -> Tick:
         # The policy begins anew afterwards, from an observation of where the person has left the robot.
         self.execution.clear()
         self._implausible = ''
-        self._taken_over = True
-        action = np.where(np.isnan(driver.action), self._motion.rest, driver.action)
+        self._takeover.over = True
+        action = np.where(np.isnan(wish), self._motion.rest, wish)
         # An arm beyond a bound must not set off by itself when a person puts a hand on the stick.
         if outside := self._outside(action, None, pull_in=False):
             # A person may bring it back, so nothing latches.
@@ -494,8 +386,7 @@ class Controller:
         """'' where a stop after `action` [d] would end where the robot may be, else why not."""
         if not self.workspace.needed:
             return ''
-        measured = {stream: values for stream, (_, values) in self._measured.items()}
-        return self.workspace.problem(self._motion.rest_after(action, following, pull_in), measured)
+        return self.workspace.problem(self._motion.rest_after(action, following, pull_in), self._measured.values)
 
     def _with_request(self, tick: Tick, now: int, still_since: int | None) -> Tick:
         request = self.execution.request(now, still_since)
@@ -512,7 +403,7 @@ class Controller:
         self._motion.hold()
         self._phase, self._reason, self._limited = phase, reason, ()
         tick = self._sample(phase, reason)
-        return replace(tick, commands={}, velocities={}) if self._mute else tick
+        return replace(tick, commands={}, velocities={}) if self.permission.mute else tick
 
     def _sample(self, phase: Phase, reason: str, limited: tuple[str, ...] = ()) -> Tick:
         sample = self._motion.advance()
@@ -527,26 +418,4 @@ class Controller:
 
     def ages(self, now: int) -> list[StreamAge]:
         """How old each state is at `now`, by its own stamp."""
-        return [
-            StreamAge(
-                state.name,
-                None if state.name not in self._measured else now - self._measured[state.name][0],
-                round(state.max_age * NANOSECONDS),
-                min(self._ahead, round(state.max_age * NANOSECONDS)),
-            )
-            for state in self._contract.observation.states
-        ]
-
-    def _far(self, wished: NDArray[np.float64]) -> str:
-        """'' or which dimension of `wished` [d] is too far from where it is measured."""
-        return describe_far(self._contract.action_names, self._tracking, wished, self._positions())
-
-    def _positions(self) -> NDArray[np.float64]:
-        """Where the robot is, [d]; NaN where the contract names no feedback, or nothing was measured."""
-        positions = np.full(len(self._contract.dimensions), np.nan)
-        for group in self._contract.action:
-            if group.feedback is not None and group.feedback in self._measured:
-                state = self._contract.state(group.feedback)
-                values = self._measured[group.feedback][1]
-                positions[self._contract.group_slices[group.name]] = measured_action(group, state, values)
-        return positions
+        return self._measured.ages(now)

@@ -68,3 +68,57 @@ def is_fresh(command: TeleopCommand, contract: Contract, now: int) -> bool:
 def has_let_go(silence: int, contract: Contract) -> bool:
     """Whether a silence of so many nanoseconds between two commands means that the person had let go."""
     return silence >= max(LET_GO_SECONDS * NANOSECONDS, LET_GO_PERIODS * contract.period)
+
+
+class Takeover:
+    """A person's commands override the policy's while they are fresh.
+
+    After an emergency stop or a breach the person must let go before driving on: the robot must not move by the release
+    of the stop.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self.begin()
+
+    def begin(self) -> None:
+        """Nobody drives, nor has."""
+        self._command: TeleopCommand | None = None
+        self._last: int | None = None
+        self._let_go_first = False
+        self.over = False
+        """Whether a person has driven since the last chunk was taken."""
+
+    def take(self, command: TeleopCommand, now: int, estop: bool) -> None:
+        """Raises TeleopRefused naming the failed check."""
+        check_command(command, self._contract, now)
+        silent = self._last is None or has_let_go(command.stamp - self._last, self._contract)
+        self._last = command.stamp
+        if command.action is None:
+            self._command, self._let_go_first = None, False
+            return
+        if estop:
+            self._let_go_first = True
+            raise TeleopRefused('estop', 'the emergency stop is engaged')
+        if self._let_go_first and not silent:
+            raise TeleopRefused('held', 'the deadman has been held since the emergency stop; let go of it first')
+        self._command, self._let_go_first = command, False
+
+    def wish(self, now: int) -> NDArray[np.float64] | None:
+        """What the person wants at `now`, [d]; None where nobody drives."""
+        command = self._command
+        return None if command is None or not is_fresh(command, self._contract, now) else command.action
+
+    def stop(self) -> None:
+        """Whoever drives must let go first."""
+        self._let_go_first = self._let_go_first or self._command is not None
+        self._command = None
+
+    def forget(self) -> None:
+        """Whoever drove has let go."""
+        self._command = None
+
+    def time_jumped(self, now: int) -> None:
+        """Stamps from before mean nothing."""
+        self.stop()
+        self._last = now

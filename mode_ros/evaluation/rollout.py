@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from mode_ros.control.chunk import Chunk, ChunkRejected, make_chunk
 from mode_ros.control.contract import Contract
-from mode_ros.control.controller import Controller, Tick
+from mode_ros.control.controller import Controller
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.observation import Observation, ObservationBuffer
 from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.control.seams import jerk
+from mode_ros.control.tick import Tick
 from mode_ros.evaluation.sensors import Faults, Sensors
 from mode_ros.evaluation.settings import MAX_CHUNK_AGE
 from mode_ros.pairing import predict

@@ -20,9 +20,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import Contract, State
-from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.controller import Controller
 from mode_ros.control.observation import Unusable
 from mode_ros.control.takeover import TeleopRefused
+from mode_ros.control.tick import Phase, Tick
 from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states

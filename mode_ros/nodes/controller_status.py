@@ -9,9 +9,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from mode_ros.control.contract import NANOSECONDS, Contract
-from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.controller import Controller
 from mode_ros.control.freshness import StreamAge
 from mode_ros.control.report import describe_motion
+from mode_ros.control.tick import Phase, Tick
 from mode_ros.nodes.statistics import Percentiles
 
 # Control rate and period are told over this much of the past (seconds).

@@ -18,10 +18,11 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from mode_ros.control.contract import Contract
-from mode_ros.control.controller import Controller, Phase, Tick
+from mode_ros.control.controller import Controller
 from mode_ros.control.listening import LOOK_SECONDS, Listening
 from mode_ros.control.publishers import too_many, voices
 from mode_ros.control.safety import Breach, as_data
+from mode_ros.control.tick import Phase, Tick
 from mode_ros.nodes.publishers import everybody, publishing_nodes
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 
@@ -83,7 +84,9 @@ class SafetyInputs:
             self._listening, self._looks = Listening(time.monotonic_ns(), sources.listen), 0
             if not self._listening.over:
                 # From here on the other side sees this node's publishers, and this one the other's.
-                controller.set_listening(f'listening for {sources.listen:g} s for another controller of the robot')
+                controller.permission.set_listening(
+                    f'listening for {sources.listen:g} s for another controller of the robot'
+                )
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._timer = node.create_timer(LOOK_SECONDS, self._look, clock=steady)
 
@@ -99,11 +102,11 @@ class SafetyInputs:
         found = publishing_nodes(self._node, self._voices)
         others = too_many([voice for voice in self._voices if voice.commands], found)
         crowd = too_many([voice for voice in self._voices if not voice.commands], found)
-        self._controller.set_crowd('; '.join(crowd), '; '.join(others))
+        self._controller.permission.set_crowd('; '.join(crowd), '; '.join(others))
         if not self._listening.over:
             seen = everybody(self._node), tuple(len(names) for names in found.values())
             if self._listening.look(time.monotonic_ns(), seen):
-                self._controller.set_listening('')
+                self._controller.permission.set_listening('')
 
     def tell(self, tick: Tick) -> None:
         """Publishes `safety_state` when it has changed, and says so in one line of the log."""
@@ -140,7 +143,7 @@ class SafetyInputs:
         if bool(message.data) != (self._estop or False):
             self._node.get_logger().warning(f'emergency stop {"engaged" if message.data else "released"}')
         self._estop = bool(message.data)
-        self._controller.heartbeat(time.monotonic_ns())
+        self._controller.permission.signs.heartbeat(time.monotonic_ns())
         self._controller.set_estop(self._estop)
 
     def _on_goal(self, message: String) -> None:
@@ -149,18 +152,18 @@ class SafetyInputs:
             self._controller.set_goal(self._now())
 
     def _on_deadman(self, message: Bool) -> None:
-        self._controller.deadman(bool(message.data), time.monotonic_ns())
+        self._controller.permission.signs.deadman(bool(message.data), time.monotonic_ns())
 
     def _on_joy(self, message: Joy) -> None:
         held = self._button < len(message.buttons) and bool(message.buttons[self._button])
-        self._controller.deadman(held, time.monotonic_ns())
+        self._controller.permission.signs.deadman(held, time.monotonic_ns())
 
     def _start(self) -> str:
-        self._controller.paused = False
+        self._controller.permission.paused = False
         return '' if self._controller.breach is None else 'the robot is stopped; call ~/release first'
 
     def _pause(self) -> str:
-        self._controller.paused = True
+        self._controller.permission.paused = True
         return ''
 
     def _release(self) -> str:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from std_msgs.msg import Bool, String
 
 from mode_ros.control.contract import NANOSECONDS, Camera, Contract
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.controller import Controller
 from mode_ros.control.takeover import TeleopCommand
+from mode_ros.control.tick import Phase
 from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose

@@ -7,8 +7,8 @@ from support.thinking import Thinking
 
 from mode_ros.ahead.schedule import History, Schedule
 from mode_ros.control.chunk import Chunk
-from mode_ros.control.controller import Phase
 from mode_ros.control.request import ChunkRequest
+from mode_ros.control.tick import Phase
 
 MS = 1_000_000
 PERIOD = 50 * MS

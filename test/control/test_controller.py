@@ -11,7 +11,7 @@ from support.controller_bench import ControllerBench as Bench
 from mode_ros.control.asking import RETRY_AFTER
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import parse_contract
-from mode_ros.control.controller import Phase
+from mode_ros.control.tick import Phase
 
 
 def x_actions(values):

@@ -6,8 +6,9 @@ from support.controller_bench import SECOND
 
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.contract import parse_contract
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.controller import Controller
 from mode_ros.control.takeover import TeleopCommand
+from mode_ros.control.tick import Phase
 
 BOXED = DELTA_TEXT.replace(
     'action:\n',

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from support.contracts import parse_contract
 from support.thinking import STEP, Thinking
 
-from mode_ros.control.controller import Phase
 from mode_ros.control.delays import Delays
 from mode_ros.control.seams import jerk, seam
+from mode_ros.control.tick import Phase
 
 TEXT = """
 robot: counter

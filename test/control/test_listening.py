@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from support.contracts import absolute_contract, delta_contract
 
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.controller import Controller
 from mode_ros.control.listening import Listening
 from mode_ros.control.takeover import TeleopCommand
+from mode_ros.control.tick import Phase
 
 MS = 1_000_000
 START = 100_000 * MS
@@ -56,7 +57,7 @@ class Beginner:
     def __init__(self, contract):
         self.contract = contract
         self.controller = Controller(contract, 10.0)
-        self.controller.set_listening('listening')
+        self.controller.permission.set_listening('listening')
         self.now = START
         self.controller.activate(self.now, self.now)
 
@@ -81,7 +82,7 @@ def test_it_sends_nothing_before_it_has_listened(contract):
     assert {(tick.phase, tick.reason, tick.request) for tick in ticks} == {(Phase.HOLDING, 'listening', None)}
     assert robot.controller.stop(robot.now, 'over').commands == {}, 'nor when it ends before it has begun'
     assert robot.controller.release(robot.now, robot.now) == 'listening'
-    robot.controller.set_listening('')
+    robot.controller.permission.set_listening('')
     (tick,) = robot.tick()
     assert tick.phase is Phase.WAITING
     assert 'arm' in tick.commands
@@ -91,13 +92,13 @@ def test_it_sends_nothing_before_it_has_listened(contract):
 def test_one_that_finds_another_refuses_to_begin_until_somebody_says_go(contract):
     robot = Beginner(contract)
     robot.tick(3)
-    robot.controller.set_crowd('', 'two command it')
+    robot.controller.permission.set_crowd('', 'two command it')
     assert robot.tick()[0].commands == {}
     assert robot.check == 'other publisher'
-    robot.controller.set_listening('')
+    robot.controller.permission.set_listening('')
     assert all(tick.commands == {} for tick in robot.tick(20)), 'silent for as long as the other is there'
     assert robot.controller.release(robot.now, robot.now) == 'two command it'
-    robot.controller.set_crowd('')
+    robot.controller.permission.set_crowd('')
     (tick,) = robot.tick()
     assert (tick.phase, tick.reason, tick.commands) == (Phase.STOPPED, 'two command it', {})
     assert robot.controller.release(robot.now, robot.now) == ''
@@ -106,11 +107,11 @@ def test_one_that_finds_another_refuses_to_begin_until_somebody_says_go(contract
 
 def test_two_states_hold_a_beginner_and_pass_by_themselves():
     robot = Beginner(delta_contract())
-    robot.controller.set_crowd('2 publishers of states')
+    robot.controller.permission.set_crowd('2 publishers of states')
     robot.tick(3)
-    robot.controller.set_listening('')
+    robot.controller.permission.set_listening('')
     assert robot.tick()[0].phase is Phase.HOLDING
-    robot.controller.set_crowd('')
+    robot.controller.permission.set_crowd('')
     assert robot.tick()[0].phase is Phase.WAITING
     assert robot.check == ''
 
@@ -121,18 +122,18 @@ def test_nobody_drives_it_while_it_listens():
     for _ in range(5):
         robot.controller.drive(TeleopCommand(robot.now, names, np.array([0.01, 0.0, 0.0, np.nan])), robot.now)
         assert robot.tick()[0].commands == {}
-    robot.controller.set_listening('')
+    robot.controller.permission.set_listening('')
     robot.controller.drive(TeleopCommand(robot.now, names, np.array([0.01, 0.0, 0.0, np.nan])), robot.now)
     assert robot.tick()[0].commands['arm'][0] > 0
 
 
 def test_one_that_stands_and_has_spoken_goes_on_when_the_other_has_gone():
     robot = Beginner(delta_contract())
-    robot.controller.set_listening('')
+    robot.controller.permission.set_listening('')
     robot.tick(3)
-    robot.controller.set_crowd('', 'two command it')
+    robot.controller.permission.set_crowd('', 'two command it')
     (tick,) = robot.tick()
     assert (tick.phase, robot.check) == (Phase.HOLDING, '')
     assert tick.commands['arm'].tolist() == [0.0, 0.0, 0.0]
-    robot.controller.set_crowd('')
+    robot.controller.permission.set_crowd('')
     assert robot.tick()[0].phase is Phase.WAITING

@@ -5,8 +5,8 @@ import pytest
 from support.contracts import AXES_TEXT, absolute_contract, delta_contract, parse_contract
 from support.thinking import Thinking
 
-from mode_ros.control.controller import Phase
 from mode_ros.control.plausible import Plausibility
+from mode_ros.control.tick import Phase
 
 TEXT = """
 robot: counter

@@ -5,7 +5,7 @@ import pytest
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract, delta_contract, parse_contract
 
 from mode_ros.control.chunk import make_chunk
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.controller import Controller
 from mode_ros.control.safety import (
     NANOSECONDS,
     ClockWatch,
@@ -15,6 +15,7 @@ from mode_ros.control.safety import (
     clock_limit,
     tracking_limits,
 )
+from mode_ros.control.tick import Phase
 
 START = 100 * NANOSECONDS
 MS = 1_000_000
@@ -283,10 +284,10 @@ def test_states_of_another_clock_stop_it_even_within_their_freshness():
 def test_a_breach_outlasts_its_cause_and_tells_both():
     robot = Robot()
     robot.tick(6)
-    robot.controller.set_crowd('2 publishers of states')
+    robot.controller.permission.set_crowd('2 publishers of states')
     robot.tick(3)
     assert robot.release() == '2 publishers of states'
-    robot.controller.set_crowd('')
+    robot.controller.permission.set_crowd('')
     tick = robot.tick(3)
     assert (tick.phase, tick.reason, tick.request) == (Phase.STOPPED, '2 publishers of states', None)
     told = as_data(robot.controller.breach, tick.reason)
@@ -297,9 +298,9 @@ def test_a_breach_outlasts_its_cause_and_tells_both():
 
 def test_what_is_wrong_before_anything_moved_passes_by_itself():
     robot = Robot()
-    robot.controller.set_crowd('2 publishers of states')
+    robot.controller.permission.set_crowd('2 publishers of states')
     assert robot.tick(3).phase is Phase.HOLDING
-    robot.controller.set_crowd('')
+    robot.controller.permission.set_crowd('')
     robot.tick(3)
     assert robot.last.phase is Phase.EXECUTING
 
@@ -308,13 +309,13 @@ def test_the_deadman_must_be_held_and_its_word_grows_old():
     robot = Robot(deadman_seconds=0.25)
     assert robot.tick(3).reason == 'the deadman is not held'
     for _ in range(5):
-        robot.controller.deadman(True, robot.wall)
+        robot.controller.permission.signs.deadman(True, robot.wall)
         robot.tick()
     assert robot.last.phase is Phase.EXECUTING
     robot.tick(4)
     assert (robot.last.phase, robot.check) == (Phase.HOLDING, '')
-    robot.controller.deadman(True, robot.wall)
-    robot.controller.deadman(False, robot.wall)
+    robot.controller.permission.signs.deadman(True, robot.wall)
+    robot.controller.permission.signs.deadman(False, robot.wall)
     assert robot.tick().phase is Phase.HOLDING
 
 
@@ -322,7 +323,7 @@ def test_the_emergency_stop_may_have_to_beat():
     robot = Robot(heartbeat_seconds=0.35)
     assert robot.tick(2).phase is Phase.HOLDING
     for _ in range(6):
-        robot.controller.heartbeat(robot.wall)
+        robot.controller.permission.signs.heartbeat(robot.wall)
         robot.tick()
     assert robot.last.phase is Phase.EXECUTING
     robot.tick(5)
@@ -419,9 +420,9 @@ def test_what_is_not_a_number_is_not_measured():
 def test_a_pause_is_no_time_without_a_policy():
     robot = Robot()
     robot.tick(2, policy=False)
-    robot.controller.paused = True
+    robot.controller.permission.paused = True
     robot.tick(100, policy=False)
-    robot.controller.paused = False
+    robot.controller.permission.paused = False
     robot.tick(policy=False)
     assert robot.last.reason == 'no chunk'
 

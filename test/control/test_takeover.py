@@ -6,9 +6,10 @@ from support.contracts import absolute_contract, delta_contract
 from support.controller_bench import SECOND, ControllerBench
 
 from mode_ros.control.chunk import ChunkRejected
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.controller import Controller
 from mode_ros.control.safety import SafetySettings
 from mode_ros.control.takeover import FRESH_PERIODS, TeleopCommand, TeleopRefused
+from mode_ros.control.tick import Phase
 
 
 class Bench(ControllerBench):

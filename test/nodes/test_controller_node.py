@@ -240,7 +240,7 @@ def test_it_listens_before_its_first_command(bench, contract_file):
     wait_for(lambda: any(status.message == words for told in diagnostics for status in told.status), 'the reason')
     assert not twists
     node._safety._listening.over = True  # the time is test_listening.py's
-    node._controller.set_listening('')
+    node._controller.permission.set_listening('')
     wait_for(lambda: twists, 'the first command')
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mode_ros.control.chunk import ChunkRejected, make_chunk
-from mode_ros.control.contract import parse_contract
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.contract import NANOSECONDS, parse_contract
+from mode_ros.control.controller import MISSED_COMMANDS, Controller
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.request import prefix_of
 from mode_ros.control.takeover import TeleopCommand, TeleopRefused
+from mode_ros.control.tick import Phase
 
 START = 100_000_000_000
 COUNT = 1e-5  # of one numbered displacement
@@ -81,7 +82,7 @@ class World:
     def __init__(self, contract, script, seed, mode='realtime'):
         self.contract, self.script, self.random = contract, script, np.random.default_rng(seed)
         self.controller = Controller(contract, 2.0, execution=ExecutionSettings(mode))
-        self.now = self.wall = START
+        self.now = self.wall = self.judged = START
         self.controller.activate(self.now, self.wall)
         names = list(contract.action_names)
         self.arm = [names.index(name) for name in ('a', 'b')] if 'a' in names else []
@@ -132,10 +133,10 @@ class World:
 
     def _period(self, lasts):
         controller = self.controller
-        if ('estop' in lasts) != controller._estop:
+        if ('estop' in lasts) != controller.permission.estop:
             controller.set_estop('estop' in lasts)
-        controller.set_crowd('two speak' if 'crowd' in lasts else '')
-        controller.paused = 'paused' in lasts
+        controller.permission.set_crowd('two speak' if 'crowd' in lasts else '')
+        controller.permission.paused = 'paused' in lasts
         if 'teleop' in lasts:
             self._drive()
         if 'foreign chunk' in lasts:
@@ -224,6 +225,10 @@ class World:
         for name, values in tick.commands.items():
             flat[self.contract.group_slices[name]] = values
         dt, rate, delta = self.contract.command_seconds, self.contract.rate, self.contract.delta_mask
+        silent, self.judged = (self.wall - self.judged) / NANOSECONDS, self.wall
+        if silent > MISSED_COMMANDS * dt * (1 + ROUNDING):
+            # An arm that was told no other target for so long stands at the last one.
+            self.speed[~delta] = self.acceleration[~delta] = 0.0
         measured = np.full(len(flat), np.nan)
         measured[self.arm] = self.joints if self.arm else []
         for i, dimension in enumerate(self.contract.dimensions):

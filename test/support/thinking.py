@@ -3,9 +3,10 @@
 import numpy as np
 
 from mode_ros.control.chunk import ChunkRejected, make_chunk
-from mode_ros.control.controller import Controller, Phase
+from mode_ros.control.controller import Controller
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.request import prefix_of
+from mode_ros.control.tick import Phase
 
 STEP = 0.001
 START = 100_000_000_000
