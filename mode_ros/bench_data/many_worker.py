@@ -37,10 +37,11 @@ action:
 
 
 class Tiny(Recording):
-    """A recording of a second."""
+    """A recording of a second. read_at: seconds of a core at which each was begun to be read."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, read_at: list[float]) -> None:
         self.name, self.path, self._number = f'recording_{number:06d}', Path(f'recording_{number:06d}'), number
+        self._read_at = read_at
 
     def key(self) -> str:
         """Its number."""
@@ -56,6 +57,7 @@ class Tiny(Recording):
 
     def read(self, contract: Contract, goal: str, about: About, progress: Progress) -> Iterator[Frame | LeftOut]:
         """Random numbers."""
+        self._read_at.append(time.process_time())
         values = np.random.default_rng(self._number).normal(0, 0.3, (FRAMES, 2)).clip(-2, 2)
         for row, value in enumerate(values):
             yield Frame(
@@ -64,11 +66,15 @@ class Tiny(Recording):
 
 
 def main(count: int, folder: Path) -> dict[str, float]:
-    """Milliseconds of a core per episode and step, and kilobytes per episode at the end."""
+    """Milliseconds of a core per episode and step, and kilobytes per episode at the end.
+
+    `stage` is the part of converting that reads a recording and writes its episodes, of the first and the last tenth.
+    """
     folder.mkdir(parents=True)
+    read_at: list[float] = []
     before, begin = _memory(), time.process_time()
     with Conversion(folder / 'data', Settings(CONTRACT), 'bench') as conversion:
-        conversion.run([Tiny(number) for number in range(count)], 1, strict=True)
+        conversion.run([Tiny(number, read_at) for number in range(count)], 1, strict=True)
     converted = time.process_time()
     data = open_dataset(folder / 'data', 4)
     opened = time.process_time()
@@ -77,7 +83,10 @@ def main(count: int, folder: Path) -> dict[str, float]:
     edit(folder / 'data', drop=[0])
     edited = time.process_time()
     steps = {'convert': converted - begin, 'open': opened - converted, 'edit': edited - opened}
+    tenth = count // 10
+    parts = {'stage, first tenth': read_at[tenth] - read_at[0], 'stage, last tenth': read_at[-1] - read_at[-1 - tenth]}
     return {
+        **{f'{name} (ms)': 1e3 * seconds / tenth for name, seconds in parts.items()},
         **{f'{name} (ms)': 1e3 * seconds / count for name, seconds in steps.items()},
         'memory (KB)': (after - before) / 1e3 / count,
     }

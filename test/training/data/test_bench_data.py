@@ -58,3 +58,14 @@ def test_loading_is_measured(tmp_path, capfd, monkeypatch):
     assert numbers['frames'] == 29
     assert numbers['samples/s'] > 0
     assert 'samples/s' in capfd.readouterr().out
+
+
+def test_very_many_episodes_are_measured_step_by_step(tmp_path):
+    from mode_ros.bench_data.many_worker import main
+
+    found = main(20, tmp_path / 'work')
+    assert set(found) == {
+        'convert (ms)', 'open (ms)', 'edit (ms)', 'memory (KB)', 'stage, first tenth (ms)', 'stage, last tenth (ms)'
+    }  # fmt: skip
+    assert all(value > 0 for name, value in found.items() if name != 'memory (KB)')
+    assert found['stage, first tenth (ms)'] < 20 * found['convert (ms)']

@@ -523,6 +523,20 @@ def test_numbers_beyond_the_contracts_bounds_are_named(convert, tmp_path, topic)
     assert 'bounds:' in (tmp_path / 'data' / 'report.html').read_text()
 
 
+def test_joints_in_degrees_are_named_where_the_contract_bounds_nothing(convert, tmp_path):
+    items = demonstration(2.0)
+    for item in items:
+        if item.topic == '/joint_states':
+            item.message.position = item.message.position * 57.3
+    write_bag(tmp_path / 'bag', items, custom=episode())
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data')
+    assert status == 0
+    assert 'note: bag: units: state joints a, b: ' in printed
+    assert '(degrees for radians?)' in printed
+    report = (tmp_path / 'data' / 'report.html').read_text()
+    assert 'units: state joints a, b' in report
+
+
 def test_av1_refuses_odd_sizes_before_it_begins(convert, tmp_path):
     contract = DELTA_TEXT.replace('width: 32, height: 32', 'width: 65, height: 49')
     (tmp_path / 'contract.yaml').write_text(contract)
