@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mode_ros.checks.finding import listed
 from mode_ros.errors import UserError
 from mode_ros.training.data.bag_recording import BagRecording
 from mode_ros.training.data.bags import is_bag, storage_files
@@ -31,7 +30,7 @@ def find_recordings(paths: Sequence[Path], kind: str) -> list[Recording]:
         if not here:
             expected = 'recording' if kind == 'auto' else f'recording of the kind {kind!r}'
             strays = passed_over([path])
-            told = f' {listed(strays, 3)}.' if strays else ''
+            told = f' {"; ".join(strays[:3])}.' if strays else ''
             raise UserError(f'There is no {expected} in {path}; give bags, LIBERO files or a CALVIN folder.{told}')
         found += here
     _tell_apart(found)

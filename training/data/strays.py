@@ -71,8 +71,7 @@ def _strays(path: Path, root: Path, taken: set[Path], above: tuple[Path, ...]) -
         yield path, 'is not finished; its recorder runs, or recovers it at its next start'
         return
     if (path / _INFO).is_file():
-        if path != root:
-            yield path, 'is a data set, not a recording; train on it (data.path), or list it in a mixture'
+        yield path, 'is a data set, not a recording; train on it (data.path), or list it in a mixture'
         return
     try:
         inner = sorted(path.iterdir())

@@ -250,6 +250,10 @@ def test_where_nothing_can_be_taken_it_is_said_what_is_there(convert, tmp_path):
     assert status == 1
     assert 'There is no recording in' in printed
     assert 'old.bag is a bag of ROS 1' in printed
+    data = make_data_set(tmp_path / 'made')
+    status, printed = convert(data, tmp_path / 'data')
+    assert status == 1
+    assert f'{data} is a data set, not a recording; train on it' in printed
 
 
 @pytest.mark.parametrize('linked', [False, True])
