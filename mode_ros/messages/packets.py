@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mode_ros.control.contract import Camera, State
 from mode_ros.control.observation import Unusable
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.messages.pixels import check_size
 
 PACKAGE = 'ffmpeg_image_transport_msgs'
@@ -26,6 +26,8 @@ _KEY = 1
 _HELD_BACK = 64
 # What the first word of `encoding` contains: a codec or, from older publishers, an encoder.
 _CODECS = {'h264': 'h264', 'x264': 'h264', 'hevc': 'hevc', 'x265': 'hevc', 'h265': 'hevc', 'av1': 'av1'}
+# What decodes a codec: libavcodec's own decoder of AV1 needs a graphics card that can.
+_DECODERS = {'av1': ('libdav1d', 'libaom-av1', 'av1')}
 
 
 class Picture:
@@ -73,7 +75,10 @@ class PacketDecoder:
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             return [self._broken(message, f'it is no FFMPEGPacket: {type(error).__name__}: {error}')]
         if codec != self._codec:
-            self._open(codec)
+            try:
+                self._open(codec)
+            except ValueError as error:
+                return [self._broken(message, f'nothing here decodes {codec}: {in_words(error)}')]
         if self._missed(number) and not is_key:
             self._restart()
         self._last = number
@@ -98,7 +103,11 @@ class PacketDecoder:
         except (av.FFmpegError, ValueError) as error:
             self._restart()
             self._headers.clear()
-            return [Picture(header, None, f'its {self._codec} packet of {len(data)} bytes cannot be decoded: {error}')]
+            return [
+                Picture(
+                    header, None, f'its {self._codec} packet of {len(data)} bytes cannot be decoded: {in_words(error)}'
+                )
+            ]
         pictures = []
         for frame in frames:
             own = self._headers.pop(frame.pts, header)
@@ -120,9 +129,8 @@ class PacketDecoder:
         return known is not None and step > known
 
     def _open(self, codec: str) -> None:
-        av = _av()
+        self._decoder = _decoder(_av(), codec)
         self._codec = codec
-        self._decoder = av.CodecContext.create(codec, 'r')
         # More threads would hold back a picture each.
         self._decoder.thread_count = 1
         self._waiting = True
@@ -181,6 +189,16 @@ def packet_class() -> Any:
             f"A camera has 'transport: ffmpeg', and its messages' package is not there ({error}): install "
             f'ros-DISTRO-{PACKAGE.replace("_", "-")} and source the ROS installation, or take another transport.'
         ) from error
+
+
+def _decoder(av: Any, codec: str) -> Any:
+    *first, last = _DECODERS.get(codec, (codec,))
+    for name in first:
+        try:
+            return av.CodecContext.create(name, 'r')
+        except ValueError:  # PyAV's FFmpeg was built without it
+            continue
+    return av.CodecContext.create(last, 'r')
 
 
 def _av() -> Any:

@@ -40,7 +40,7 @@ def shown(decoder, messages):
     return found
 
 
-@pytest.mark.parametrize('codec', ['h264', 'hevc'])
+@pytest.mark.parametrize('codec', ['h264', 'hevc', 'av1'])
 def test_every_packet_is_its_picture(codec):
     found = shown(PacketDecoder(), packets([picture(k) for k in range(25)], STAMPS, codec))
     assert found == [(k, k) for k in range(25)]
@@ -111,6 +111,33 @@ def test_damage_ends_nothing(places):
                 assert decode_image(each, VIDEO).shape == (32, 32, 3)
             except Unusable:
                 continue
+
+
+def test_damaged_av1_ends_nothing_and_goes_on_with_the_next_key_frame():
+    generator = np.random.default_rng(0)
+    for _ in range(8):
+        decoder, made = PacketDecoder(), packets([picture(k) for k in range(25)], STAMPS, 'av1')
+        for message in made[:18]:
+            data = np.array(message.data)
+            data[generator.integers(len(data), size=4)] = generator.integers(0, 256, 4)
+            message.data = data
+        for message in made[:20]:
+            for each in decoder.feed(message):
+                try:
+                    assert decode_image(each, VIDEO).shape == (32, 32, 3)
+                except Unusable:
+                    continue
+        assert [number for number, _ in shown(decoder, made[20:])] == list(range(20, 25))
+
+
+def test_a_codec_that_nothing_decodes_is_named(monkeypatch):
+    from mode_ros.messages import packets as module
+
+    monkeypatch.setattr(module, '_DECODERS', {'h264': ('none', 'neither')})
+    (message,) = packets([picture(0)], STAMPS)
+    (found,) = PacketDecoder().feed(message)
+    with pytest.raises(Unusable, match='nothing here decodes h264'):
+        decode_image(found, VIDEO)
 
 
 def recorded(drop=()):

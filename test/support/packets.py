@@ -1,5 +1,6 @@
 """Packets as ffmpeg_image_transport publishes them, of a type with its fields (the package need not be there)."""
 
+import os
 from fractions import Fraction
 
 import av
@@ -11,7 +12,9 @@ from mode_ros.recording.definitions import message_types
 
 TYPES = message_types(Stores.ROS2_JAZZY)
 PACKET = TYPES.types['ffmpeg_image_transport_msgs/msg/FFMPEGPacket']
-ENCODERS = {'h264': ('libx264', {'tune': 'zerolatency', 'preset': 'ultrafast', 'crf': '12'}),
+os.environ.setdefault('SVT_LOG', '1')  # errors alone
+ENCODERS = {'av1': ('libsvtav1', {'preset': '11', 'crf': '12', 'svtav1-params': 'pred-struct=1:lookahead=0'}),
+            'h264': ('libx264', {'tune': 'zerolatency', 'preset': 'ultrafast', 'crf': '12'}),
             'hevc': ('libx265', {'tune': 'zerolatency', 'preset': 'ultrafast', 'crf': '12', 'x265-params': 'log-level=none'})}  # fmt: skip # noqa: E501
 
 
