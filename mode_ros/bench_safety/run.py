@@ -78,6 +78,7 @@ def try_once(session: Session, fault: Fault, number: int, tries: int) -> Try:
         # A machine that is busy enough stops the arm by itself: that is no answer to this fault.
         if rig.moving() and not rig.said(begun):
             break
+        rig.reset_faults()  # whoever took the stick before the fault lets go
         session.go_on()
     written = len(session.log())
     moment = time.monotonic()

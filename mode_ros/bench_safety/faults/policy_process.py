@@ -6,7 +6,7 @@ import signal
 from types import MappingProxyType
 
 from mode_ros.bench_safety.contracts import OWN
-from mode_ros.bench_safety.faults.fault import BY_ITSELF, SERVICE, Fault
+from mode_ros.bench_safety.faults.fault import BY_ITSELF, RESTART, SERVICE, Fault
 from mode_ros.bench_safety.session import START_SECONDS, Session
 
 
@@ -29,10 +29,11 @@ class _PolicyNode(Fault):
 
 
 class Killed(_PolicyNode):
-    """kill -9. DDS remembers it for a while, so another one is started in another domain."""
+    """kill -9. DDS remembers it for a while, so none is started again here: the arm stays at rest."""
 
     name = 'policy_node kill -9'
     alone = True
+    release = (RESTART,)
 
     def inject(self, session: Session) -> None:
         session.signal_policy(signal.SIGKILL)
