@@ -45,6 +45,7 @@ class Operator:
         self.heartbeat = True
         self.holding: bool | None = True
         self._target: Any = None
+        self._direction = -1.0
         self._next_beat = self._next_command = 0.0
 
     def set_estop(self, engaged: bool) -> None:
@@ -60,6 +61,8 @@ class Operator:
     def drive(self, start: Any) -> None:
         """Holds the stick. start: where absolute targets begin [d]."""
         self._target, self.driving = np.array(start, dtype=np.float64), True
+        # To where there is more room: nobody drives for so long as to use it up.
+        self._direction = 1.0 if self._target[2] < 0.0 else -1.0
 
     def let_go(self) -> None:
         """The one message that says so."""
@@ -91,8 +94,7 @@ class Operator:
             wish = np.zeros(len(self._target))
             wish[2] = -TWIST_STEP
             return wish
-        # Back and forth is not needed: nobody drives for longer than the joint has room.
-        self._target = self._target - np.eye(len(self._target))[2] * JOINT_STEP
+        self._target = self._target + np.eye(len(self._target))[2] * self._direction * JOINT_STEP
         return self._target
 
     def release(self) -> str:

@@ -15,7 +15,7 @@ class _PolicyNode(Fault):
 
     robot = OWN
     words = 'no policy|no chunk'
-    release = (BY_ITSELF, SERVICE)
+    release: tuple[str, ...] = (BY_ITSELF, SERVICE)
     parameters = MappingProxyType({'policy_seconds': 1.0})
     told = 2.0
 
