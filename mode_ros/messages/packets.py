@@ -41,6 +41,7 @@ class Picture:
         """[height, width, 3]; raises Unusable with what was wrong with the packet."""
         if self._problem:
             raise Unusable(self._problem)
+        check_size(self.width, self.height)  # a message may say another size than its video has
         return np.asarray(self._frame.to_ndarray(format='rgb24'), np.uint8)
 
 

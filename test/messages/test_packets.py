@@ -16,7 +16,7 @@ from mode_ros.control.observation import ObservationBuffer, Unusable
 from mode_ros.errors import UserError
 from mode_ros.messages.images import decode_image, image_class
 from mode_ros.messages.ingest import check_message, ingest
-from mode_ros.messages.packets import Incoming, PacketDecoder
+from mode_ros.messages.packets import Incoming, PacketDecoder, Picture
 from mode_ros.messages.pictures import as_picture
 from mode_ros.recording.bag import Bag
 from mode_ros.training.data.bag_recording import BagRecording
@@ -128,6 +128,17 @@ def test_damaged_av1_ends_nothing_and_goes_on_with_the_next_key_frame():
                 except Unusable:
                     continue
         assert [number for number, _ in shown(decoder, made[20:])] == list(range(20, 25))
+
+
+def test_a_video_larger_than_its_message_says_is_refused_before_it_is_made_a_picture():
+    class Huge:
+        width = height = 16384
+
+        def to_ndarray(self, format):
+            raise AssertionError('800 MB')
+
+    with pytest.raises(Unusable, match='larger than any camera'):
+        Picture(None, Huge()).rgb()
 
 
 def test_a_codec_that_nothing_decodes_is_named(monkeypatch):
