@@ -91,6 +91,7 @@ class Resampler:
         watch = self.watches[name]
         if stamp == 0:
             watch.zero_stamps += 1
+            self._zeros.add(name)
             return
         newest, before = self._newest.get(name), self._last_received.get(name, received)
         if newest is not None and stamp < newest - min(self._limits[name], SET_BACK):
@@ -99,7 +100,9 @@ class Resampler:
         watch.add(stamp, received)
         self._received, self._last_received[name] = received, received
         if newest is not None and stamp - newest > self._limits[name]:
-            self._gaps.append(LeftOut(newest, stamp, _gap(name, stamp - newest, received - before)))
+            words = _gap(name, stamp - newest, received - before, name in self._zeros)
+            self._gaps.append(LeftOut(newest, stamp, words))
+        self._zeros.discard(name)
         self._newest[name] = stamp if newest is None else max(stamp, newest)
         self._first.setdefault(name, stamp)
         self._clocks.hear(name, stamp, received)
@@ -161,7 +164,16 @@ class Resampler:
             end = max(self._newest.values())
             for name, newest in self._newest.items():
                 if end - newest > self._limits[name]:
-                    self._out.append(LeftOut(newest, end, f'{name}: silent until the end of the recording'))
+                    self._out.append(
+                        LeftOut(newest, end, f'{name}: {self._last_words(name)} until the end of the recording')
+                    )
+
+    def _last_words(self, name: str) -> str:
+        """What a stream did at the end, whose stamps ended before."""
+        if name in self._zeros:
+            return 'its stamps are zero'
+        speaks = self._received - self._last_received[name] <= self._limits[name]
+        return 'it speaks, and its stamps stand still' if speaks else 'silent'
 
     @property
     def commanded(self) -> bool:
@@ -241,6 +253,8 @@ class Resampler:
         self._last_received: dict[str, int] = {}
         self._first: dict[str, int] = {}
         self._gaps: list[LeftOut] = []
+        # Streams whose stamps are zero at the moment.
+        self._zeros: set[str] = set()
         self._tick: int | None = None
         self._now = 0
         # When the streams began to disagree (reception), and how.
@@ -360,7 +374,9 @@ class Resampler:
         }
 
 
-def _gap(name: str, stamps: int, received: int) -> str:
+def _gap(name: str, stamps: int, received: int, zeros: bool) -> str:
+    if zeros:
+        return f'{name}: its stamps are zero for {stamps / NANOSECONDS:.2f} s'
     if received < stamps // 2:
         return f'{name}: its stamps jump ahead by {stamps / NANOSECONDS:.2f} s'
     return f'{name}: silent for {stamps / NANOSECONDS:.2f} s'

@@ -454,6 +454,33 @@ def test_a_clock_that_is_set_by_little_in_the_middle_is_noted(tmp_path):
     assert 'the stamps of static moved by 0.10 s against those of the others' in note
 
 
+@pytest.mark.parametrize(
+    ('stamp', 'words'),
+    [
+        (
+            lambda k: START + 50 * SECOND // 50 if k > 50 else START + k * SECOND // 50,
+            'it speaks, and its stamps stand still until the end',
+        ),
+        (lambda k: 0 if k > 50 else START + k * SECOND // 50, 'its stamps are zero until the end'),
+        (lambda k: 0 if 50 < k < 90 else START + k * SECOND // 50, 'its stamps are zero for 0.80 s'),
+        (lambda k: None if k > 50 else START + k * SECOND // 50, 'silent until the end'),
+    ],
+)
+def test_stamps_that_end_although_messages_come_are_called_that(tmp_path, stamp, words):
+    items = changed(demonstration(3.0), '/joint_states', lambda k, item: stamped(item, stamp(k)))
+    frames, spans, _ = read(tmp_path, items, DELTA_TEXT)
+    assert len(frames) >= 19
+    assert any(f'joints: {words}' in span.reason and span.fault for span in spans)
+
+
+def stamped(item, time):
+    """None for no message."""
+    if time is None:
+        return None
+    item.message.header = header(time)
+    return item
+
+
 def test_stamps_of_reception_where_the_contract_says_so(tmp_path):
     contract = DELTA_TEXT.replace('height: 32, max_age', 'height: 32, stamps: reception, max_age')
     items = shifted(demonstration(3.0), '/static/image', 1000 - START / SECOND)
