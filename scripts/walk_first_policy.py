@@ -186,7 +186,7 @@ class Walk:
             self.press('#tab-run')
             self.press('#new-scene', 'reset with seed')
             self.press('#tab-drive')
-            self.press('[data-call="recorder/start"]', 'Recording episode_')
+            self.until(self._records, 'that an episode begins')
             for place, (key, done) in enumerate(WAY):
                 self.hold(key, done)
                 if (number, place) == (0, 1):
@@ -196,6 +196,13 @@ class Walk:
         time.sleep(1.0)
         self.picture('3_record')
         self.step(f'drive and record {episodes} episodes')
+
+    def _records(self) -> bool:
+        """Presses Record; on a busy machine a camera may be late, and then one presses it again."""
+        before = self.text('answer')
+        self.press('[data-call="recorder/start"]')
+        self.until(lambda: self.text('answer') != before, 'the answer to Record')
+        return 'Recording episode_' in self.text('answer')
 
     def choose(self, words: str) -> None:
         from selenium.webdriver.support.ui import Select

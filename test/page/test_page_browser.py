@@ -339,7 +339,11 @@ def test_it_fits_and_stop_is_in_reach(page, width, height):
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_no_serious_finding_of_axe(page, robot, scheme):
     source = axe_source()
-    robot.nodes['policy'] = {**robot.nodes['policy'], 'level': 'warning', 'values': {'goal finding': 'one sentence'}}
+    robot.nodes['policy'] = {
+        **robot.nodes['policy'],
+        'level': 'warning',
+        'values': {'goal finding': 'one sentence ' * 40},
+    }
     wait_for(lambda: text(page, 'goal-finding'), 'a warning')
     for tab in ('#tab-run', '#tab-drive'):
         find(page, tab).click()
