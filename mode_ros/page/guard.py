@@ -31,7 +31,8 @@ _SECURITY_HEADERS = (
         b"default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; connect-src 'self'; "
         b"frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     ),
-    (b'referrer-policy', b'no-referrer'),
+    # With no-referrer a browser says that its forms come from nowhere (Origin: null), and the login is one.
+    (b'referrer-policy', b'same-origin'),
     (b'x-content-type-options', b'nosniff'),
     (b'x-frame-options', b'DENY'),
     (b'cross-origin-opener-policy', b'same-origin'),

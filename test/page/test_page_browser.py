@@ -19,11 +19,11 @@ def browser():
     made.quit()
 
 
-def serve(robot, port=0):
+def serve(robot, port=0, host='127.0.0.1'):
     from mode_ros.page.server import make_application
     from mode_ros.page.serving import Address, Serving
 
-    return Serving(make_application(robot), Address('127.0.0.1', port))
+    return Serving(make_application(robot), Address(host, port))
 
 
 @pytest.fixture
@@ -246,6 +246,29 @@ def test_a_refused_driver_is_told_why(page, robot):
     actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
     wait_for(lambda: 'a page at 10.0.0.7 drives' in text(page, 'driving'), 'who drives')
     actions(page).release().perform()
+
+
+def test_a_wrong_token_is_said_and_the_right_one_opens_the_page(browser, robot):
+    def said():
+        return browser.execute_script('return document.querySelector("[role=alert]")?.textContent ?? ""')
+
+    serving = serve(robot, host='0.0.0.0')
+    try:
+        address, _, token = serving.url.partition('?token=')
+        there = f'http://127.0.0.1:{address.rstrip("/").rpartition(":")[2]}/'
+        browser.get(f'{there}?token=wrong')
+        wait_for(lambda: said() == 'That is not the token. It was shown at the start.', 'the answer')
+        browser.get(there)
+        wait_for(lambda: said() == 'Give the token that was shown where the page was started.', 'the question')
+        find(browser, '#token').send_keys('nor this\n')
+        wait_for(lambda: said().startswith('That is not the token'), 'the same answer')
+        find(browser, '#token').send_keys(f'{token}\n')
+        wait_for(lambda: browser.find_elements('css selector', '#goal-now'), 'the page')
+        assert 'token' not in browser.current_url
+    finally:
+        browser.get('about:blank')
+        serving.close()
+        browser.get_log('browser')
 
 
 def test_what_is_held_without_a_connection_says_so_and_must_be_held_again(browser, robot):

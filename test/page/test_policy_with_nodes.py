@@ -1,5 +1,5 @@
 """A policy's way over the page, with real nodes, trainings and evaluations: replay, train, stop, go on, look, put it on
-the robot, evaluate with films; then what goes wrong: a sentence that means no other, a full disk, a token, dead nodes.
+the robot, evaluate with films; then what goes wrong: a sentence that means no other, a full disk, dead nodes.
 """
 
 import os
@@ -239,29 +239,6 @@ def test_a_full_disk_is_said_in_the_words_of_the_recorder(browser):
     until(lambda: 'MB left' in text(browser, 'recording'), 'the full disk')
     assert text(browser, 'recording').startswith('✗ The disk of ')
     assert 'free some space before the next' in text(browser, 'recording')
-
-
-def said(browser):
-    return browser.execute_script('return document.querySelector("[role=alert]")?.textContent ?? ""')
-
-
-def test_a_wrong_token_is_said_and_the_right_one_opens_the_page(nodes, work):
-    page, other = Page('--work', str(work), '--host', '0.0.0.0'), open_browser()
-    try:
-        address, _, token = page.url.partition('?token=')
-        there = f'http://127.0.0.1:{address.rstrip("/").rpartition(":")[2]}/'
-        other.get(f'{there}?token=wrong')
-        until(lambda: said(other) == 'That is not the token. It was shown at the start.', 'the answer')
-        other.get(there)
-        until(lambda: said(other) == 'Give the token that was shown where the page was started.', 'the question')
-        find(other, '#token').send_keys('nor this\n')
-        until(lambda: said(other).startswith('That is not the token'), 'the same answer')
-        find(other, '#token').send_keys(f'{token}\n')
-        until(lambda: other.find_elements('css selector', '#goal-now'), 'the page')
-        assert 'token' not in other.current_url
-    finally:
-        other.quit()
-        page.close()
 
 
 def test_dead_nodes_are_named_where_they_are_missed(browser, nodes, robot):
