@@ -14,8 +14,8 @@ from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import qos_profile_sensor_data
 
-# A driver that runs answers in milliseconds; one that does not answer within this is taken as silent (seconds).
-ANSWER_SECONDS = 1.0
+# A driver that runs answers in milliseconds, on a busy machine later; then it is taken as silent (seconds).
+ANSWER_SECONDS = 2.0
 
 # Discovery finds a subscriber before the name of its node, which comes within this (seconds).
 NAME_SECONDS = 1.0
