@@ -3,8 +3,11 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from mode_ros.nodes import process
 
 RUN = """
 from rclpy.node import Node
@@ -62,3 +65,45 @@ def test_an_end_that_hangs_is_no_refusal():
         process.send_signal(signal.SIGINT)
         process.stdout.close()
         assert process.wait(timeout=60) == 70
+
+
+class Executor:
+    """rclpy's, as far as it is used; `stumble` is raised in its thread, when it is shut down or before."""
+
+    def __init__(self, module, early):
+        names = {'__name__': module}
+        exec("def stumble():\n    raise AttributeError(\"'NoneType' object has no attribute 'trigger'\")", names)
+        self.stumble, self.early, self.ending = names['stumble'], early, threading.Event()
+
+    def __call__(self):
+        return self
+
+    def add_node(self, node):
+        """There is nothing to spin."""
+
+    def spin(self):
+        assert self.early or self.ending.wait(10.0)
+        self.stumble()
+
+    def shutdown(self, timeout_sec):
+        self.ending.set()
+
+
+def asked(at_once):
+    event = threading.Event()
+    if at_once:
+        event.set()
+    return event
+
+
+def test_the_executor_may_stumble_over_its_own_shutdown(monkeypatch):
+    """A callback that ends while the executor is shut down finds its guard gone: that is no defect of the node."""
+    monkeypatch.setattr(process, 'SingleThreadedExecutor', Executor('rclpy.executors', early=False))
+    process._spin_until(None, asked(at_once=True))
+
+
+@pytest.mark.parametrize(('module', 'early'), [('rclpy.executors', True), ('mode_ros.nodes.recorder_node', False)])
+def test_what_fails_before_the_end_or_in_a_node_is_a_defect(monkeypatch, module, early):
+    monkeypatch.setattr(process, 'SingleThreadedExecutor', Executor(module, early))
+    with pytest.raises(AttributeError, match='trigger'):
+        process._spin_until(None, asked(at_once=not early))
