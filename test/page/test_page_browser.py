@@ -84,6 +84,22 @@ def test_every_button_of_run_asks_for_its_own_thing(page, robot):
     assert errors(page) == []
 
 
+def test_light_and_dark_are_chosen_and_kept(page):
+    back = 'return getComputedStyle(document.body).backgroundColor'
+    shades = {}
+    for _ in range(3):
+        find(page, '#theme').click()
+        shades[find(page, 'html').get_attribute('data-theme')] = page.execute_script(back)
+    assert set(shades) == {'auto', 'light', 'dark'}
+    assert shades['light'] != shades['dark']
+    while find(page, 'html').get_attribute('data-theme') != 'dark':
+        find(page, '#theme').click()
+    page.refresh()
+    assert find(page, 'html').get_attribute('data-theme') == 'dark'
+    assert page.execute_script(back) == shades['dark']
+    page.execute_script('localStorage.clear()')
+
+
 def test_a_queue_of_goals_where_there_is_one(page, robot):
     assert not find(page, '#queue').is_displayed()
     robot.queue = {'goal': 'close it', 'of': 3, 'ended': [{'goal': 'open it'}], 'in a row': 1}
