@@ -134,4 +134,6 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # the graph is there: taking torch apart piece by piece would keep the other one waiting
