@@ -132,7 +132,9 @@ class Drive:
 
 @dataclass
 class _Viewer:
-    """A connection. armed: it has been seen with nothing held, so that what is held has been pressed since."""
+    """A connection. armed: it has been seen with nothing held since it came, and since another one drove, so that what is
+    held has been pressed since.
+    """
 
     name: str
     armed: bool = False
@@ -196,6 +198,8 @@ class Driving:
                 return 'there is no gamepad mapping that fits this robot'
             wants = self._wants(held)
             if self._driver not in (None, session):
+                # Who holds something when the other one lets go, or is late, does not take the robot over by that.
+                viewer.armed = not wants
                 return f'{self.driver} drives' if wants else ''
             if not wants:
                 viewer.armed = True

@@ -219,3 +219,14 @@ def test_buttons_keep_their_names():
 def test_what_no_page_sends_is_refused(message):
     with pytest.raises(Malformed):
         parse_held(message)
+
+
+def test_who_holds_while_another_drives_does_not_take_over_when_that_one_is_late(page):
+    page.come('bob')
+    page.say('bob')
+    page.say('ann', keys=['w'])
+    assert page.say('bob', keys=['s']) == 'ann drives'
+    page.say('ann')
+    assert page.say('bob', keys=['s']) == 'let go first'
+    page.say('bob')
+    assert page.say('bob', keys=['s']) == ''
