@@ -132,8 +132,8 @@ class Drive:
 
 @dataclass
 class _Viewer:
-    """A connection. armed: it has been seen with nothing held since it came, and since another one drove, so that what is
-    held has been pressed since.
+    """A connection. armed: it has been seen with nothing held since it came, and since another one drove, so that what
+    is held has been pressed since.
     """
 
     name: str
