@@ -82,10 +82,13 @@ class PageDriving:
         """What is held down; '' or why it does not drive."""
         if self._driving is None:
             return self.cannot
-        others = self._others() if self.intervention and not self._driving.driver else ''
-        return self._driving.take(
-            session, held, self._now(), time.monotonic(), others and f'somebody else drives: {others}'
-        )
+        others = ''
+        if self.intervention and not self._driving.driver:
+            # Nobody else sends: then it is this page's own and not yet over, as when a browser was late for a moment,
+            # and that one goes on.
+            who = self._others() or self._driving.other_before(session)
+            others = f'somebody else drives: {who}' if who else ''
+        return self._driving.take(session, held, self._now(), time.monotonic(), others)
 
     def leave(self, session: str) -> None:
         if self._driving is not None:
@@ -101,6 +104,6 @@ class PageDriving:
             self._teleop.publish(encode_teleop(TeleopCommand(self._now(), self._contract.action_names, None)))
 
     def _others(self) -> str:
-        """Who else sends teleop_command. Nobody: then the intervention is this page's own, that has not ended yet."""
+        """Who else sends teleop_command."""
         infos = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name('teleop_command'))
         return ', '.join(sorted({info.node_name for info in infos} - {self._node.get_name()}))

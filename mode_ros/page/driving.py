@@ -155,6 +155,7 @@ class Driving:
             self._joggers['pad'] = Jogger(contract, self._pad)
         self._viewers: dict[str, _Viewer] = {}
         self._driver: str | None = None
+        self._last = ('', '')
         self._device = 'keys'
         self._stamp = 0
         self._let_go = False
@@ -166,6 +167,11 @@ class Driving:
         """The name of who drives, '' for nobody."""
         viewer = self._viewers.get(self._driver or '')
         return viewer.name if viewer is not None else ''
+
+    def other_before(self, session: str) -> str:
+        """The name of who drove last, '' where that was this session or nobody."""
+        last, name = self._last
+        return '' if last == session else name
 
     def told(self) -> dict[str, Any]:
         """For the page: who drives, the share of full speed, the joint that is chosen."""
@@ -214,6 +220,7 @@ class Driving:
                 return 'let go first'
             self._update(held, wall)
             self._driver, self._device, self._stamp = session, device, now
+            self._last = session, viewer.name
             return ''
 
     def tick(self, now: int, wall: float, reference: NDArray[np.float64]) -> Drive | None:

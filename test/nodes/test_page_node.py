@@ -140,11 +140,15 @@ def test_who_drives_otherwise_is_told(bench, page):
     wait_for(lambda: page.drive('a', held(0.0, 'w')) == 'somebody else drives: bench', 'the name')
 
 
-def test_what_is_left_of_its_own_intervention_refuses_nobody(bench, page):
+def test_who_was_late_goes_on_while_its_own_intervention_lasts_and_nobody_else_begins(bench, page):
     """The browser was late for a moment, and let go for; the controller has not said yet that this is over."""
+    for session, name in (('a', 'ann'), ('b', 'bob')):
+        page.come(session, name)
+        page.drive(session, held(0.0))
+    assert page.drive('a', held(0.01, 'w')) == ''
     bench.publish(Bool(data=True), 'intervention', LATCHED)
     wait_for(lambda: page.state()['intervention'], 'the intervention')
-    page.come('a', 'ann')
-    page.drive('a', held(0.0))
+    wait_for(lambda: not page.state()['drive']['driver'], 'that nobody drives')
 
-    assert page.drive('a', held(0.01, 'w')) == ''
+    assert page.drive('b', held(0.02, 's')) == 'somebody else drives: ann'
+    assert page.drive('a', held(0.02, 'w')) == ''
