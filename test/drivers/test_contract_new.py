@@ -196,7 +196,7 @@ def test_who_only_looks_on_is_no_driver():
     nodes = [rclpy.create_node(name) for name in ('recorder_node', '_ros2cli_7', 'rosbag2_recorder', 'my_driver')]
     try:
         for node in nodes:
-            node.create_subscription(String, 'command', print, 1)
+            node.create_subscription(String, 'command', lambda message: None, 1)
         with LiveGraph(nodes[0]) as graph:
             graph.wait_until(lambda: bool(graph.listeners('/command')), 5.0)
             assert graph.listeners('/command') == ['/my_driver']
