@@ -10,7 +10,7 @@ ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV) $(if $(TORCH_INDEX
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env ros libero demo test test-slow test-page test-packaging test-pythons test-all lint format clean clean-env
+.PHONY: help env ros libero demo test test-slow test-page test-page-slow test-packaging test-pythons test-all lint format clean clean-env
 
 help: ## list these commands
 	@echo 'make COMMAND [VENV=.venv] [PYTHON=python3] [TORCH_INDEX=ADDRESS]'
@@ -37,7 +37,11 @@ test-slow: env ## run the tests marked slow
 
 test-page: env ## run the tests of the operator's page in chromium, without a display
 	@$(BIN)/pip show --quiet selenium || $(BIN)/pip install --quiet selenium
-	@$(BIN)/pytest -m browser $(TEST)
+	@$(BIN)/pytest -m 'browser and not slow' $(TEST)
+
+test-page-slow: env ## run those that train, evaluate and lose nodes, which take minutes
+	@$(BIN)/pip show --quiet selenium || $(BIN)/pip install --quiet selenium
+	@$(BIN)/pytest -m 'browser and slow' $(TEST)
 
 test-packaging: env ## install mode_ros with pip and colcon, four ways
 	@$(BIN)/pytest -m packaging $(TEST)

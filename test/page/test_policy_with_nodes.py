@@ -14,7 +14,7 @@ from support.page_nodes import CONTRACT, Listener, Page
 from support.training_sets import write_data_set
 
 pytest.importorskip('metaworld')
-pytestmark = [pytest.mark.browser, pytest.mark.rendering]
+pytestmark = [pytest.mark.browser, pytest.mark.rendering, pytest.mark.slow]
 
 # A command is a process of its own beside a simulator, and the machine may be busy.
 SECONDS = 240.0
