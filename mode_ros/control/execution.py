@@ -226,7 +226,7 @@ class Execution:
         rows = [command for _, command in past]
         times = [time - now for time, _ in past]
         last = rows[-1]
-        planned_until = max(asking + reserve, max(track.end for track in self._tracks))
+        planned_until = max(asking + reserve, self._tracks[-1].end)
         period = self._contract.period
         for tick in range(self._tick, planned_until):
             action = self._planned(tick)
@@ -245,10 +245,8 @@ class Execution:
             weights = np.exp(-self.settings.weight * np.arange(len(found)))
             mean = np.average(found, axis=0, weights=weights)
             return np.where(self._delta, found[-1], mean)
-        for track in reversed(self._tracks):
-            if track.start <= tick and (action := track.at(tick)) is not None:
-                return action
-        return None
+        # What takes over replaces the rest of what played, also beyond its own end: `next` drops that.
+        return next((track.at(tick) for track in reversed(self._tracks) if track.start <= tick), None)
 
     def _play(self, track: _Track, prefix: int) -> None:
         self.prefix = prefix
