@@ -57,6 +57,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
         _other_contract(files, item, base=Path(settings.data.mixture).parent) if item.embodiment else contract
         for files, (_, item) in zip(found, items, strict=True)
     ]
+    same_robot = _embodiments(found, [item.embodiment for _, item in items], contracts)
     config = policy_config(settings.policy, contract)
     if settings.start.checkpoint:
         check_start(settings.start.checkpoint, config)
@@ -77,7 +78,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     source = Source(
         datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments, padded, limits, kept
     )
-    return Plan(settings, config, source, contract, text, tuple(data_findings(source, encoder)))
+    return Plan(settings, config, source, contract, text, (*same_robot, *data_findings(source, encoder)))
 
 
 def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
@@ -174,6 +175,37 @@ def _other_contract(files: DataFiles, item: MixtureItem, base: Path) -> Contract
             '`contract` beside its path in the mixture.'
         )
     return parse_contract(files.contract_text, f'of the data set {files.root}')
+
+
+def _embodiments(
+    found: Sequence[DataFiles], embodiments: Sequence[str], contracts: Sequence[Contract]
+) -> list[Finding]:
+    """Names data sets that have a scale of their own although they are of the robot that the policy runs.
+
+    UserError where those of one other embodiment, which share a scale, are of contracts that differ.
+    """
+    firsts: dict[str, int] = {}
+    for number, name in enumerate(embodiments):
+        first = firsts.setdefault(name, number)
+        different = differences(contracts[first], contracts[number])
+        if different:
+            listed = '\n'.join(f'  {line}' for line in different)
+            raise UserError(
+                f'{found[first].root} and {found[number].root} are both of the embodiment {name!r}, which has one '
+                f'scale, but their robots differ:\n{listed}\nConvert them with one contract, or give each a name of its '
+                'own.'
+            )
+    if '' not in firsts:
+        return []
+    return [
+        Finding(
+            'embodiment',
+            f'{files.root} has the contract of the robot that the policy runs, and yet a scale of its own: what was '
+            f'shown there would come out at another size. Leave `embodiment: {name}` out of the mixture.',
+        )
+        for files, name, theirs in zip(found, embodiments, contracts, strict=True)
+        if name and not differences(contracts[firsts['']], theirs)
+    ]
 
 
 def _contract(found: Sequence[DataFiles], named: tuple[Contract, str] | None) -> tuple[Contract, str]:

@@ -26,7 +26,12 @@ def beyond_bounds(contract: Contract, actions: NDArray[np.floating], where: str 
     and numbers are both of another unit than they say.
     """
     x = np.asarray(actions)
-    return _beyond(contract.dimensions, x, _COMMAND_TOLERANCE, 'action', where) + impossible_actions(contract, x, where)
+    # By the names of the action vector: two arms may have joints of one name.
+    ranges = [
+        _Range(name, dimension.unit, dimension.lower, dimension.upper)
+        for name, dimension in zip(contract.action_names, contract.dimensions, strict=True)
+    ]
+    return _beyond(ranges, x, _COMMAND_TOLERANCE, 'action', where) + impossible_actions(contract, x, where)
 
 
 def states_beyond_bounds(

@@ -14,6 +14,8 @@ from mode_ros.control.contract import Contract
 
 # Below this share of a command's range nothing is meant: a joint of 6 rad is held to 6 mrad by few drivers.
 RANGE_SHARE = 1e-3
+# Of a number in a unit that is not known, whose range nothing says: a deviation below this share of its size is named.
+_STEADY_SHARE = 1e-4
 # What a sensor's noise is at most, by unit: the smallest spread that is taken for a signal.
 UNIT_FLOOR: Mapping[str, float] = {
     'rad': 2e-3,
@@ -38,12 +40,15 @@ def action_floor(contract: Contract) -> tuple[float, ...]:
 
 
 def state_floor(contract: Contract, stream: str) -> tuple[float, ...]:
-    """The same for a state: from the range of the commands that it measures, else from its unit; 0 for a unit unknown.
+    """The same for a state: from the range of the commands that it measures, else from its unit, else from its own
+    `lower` and `upper`; 0 where nothing tells.
 
     A position of a pose is in metres and its quaternion has none, whatever the stream's unit says.
     """
     state, bounds = contract.state(stream), state_bounds(contract, stream)
     by_unit = UNIT_FLOOR.get(state.unit, 0.0)
+    if state.unit not in UNIT_FLOOR and state.lower is not None and state.upper is not None:
+        by_unit = RANGE_SHARE * (state.upper - state.lower)
     if state.type == 'wrench':
         return tuple(UNIT_FLOOR['N' if name.startswith('force') else 'Nm'] for name in state.names)
     if state.type == 'pose':
@@ -65,7 +70,8 @@ def nearly_constant(
     values: [n, d]; floor: [d]; parts: of d, what belongs together: an action group, a stream. A constant beside numbers
     of its part that change, as a rotation that is held still, is a note.
     """
-    spread = np.asarray(values, np.float64).std(axis=0)
+    x = np.asarray(values, np.float64)
+    spread = x.std(axis=0)
     constant = spread <= 1e-9
     dead = np.zeros(len(names), bool)
     for part in parts:
@@ -82,6 +88,19 @@ def nearly_constant(
                 'spread',
                 f'{kind}: nearly constant are {", ".join(shaking)}: they are scaled by the floor, so that noise is not '
                 'blown up. Leave them out of the contract if they are to say nothing.',
+            )
+        )
+    unknown = [
+        f'{name} (deviation {s:.2g} at {abs(at):.4g})'
+        for name, s, at, least in zip(names, spread, x.mean(axis=0), floor, strict=True)
+        if least == 0 and 1e-9 < s < _STEADY_SHARE * abs(at)
+    ]
+    if unknown:
+        found.append(
+            Finding(
+                'spread',
+                f'{kind}: nearly constant are {", ".join(unknown)}, and since their unit is not known, nothing keeps '
+                'noise from being blown up: give the state lower and upper, or leave it out of the contract.',
             )
         )
     beside, whole = ([name for name, s in zip(names, chosen, strict=True) if s] for chosen in (constant & ~dead, dead))

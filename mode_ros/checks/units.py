@@ -85,10 +85,11 @@ def impossible_actions(contract: Contract, actions: NDArray[np.floating], where:
     """Of numbers within their bounds, where those are of another unit. actions: [n, d]."""
     found = []
     for group in contract.action:
-        x = actions[:, contract.group_slices[group.name]]
+        part = contract.group_slices[group.name]
+        x = actions[:, part]
         limits = [
-            (dimension.name, dimension.unit, _largest_command(group, dimension.name, dimension.unit))
-            for dimension in group.dimensions
+            (name, dimension.unit, _largest_command(group, dimension.name, dimension.unit))
+            for name, dimension in zip(contract.action_names[part], group.dimensions, strict=True)
         ]
         found += _too_large(
             limits,

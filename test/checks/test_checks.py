@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.contracts import DELTA_TEXT, GRIPPER_TEXT, absolute_contract, delta_contract
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, GRIPPER_TEXT, absolute_contract, delta_contract
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.goals import coinciding, unknown_words
@@ -32,6 +32,26 @@ def test_degrees_for_radians_are_named_with_share_and_largest():
     assert 'action a: 25% of the frames in data are beyond -2 to 2 rad, the farthest is 100' in only
     assert 'degrees for radians' in only
     assert 'message_unit, or scale and offset' in only
+
+
+def test_two_arms_with_joints_of_one_name_are_told_apart():
+    arm = ABSOLUTE_TEXT[ABSOLUTE_TEXT.index('  - name: arm') :]
+    contract = parse_contract(ABSOLUTE_TEXT + arm.replace('name: arm', 'name: right').replace('arm/', 'right/'), 'x')
+    actions = np.concatenate([wave(100.0), wave(100.0)], axis=1)
+    lines = said(beyond_bounds(contract, actions))
+    assert [line.split(':')[1].strip() for line in lines] == [
+        'action arm.a', 'action arm.b', 'action right.a', 'action right.b']  # fmt: skip
+
+
+def test_a_unit_that_is_not_known_is_no_licence_to_blow_noise_up():
+    text = DELTA_TEXT.replace('names: [a, b], unit: rad', 'names: [a, b], unit: bar')
+    assert state_floor(parse_contract(text, 'x'), 'joints') == (0.0, 0.0)
+    ranged = parse_contract(text.replace('unit: bar', 'unit: bar, lower: 0.0, upper: 10.0'), 'x')
+    assert state_floor(ranged, 'joints') == pytest.approx((0.01, 0.01))
+    values = np.random.default_rng(0).normal([1.2, 0.0], [1e-5, 1e-5], (200, 2))
+    (only,) = said(nearly_constant(['a', 'b'], values, (0.0, 0.0), 'state joints'))
+    assert 'nearly constant are a (deviation 9' in only
+    assert 'give the state lower and upper' in only
 
 
 def test_one_glitch_in_ten_thousand_is_named_without_a_guess():

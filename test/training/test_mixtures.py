@@ -93,6 +93,40 @@ def test_another_robot_without_a_contract_needs_one(tmp_path):
     assert max(plan.info(1).statistics.action.max) == pytest.approx(2 * SMALL, rel=1e-3)
 
 
+SWAPPED = ABSOLUTE_TEXT.replace('name: a,', 'name: c,').replace('name: b,', 'name: a,').replace('name: c,', 'name: b,')
+
+
+@pytest.mark.parametrize(
+    ('other', 'words'),
+    [(ABSOLUTE_TEXT.replace('unit: rad', 'unit: deg'), "unit: 'rad', not 'deg'"), (SWAPPED, 'the order')],
+)
+def test_data_of_one_other_robot_are_of_one_contract(tmp_path, other, words):
+    giant = 'robot: giant'
+    motions(tmp_path / 'ours', SMALL, 'a')
+    motions(tmp_path / 'one', SMALL, 'b', length=23, contract=ABSOLUTE_TEXT.replace('robot: jointed', giant))
+    motions(tmp_path / 'two', LARGE, 'c', length=21, contract=other.replace('robot: jointed', giant))
+    lines = ['path: one, embodiment: giant', 'path: ours', 'path: two, embodiment: giant']
+    with pytest.raises(UserError, match=r"one and .*two are both of the embodiment 'giant'") as refused:
+        planned(tmp_path, lines)
+    assert words in str(refused.value)
+    planned(tmp_path, [*lines[:2], 'path: two, embodiment: ogre'])
+
+
+def test_data_of_the_robot_that_runs_under_another_name_are_named(tmp_path):
+    motions(tmp_path / 'a', SMALL, 'move a little')
+    motions(tmp_path / 'b', LARGE, 'move far', length=23)
+    findings = planned(tmp_path, ['path: a', 'path: b, embodiment: jointed']).findings
+    assert [f for f in findings if f.check == 'embodiment' and 'b has the contract of the robot that' in f.text]
+    assert not [f for f in planned(tmp_path, ['path: a', 'path: b']).findings if f.check == 'embodiment']
+
+
+@pytest.mark.parametrize(('one', 'other'), [('panda', 'Panda'), ('""', '" "'), ('big arm', '"big  arm "')])
+def test_a_robot_that_is_spelt_in_two_ways_is_refused(tmp_path, one, other):
+    lines = ['path: a', f'path: b, embodiment: {one}', f'path: c, embodiment: {other}']
+    with pytest.raises(UserError, match='would be two robots'):
+        planned(tmp_path, lines)
+
+
 def test_pooled_statistics_are_those_of_all_samples_where_weights_go_by_length():
     generator = np.random.default_rng(0)
     parts = [generator.normal(m, s, (n, 3)) for m, s, n in ((0, 1, 500), (5, 0.1, 40), (-3, 2, 1000))]

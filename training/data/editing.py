@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mode_ros.checks.finding import listed
 from mode_ros.checks.motion import moving_span, still_frames
 from mode_ros.checks.spread import RANGE_SHARE, action_floor
 from mode_ros.control.contract import parse_contract
@@ -26,6 +27,7 @@ from mode_ros.training.data.edits import (
     Command,
     check_revision,
     kept_episodes,
+    overruled,
     read_commands,
     renumbered,
     sources_told,
@@ -112,20 +114,28 @@ def undo(root: Path, expected: str = '') -> Command:
 
 def catch_up(root: Path) -> str:
     """Makes an edited data set anew where its original is another than it was made from: with more recordings, or with
-    corrected ones. Returns what became of the edits where not all could be kept, else ''.
+    corrected ones. Returns what is to be said of the edits: that some could not be kept, or stand over a correction.
     """
     with _locked(root):
         before = DataFiles(root).extras.get('original_sources')
         now = sources_told(DataFiles(original_of(root)).extras)
         if before == now:
             return ''
-        commands, lost = read_commands(root), 0
+        commands, lost, over = read_commands(root), 0, []
         if before is not None:
             commands, lost = renumbered(commands, before, now)
+            over = overruled(commands, before, now)
         _apply(root, commands)
-    if not lost:
-        return ''
-    return f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look with --list'
+    said = []
+    if lost:
+        said.append(f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look '
+                    'with --list')  # fmt: skip
+    if over:
+        said.append(
+            f'the goal or mark that was corrected for {listed(over)} (number in {original_of(root).name}) does not '
+            f'count, since it was edited: take that back with `mode_ros edit {root} --undo`, or edit it once more'
+        )
+    return '; '.join(said)
 
 
 def _apply(root: Path, commands: Sequence[Command]) -> None:

@@ -111,6 +111,26 @@ def renumbered(
     return [command for command in made if not command.is_empty], lost
 
 
+def overruled(commands: Sequence[Command], before: Mapping[str, Any], now: Mapping[str, Any]) -> list[int]:
+    """Episodes of an original that was made anew, whose corrected goal or mark does not count because it was edited.
+
+    commands: as renumbered; before, now: as `sources_told` gives them.
+    """
+    goals = {number: goal for command in commands for number, goal in command.relabel.items()}
+    marks = {number: good for command in commands for number, good in command.mark.items()}
+    found = []
+    for key, source in now.items():
+        known = before.get(key)
+        if known is None or len(known['numbers']) != len(source['numbers']):
+            continue
+        label = source.get('success')
+        judged = known.get('success') != label
+        for number, (old, _), (new, _) in zip(source['numbers'], known['episodes'], source['episodes'], strict=True):
+            if (old != new and goals.get(number, new) != new) or (judged and marks.get(number, label) != label):
+                found.append(number)
+    return sorted(found)
+
+
 def _size(command: Command) -> int:
     return len(command.drop) + len(command.relabel) + len(command.mark) + len(command.trim)
 

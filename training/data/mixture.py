@@ -61,6 +61,14 @@ class MixtureConfig(BaseModel):
         if all(item.embodiment for item in self.datasets):
             names = sorted({item.embodiment for item in self.datasets})
             raise ValueError(f'every data set is of another embodiment ({names}): leave it out where the policy runs')
+        spelt: dict[str, str] = {}
+        for item in self.datasets:
+            first = spelt.setdefault(' '.join(item.embodiment.lower().split()), item.embodiment)
+            if first != item.embodiment:
+                raise ValueError(
+                    f'the embodiments {first!r} and {item.embodiment!r} would be two robots, each of its own scale: '
+                    'spell one alike'
+                )
         return self
 
 

@@ -221,6 +221,17 @@ def test_a_goal_that_is_corrected_after_an_edit_arrives_and_the_edit_stays(tmp_p
     agrees(data)
 
 
+def test_a_corrected_goal_that_an_edit_stands_over_is_said(tmp_path, capsys):
+    data = make_data_set(tmp_path, GOALS)
+    edit(data, relabel={1: 'pull the drawer'})
+    convert_again(tmp_path, '--goal', 'tidy up')
+    assert (
+        'was corrected for 1 (number in data.original) does not count, since it was edited' in capsys.readouterr().err
+    )
+    convert_again(tmp_path, '--goal', 'pull the drawer')
+    assert 'does not count' not in capsys.readouterr().err
+
+
 def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path, monkeypatch):
     data = make_data_set(tmp_path, GOALS[:2])
     edit(data, drop=[0])
