@@ -192,8 +192,7 @@ def _embodiments(
             listed = '\n'.join(f'  {line}' for line in different)
             raise UserError(
                 f'{found[first].root} and {found[number].root} are both of the embodiment {name!r}, which has one '
-                f'scale, but their robots differ:\n{listed}\nConvert them with one contract, or give each a name of its '
-                'own.'
+                f'scale, but their robots differ:\n{listed}\nConvert them with one contract, or give each its own name.'
             )
     if '' not in firsts:
         return []

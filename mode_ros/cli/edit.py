@@ -7,6 +7,7 @@ in DATASET.original, and the list of edits is applied to it by making the data s
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 HELP = 'drop, cut, rename or judge episodes of a data set'
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.training.data.data_files import DataFiles
     from mode_ros.training.data.editing import edit, undo
     from mode_ros.training.data.edits import parse_numbers, read_commands
+    from mode_ros.training.goal_sentences import goal_sentences
 
     def numbers(text: str, option: str) -> list[int]:
         return parse_numbers(text, option) if text else []
@@ -73,4 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
     frames = sum(episode.length for episode in left.episodes)
     way = f'Undo with: mode_ros edit {root} --undo' if read_commands(root) else 'There is nothing left to undo.'
     print(f'{root}: {len(left.episodes)} episodes, {frames} frames. {way}')
+    for note in goal_sentences(root) if arguments.relabel else []:
+        print(f'note: {note}', file=sys.stderr)
     return 0

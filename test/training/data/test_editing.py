@@ -232,6 +232,12 @@ def test_a_corrected_goal_that_an_edit_stands_over_is_said(tmp_path, capsys):
     assert 'does not count' not in capsys.readouterr().err
 
 
+def test_goals_that_the_encoder_cannot_tell_apart_are_named_when_they_are_given(tmp_path, capsys):
+    data = make_data_set(tmp_path, GOALS[:2])
+    assert command(data, '--relabel', '0', 'push 🟥', '--relabel', '1', 'push 🟦') == 0
+    assert 'are one sentence to the text encoder' in capsys.readouterr().err
+
+
 def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path, monkeypatch):
     data = make_data_set(tmp_path, GOALS[:2])
     edit(data, drop=[0])
