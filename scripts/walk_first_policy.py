@@ -36,6 +36,8 @@ class Walk:
 
     def __init__(self, work: Path, pictures: Path | None) -> None:
         self.work, self.pictures = work, pictures
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
         self.began = time.monotonic()
         self.steps: list[tuple[str, float]] = []
         command = [sys.executable, '-m', 'mode_ros', 'demo', *DEMO, '--output', str(work)]
