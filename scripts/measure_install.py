@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument('--folder', type=Path, help='where there is room (default: a temporary folder)')
     parser.add_argument('--torch-index', default='', help='as for make env TORCH_INDEX=')
     options = parser.parse_args()
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.folder, prefix='mode_ros_install_') as folder:
         measured = measure(Path(folder), options.torch_index)
     print(json.dumps(measured, indent=2))
