@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from mode_ros.policy.runtimes.interface import RunningPolicy
 if TYPE_CHECKING:
     from mode_ros.policy.policy import Policy
     from mode_ros.policy.runtimes.interface import Noise
+
+log = logging.getLogger(__name__)
 
 
 def small_config(contract: Contract, chunk_length: int = 10, with_state: bool = False) -> PolicyConfig:
@@ -66,7 +69,7 @@ def load_paired(
     runtime: str = 'torch',
     threads: int = 1,
     make: bool = False,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = log.info,
 ) -> RunningPolicy:
     """The policy in a checkpoint folder; UserError unless it was made for exactly this contract.
 
@@ -78,7 +81,7 @@ def load_paired(
     if continuation is None and contract.delta_mask.any():
         continuation = 'rejoin'
     settings = RunSettings(device, number_format, steps, solver, continuation, threads, make=make)
-    policy = load_policy(folder, runtime, settings) if say is None else load_policy(folder, runtime, settings, say=say)
+    policy = load_policy(folder, runtime, settings, say=say)
     policy.add_up(contract.delta_mask)
     return policy
 

@@ -33,8 +33,8 @@ def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
 def shared_episodes(source: Source) -> list[Finding]:
     """Episodes that two data sets of a mixture have, as a data set and its copy, or an edited one and its original."""
     found = []
-    own = [set(np.asarray(names)[usable]) for names, usable in
-           zip(source.selection.recordings, source.selection.usable, strict=True)]  # fmt: skip
+    selected = zip(source.selection.recordings, source.selection.usable, strict=True)
+    own = [set(np.asarray(names)[usable]) for names, usable in selected]
     for one, other in combinations(range(len(own)), 2):
         count, roots = len(own[one] & own[other]), [source.datasets[k].files.root for k in (one, other)]
         if count:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.bench_data.outcome import Outcome
+from mode_ros.bench_data.transport import with_transport
 from mode_ros.errors import UserError
 
 NAME = 'record'
@@ -152,7 +153,7 @@ def _record(arguments: argparse.Namespace, folder: Path) -> tuple[str, float, Ma
     try:
         with (
             Processes([recorder], settings / 'nodes.yaml', folder / 'logs', environment) as processes,
-            _robot(arguments, environment, settings / 'fastdds.xml') as robot,
+            _robot(arguments, environment) as robot,
         ):
             answer, cpu = _episode(arguments.seconds, processes)
             robot.send_signal(signal.SIGINT)
@@ -162,16 +163,10 @@ def _record(arguments: argparse.Namespace, folder: Path) -> tuple[str, float, Ma
 
 
 @contextlib.contextmanager
-def _robot(
-    arguments: argparse.Namespace, environment: Mapping[str, str], profile: Path
-) -> Iterator[subprocess.Popen[str]]:
-    environment = dict(environment)
-    environment.pop('FASTRTPS_DEFAULT_PROFILES_FILE', None)
-    if arguments.transport == 'large':
-        environment['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(profile)
+def _robot(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, '-m', 'mode_ros.bench_data.publisher', '--reliability', arguments.reliability],
-        env=environment,
+        env=with_transport(environment, arguments.transport == 'large'),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mode_ros.bench_data.transport import with_transport
 from mode_ros.bench_page import cameras
 from mode_ros.bench_page.viewer import CAMERAS
 from mode_ros.bench_safety.contracts import FAST, TEXTS
@@ -22,14 +23,11 @@ from mode_ros.bench_safety.run import own_domain
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 from mode_ros.errors import UserError
-from mode_ros.paths import share_folder
 
 # What must be reached.
 CPU_SHARE, PERIOD_MORE_MS, PICTURES_A_SECOND, AGE_SECONDS = 25.0, 1.0, 10.0, 0.2
 SLOW_PAUSE, MANY = 1.0, 10
 READY_SECONDS, END_SECONDS = 60.0, 5.0
-# Fast DDS reads its settings from the file that this variable names.
-PROFILE = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
 
 @dataclass(frozen=True)
@@ -51,18 +49,15 @@ def measure(folder: Path, seconds: float, large: bool = True, tell: Callable[[st
     most of them are lost.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **own_domain()}
-    environment.pop(PROFILE, None)
+    environment = with_transport({**os.environ, **own_domain()}, False)
     contract = folder / 'contract.yaml'
     contract.write_text(_contract(), encoding='utf-8')
     found: list[Phase] = []
     with ExitStack() as running:
         session = running.enter_context(Session(FAST, False, {'execution': 'realtime'}, folder, environment))
         session.rig.policy.thinking, session.rig.policy.length = 0.15, 40
-        memory = {PROFILE: str(share_folder() / 'config' / 'fastdds.xml')} if large else {}
-        running.enter_context(
-            _process(['-m', 'mode_ros.bench_page.cameras'], folder / 'cameras.log', {**environment, **memory})
-        )
+        cameras = with_transport(environment, large)
+        running.enter_context(_process(['-m', 'mode_ros.bench_page.cameras'], folder / 'cameras.log', cameras))
         session.ensure_moving()
         found.append(_phase('without the page', session, seconds, None, None))
         tell(describe(found[-1]))

@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 from mode_ros.bench_safety.clock import Clock
 from mode_ros.bench_safety.contracts import moved_state
 from mode_ros.bench_safety.measure import Commands
-from mode_ros.control.contract import Contract
+from mode_ros.control.contract import Contract, State
 from mode_ros.messages import commands, states
 from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.messages.states import encode_joint_state, encode_pose
@@ -25,6 +25,13 @@ REACH = 10.0  # m, of an arm that velocities move
 NOISE = 1e-5  # rad or m: real sensors never say the same twice
 # Commands are kept for this long (seconds).
 KEPT_SECONDS = 30.0
+
+
+def state_message(state: State, values: NDArray[np.float64], stamp: int) -> Any:
+    """What a driver says of a joint_state, or of a pose [n] whose hand does not turn; stamp: nanoseconds."""
+    if state.type == 'pose':
+        return encode_pose(values[:3], np.array([0.0, 0.0, 0.0, 1.0]), max(stamp, 0), 'base')
+    return encode_joint_state(state.names, values, np.zeros(len(values)), max(stamp, 0))
 
 
 class FakeArm:
@@ -111,9 +118,7 @@ class FakeArm:
 
     def message(self, position: NDArray[np.float64], stamp: int) -> Any:
         """What the driver says of an arm at `position` [d]."""
-        if self._state.type == 'pose':
-            return encode_pose(position[:3], np.array([0.0, 0.0, 0.0, 1.0]), max(stamp, 0), 'base')
-        return encode_joint_state(self._state.names, position, np.zeros(len(position)), max(stamp, 0))
+        return state_message(self._state, position, stamp)
 
     def _obey(self, message: Any, info: Any) -> None:
         values = commands.decode_command(message, self._group, self._period)

@@ -132,7 +132,7 @@ def _release(session: Session, fault: Fault) -> str:
     ended = time.monotonic()
     rig.reset_faults()
     if fault.ends:
-        session.end_controller()
+        session.end()
         return RESTART
     if fault.limit is None:
         return NOTHING

@@ -23,6 +23,7 @@ RELEASE_SECONDS = 3.0
 # From a release, or the end of a fault, to full speed.
 MOVING_SECONDS = 5.0
 END_SECONDS = 10.0
+CONTROLLER, POLICY = 'controller_node', 'policy_node'
 # What a controller logs when it is.
 CONFIGURED = ' Hz on '
 
@@ -49,8 +50,7 @@ class Session:
         self._contract = folder / f'{robot}.yaml'
         folder.mkdir(parents=True, exist_ok=True)
         self._contract.write_text(bench_text(robot, checkpoint))
-        self._controller: Processes | None = None
-        self._policy: Processes | None = None
+        self._running: dict[str, Processes] = {}
         self._others: list[Processes] = []
         self._started = 0
 
@@ -58,24 +58,24 @@ class Session:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.end_controller()
+        self.end(CONTROLLER)
         self.end_others()
-        self.end_policy()
+        self.end(POLICY)
         self.rig.close()
 
     def ensure_moving(self) -> None:
         """A controller that drives the arm at the policy's speed; raises UserError where that cannot be reached."""
-        fresh = self._controller is None
+        fresh = CONTROLLER not in self._running
         self.ensure_policy()
-        if self._controller is None or self._controller.ended():
-            self.end_controller()
-            self._controller = self._start()
+        if not self._runs(CONTROLLER):
+            self.end(CONTROLLER)
+            self._running[CONTROLLER] = self._start()
         begins = START_SECONDS if self._checkpoint else MOVING_SECONDS + LISTEN_SECONDS
         if self.wait(self.rig.moving, begins if fresh else MOVING_SECONDS) or self.go_on():
             return
         # Whatever the fault before has left behind, a new process has not.
-        self.end_controller()
-        self._controller = self._start()
+        self.end(CONTROLLER)
+        self._running[CONTROLLER] = self._start()
         if not self.wait(self.rig.moving, START_SECONDS):
             raise UserError(f'The controller does not move the fake arm. Its log: {self.log()[-2000:]}')
 
@@ -89,8 +89,8 @@ class Session:
         second = self._start()
         self._others.append(second)
         # It is the arm's stop that is measured, not how many cores the start of Python needs.
-        os.setpriority(os.PRIO_PROCESS, second.pid('controller_node'), 10)
-        log = second.log('controller_node')
+        os.setpriority(os.PRIO_PROCESS, second.pid(CONTROLLER), 10)
+        log = second.log(CONTROLLER)
         self.wait(lambda: CONFIGURED in log.read_text(errors='replace'), START_SECONDS)
 
     def end_others(self) -> None:
@@ -100,41 +100,28 @@ class Session:
 
     def ensure_policy(self) -> None:
         """The real policy runs, where there is to be one."""
-        if self._checkpoint is not None and (self._policy is None or self._policy.ended()):
-            self.end_policy()
+        if self._checkpoint is not None and not self._runs(POLICY):
+            self.end(POLICY)
             given = {'contract': str(self._contract), 'checkpoint': str(self._checkpoint), 'threads': 1}
-            self._policy = self._run(NodeSpec('policy_node', given))
+            self._running[POLICY] = self._run(NodeSpec(POLICY, given))
 
-    def end_policy(self) -> None:
-        """Ends the real policy, if it has not ended."""
-        policy, self._policy = self._policy, None
-        if policy is not None:
-            policy.end()
+    def end(self, name: str = CONTROLLER) -> None:
+        """Ends the controller, or the real policy, if it has not ended."""
+        if name in self._running:
+            self._running.pop(name).end()
 
-    def signal_policy(self, number: signal.Signals) -> None:
-        """To the real policy's process."""
-        assert self._policy is not None
-        os.kill(self._policy.pid('policy_node'), number)
-
-    def end_controller(self) -> None:
-        """Ends the controller, if it has not ended."""
-        controller, self._controller = self._controller, None
-        if controller is not None:
-            controller.end()
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """To the controller's process."""
-        assert self._controller is not None
-        os.kill(self._controller.pid('controller_node'), number)
+    def send_signal(self, number: signal.Signals, name: str = CONTROLLER) -> None:
+        """To a node's process."""
+        os.kill(self._running[name].pid(name), number)
 
     def wait_for_end(self) -> bool:
         """Until the controller's process has ended; False where it does not."""
-        controller = self._controller
-        return controller is None or self.wait(lambda: bool(controller.ended()), END_SECONDS)
+        return self.wait(lambda: not self._runs(CONTROLLER), END_SECONDS)
 
     def log(self) -> str:
         """What the controller printed."""
-        return '' if self._controller is None else self._controller.log('controller_node').read_text(errors='replace')
+        controller = self._running.get(CONTROLLER)
+        return '' if controller is None else controller.log(CONTROLLER).read_text(errors='replace')
 
     def wait(self, condition: Callable[[], bool], seconds: float, pause: float = 0.005) -> bool:
         """Whether the condition held within so long."""
@@ -152,7 +139,10 @@ class Session:
             'driver_wait': 0.0,  # there are none to be found here
             **self._parameters,
         }
-        return self._run(NodeSpec('controller_node', given))
+        return self._run(NodeSpec(CONTROLLER, given))
+
+    def _runs(self, name: str) -> bool:
+        return name in self._running and not self._running[name].ended()
 
     def _run(self, spec: NodeSpec) -> Processes:
         self._started += 1

@@ -10,17 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from std_msgs.msg import String
 
+from mode_ros.bench_safety.arm import NOISE, state_message
 from mode_ros.bench_safety.clock import Clock
 from mode_ros.bench_safety.contracts import moved_state
-from mode_ros.control.contract import Camera, Contract, State
+from mode_ros.control.contract import Camera, Contract
 from mode_ros.errors import UserError
 from mode_ros.messages import states
 from mode_ros.messages.images import encode_compressed_image, encode_image, image_class
-from mode_ros.messages.states import encode_joint_state, encode_pose
 from mode_ros.nodes.qos import LATCHED
 
 GOAL = 'open the drawer'
-NOISE = 1e-5
 # Pictures of noise: the policy has seen none such, and moves the arm as it likes.
 PICTURES = 16
 
@@ -80,16 +79,11 @@ class Surroundings:
         self._next, self._count = max(self._next + self._period, now), self._count + 1
         stamp = self._clock.now()
         for state, mean, publisher in self._states:
-            publisher.publish(self._told(state, mean + self._random.normal(0.0, NOISE, len(mean)), stamp))
+            publisher.publish(state_message(state, mean + self._random.normal(0.0, NOISE, len(mean)), stamp))
         for camera, publisher in [] if self.dark else self._cameras:
             picture = self._pictures[camera.name][self._count % PICTURES]
             encode = encode_compressed_image if camera.transport == 'compressed' else encode_image
             publisher.publish(encode(picture, stamp, camera.name))
-
-    def _told(self, state: State, values: NDArray[np.float64], stamp: int) -> Any:
-        if state.type == 'pose':
-            return encode_pose(values[:3], np.array([0.0, 0.0, 0.0, 1.0]), stamp, 'base')
-        return encode_joint_state(state.names, values, np.zeros(len(values)), stamp)
 
     def _noise(self, camera: Camera) -> NDArray[np.uint8]:
         return self._random.integers(0, 255, (PICTURES, camera.height, camera.width, 3), np.uint8)

@@ -19,9 +19,9 @@ from mode_ros.control.contract import NANOSECONDS, Contract, State
 _BEFORE = 4
 # A jump is larger than so many times what noise is at most, and than so many times the way to where it was before.
 _NOISE, _FARTHER = 5.0, 4.0
-# Of all messages. Two drivers of one rate make half of them jump, one beside another four times as quick two of five.
-# An arm that chatters against what it holds does so in a quarter of a short recording: 5 of 600 simulated ones,
-# in which it pushed something.
+# Of all messages. Two drivers of one rate make half of them jump, and so does one beside another up to three times as
+# quick; of one that is rarer only the way back is seen. An arm that chatters against what it holds does so in a quarter
+# of a short recording: 5 of 600 simulated ones, in which it pushed something.
 SHARE = 0.35
 _ENOUGH = 20
 

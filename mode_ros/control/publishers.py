@@ -13,25 +13,21 @@ from mode_ros.control.contract import Contract
 
 CLOCK_TOPIC = '/clock'
 CHUNK_TOPIC = 'action_chunk'
-COMMANDS_ON = 'commands on'
 
 
 @dataclass(frozen=True)
 class Voice:
     """A topic and how many may publish on it.
 
-    allowed: publishers, ours included; what: begins the sentence, such as 'commands on'; way_out: ends it.
+    allowed: publishers, ours included; what: begins the sentence, such as 'commands on'; way_out: ends it; commands:
+    whether it is what moves the robot.
     """
 
     topic: str
     allowed: int
     what: str
     way_out: str
-
-    @property
-    def commands(self) -> bool:
-        """Whether it is what moves the robot."""
-        return self.what == COMMANDS_ON
+    commands: bool = False
 
 
 def voices(contract: Contract, simulated: bool) -> tuple[Voice, ...]:
@@ -40,8 +36,9 @@ def voices(contract: Contract, simulated: bool) -> tuple[Voice, ...]:
         Voice(
             topic,
             1,
-            COMMANDS_ON,
+            'commands on',
             'end the other controller or tool (one that was killed is remembered for up to 20 s)',
+            commands=True,
         )
         for topic in contract.outputs
     ]

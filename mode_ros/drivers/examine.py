@@ -11,7 +11,7 @@ from mode_ros.control.contract import ActionGroup, Contract
 from mode_ros.drivers import controller_manager, forward_command, joint_trajectory, pose, servo
 from mode_ros.drivers.findings import SIMULATOR, Degree, Finding, refuse, tell, warn
 from mode_ros.drivers.graph import Graph, that_are_set
-from mode_ros.drivers.gripper import ACTION_TYPES
+from mode_ros.drivers.gripper import ACTION_TYPES, GRAPH_TYPES
 from mode_ros.messages.commands import encode_command
 
 
@@ -93,7 +93,7 @@ def _examine_gripper(graph: Graph, group: ActionGroup) -> Iterator[Finding]:
         )
     elif wanted not in offered:
         other = offered[0].rsplit('/', 1)[1]
-        if offered[0] in {f'control_msgs/action/{name}' for name in ACTION_TYPES}:
+        if offered[0] in GRAPH_TYPES:
             way_out = f'write `action_type: {other}` into the contract'
         else:
             way_out = f'give a server of control_msgs/action/{" or ".join(ACTION_TYPES)} (`ros2 action list -t`)'

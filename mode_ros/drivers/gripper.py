@@ -13,8 +13,9 @@ from typing import Any
 from mode_ros.control.contract import ActionGroup
 from mode_ros.errors import UserError
 
-# Of control_msgs.
+# Of control_msgs, by their names in a contract and in the graph.
 ACTION_TYPES = ('GripperCommand', 'ParallelGripperCommand')
+GRAPH_TYPES = tuple(f'control_msgs/action/{name}' for name in ACTION_TYPES)
 
 # A goal that was rejected is sent again after this many seconds, while it is still wanted.
 RETRY_SECONDS = 1.0

@@ -13,12 +13,12 @@ from std_msgs.msg import String
 
 from mode_ros.drivers import forward_command, joint_trajectory, pose, servo
 from mode_ros.drivers.graph import that_are_set
+from mode_ros.drivers.gripper import GRAPH_TYPES
 from mode_ros.drivers.live import LiveGraph
 from mode_ros.drivers.offer import Command, Survey
 from mode_ros.drivers.urdf import joint_limits
 
 _IMAGES = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed'}
-_GRIPPERS = {'control_msgs/action/GripperCommand', 'control_msgs/action/ParallelGripperCommand'}
 # Topics that carry pictures of another kind than the contract's.
 _NO_COLOUR = ('depth', 'infra', 'mask', 'compressedDepth', 'theora', 'disparity', 'confidence')
 
@@ -110,7 +110,7 @@ def _recognised(adapter: str | None, topic: str, node: str, parameters: Mapping[
 def _grippers(graph: LiveGraph) -> list[Command]:
     found = []
     for name, kind in graph.all_actions().items():
-        if kind in _GRIPPERS:
+        if kind in GRAPH_TYPES:
             node = name.rsplit('/', 1)[0]
             parameters = graph.parameters(node) or {}
             joints = (str(parameters['joint']),) if parameters.get('joint') else ()

@@ -264,6 +264,14 @@ def test_a_circle_is_found(tmp_path):
     assert cycles(tmp_path) == ['mode_ros.control.a -> mode_ros.control.b -> mode_ros.control.c -> mode_ros.control.a']
 
 
+def run_without(absent, code):
+    """'' where the code runs in a Python that has none of these packages, else what that says."""
+    block = f'import sys\nfor name in {absent}: sys.modules[name] = None\n'
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    result = subprocess.run([sys.executable, '-c', block + code], capture_output=True, text=True, env=environment)
+    return result.stderr or f'exit status {result.returncode}' if result.returncode else ''
+
+
 @pytest.mark.parametrize(
     ('parts', 'absent'),
     [
@@ -275,17 +283,7 @@ def test_a_circle_is_found(tmp_path):
 )
 def test_the_core_imports_where_ros_is_missing(parts, absent):
     names = [name for name in modules(ROOT) if part(name) in parts]
-    block = f'import sys\nfor name in {absent}: sys.modules[name] = None\n'
-    load = '\n'.join(f'import {name}' for name in names)
-
-    result = subprocess.run(
-        [sys.executable, '-c', block + load],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-    )
-
-    assert result.returncode == 0, result.stderr
+    assert run_without(absent, '\n'.join(f'import {name}' for name in names)) == ''
 
 
 def test_the_command_line_is_built_on_a_robot_without_the_extras():
@@ -302,17 +300,7 @@ def test_the_command_line_is_built_on_a_robot_without_the_extras():
         'uvicorn',
         'onnx',
     )
-    block = f'import sys\nfor name in {absent}: sys.modules[name] = None\n'
-    build = 'from mode_ros.cli.main import build_parser\nbuild_parser()'
-
-    result = subprocess.run(
-        [sys.executable, '-c', block + build],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-    )
-
-    assert result.returncode == 0, result.stderr
+    assert run_without(absent, 'from mode_ros.cli.main import build_parser\nbuild_parser()') == ''
 
 
 def tree(root: Path, files: dict[str, str]) -> None:

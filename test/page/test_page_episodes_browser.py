@@ -3,11 +3,11 @@
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 from support.axe import axe_source, serious_findings
 from support.browser import errors, find, open_browser, resize, text
+from support.browser import until as wait_for
 from support.data_sets import make_data_set
 from support.page_robot import PageRobot
 
@@ -76,15 +76,6 @@ def rows(browser):
         'return [...document.querySelectorAll("#ep-list tr")]'
         '.map((row) => [...row.cells].map((cell) => cell.textContent).join(" ").trim())'
     )
-
-
-def wait_for(condition, what, timeout=30.0):
-    """Less often than support.bench asks: every question goes through the browser."""
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f'waited {timeout} s for {what}'
-        time.sleep(0.1)
-    return found
 
 
 def press(browser, selector):

@@ -5,11 +5,12 @@ the robot, evaluate with films; then what goes wrong: a sentence that means no o
 import os
 import re
 import signal
-import time
+from functools import partial
 
 import numpy as np
 import pytest
 from support.browser import errors, find, open_browser, text
+from support.browser import until as patiently
 from support.page_nodes import CONTRACT, Listener, Page
 from support.training_sets import write_data_set
 
@@ -33,13 +34,7 @@ STEPS = 400
 NO_DISK = 10**9
 
 
-def until(condition, what, timeout=SECONDS):
-    """Less often than support.bench asks: every question goes through the browser."""
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f'waited {timeout} s for {what}'
-        time.sleep(0.1)
-    return found
+until = partial(patiently, timeout=SECONDS)
 
 
 def make_data(folder):

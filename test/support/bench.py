@@ -142,9 +142,9 @@ class Bench:
         gc.collect()  # nodes lie in cycles, and as long as one lives so does its DDS participant
 
 
-def wait_for(condition, what, timeout=TIMEOUT):
+def wait_for(condition, what, timeout=TIMEOUT, every=0.01):
     deadline = time.monotonic() + timeout
     while not (found := condition()):
         assert time.monotonic() < deadline, f'waited {timeout} s for {what}'
-        time.sleep(0.01)
+        time.sleep(every)
     return found

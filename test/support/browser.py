@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from support.bench import wait_for
 
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 
@@ -29,6 +30,11 @@ def resize(browser, width, height):
 
 def text(browser, identity):
     return browser.execute_script('return document.getElementById(arguments[0]).textContent', identity)
+
+
+def until(condition, what, timeout=30.0):
+    """Less often than support.bench asks: every question goes through the browser."""
+    return wait_for(condition, what, timeout, every=0.1)
 
 
 def find(browser, selector):

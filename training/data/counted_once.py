@@ -34,7 +34,7 @@ def count_once(recordings: Sequence[Recording], sources: Mapping[str, Any]) -> C
     for recording, made_of in zip(recordings, parts, strict=True):
         wholes.add(recording.path, made_of)
     for recording, made_of in zip(recordings, parts, strict=True):
-        key = recording.key()
+        key = made_of[0] if len(made_of) == 1 else recording.key()
         if sources and key not in sources and recording.former_key() in sources:
             key = recording.former_key()
         if origin := recording.origin():

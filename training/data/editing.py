@@ -128,8 +128,9 @@ def catch_up(root: Path) -> str:
         _apply(root, commands)
     said = []
     if lost:
-        said.append(f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look '
-                    'with --list')  # fmt: skip
+        said.append(
+            f'{lost} edits of {root} were about recordings that give other episodes now, and are gone: look with --list'
+        )
     if over:
         said.append(
             f'the goal or mark that was corrected for {listed(over)} (number in {original_of(root).name}) does not '

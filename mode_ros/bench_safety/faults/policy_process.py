@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from mode_ros.bench_safety.contracts import OWN
 from mode_ros.bench_safety.faults.fault import BY_ITSELF, RESTART, SERVICE, Fault
-from mode_ros.bench_safety.session import START_SECONDS, Session
+from mode_ros.bench_safety.session import POLICY, START_SECONDS, Session
 
 
 class _PolicyNode(Fault):
@@ -36,7 +36,7 @@ class Killed(_PolicyNode):
     release = (RESTART,)
 
     def inject(self, session: Session) -> None:
-        session.signal_policy(signal.SIGKILL)
+        session.send_signal(signal.SIGKILL, POLICY)
 
 
 class Hangs(_PolicyNode):
@@ -45,10 +45,10 @@ class Hangs(_PolicyNode):
     name = 'policy_node hangs'
 
     def inject(self, session: Session) -> None:
-        session.signal_policy(signal.SIGSTOP)
+        session.send_signal(signal.SIGSTOP, POLICY)
 
     def restore(self, session: Session) -> None:
-        session.signal_policy(signal.SIGCONT)
+        session.send_signal(signal.SIGCONT, POLICY)
         self.back(session)
 
 
@@ -58,10 +58,10 @@ class Terminated(_PolicyNode):
     name = 'policy_node SIGTERM'
 
     def inject(self, session: Session) -> None:
-        session.signal_policy(signal.SIGTERM)
+        session.send_signal(signal.SIGTERM, POLICY)
 
     def restore(self, session: Session) -> None:
-        session.end_policy()
+        session.end(POLICY)
         session.ensure_policy()
         self.back(session)
 
@@ -72,10 +72,10 @@ class Deactivated(_PolicyNode):
     name = 'policy_node deactivated'
 
     def inject(self, session: Session) -> None:
-        session.rig.operator.transition('deactivate', 'policy_node')
+        session.rig.operator.transition('deactivate', POLICY)
 
     def restore(self, session: Session) -> None:
-        session.rig.operator.transition('activate', 'policy_node')
+        session.rig.operator.transition('activate', POLICY)
         self.back(session)
 
 
