@@ -47,6 +47,10 @@ ADDRESS_WORDS = 'The page is at'
 
 ESTOP_DEPTH = 100
 
+# A release that comes before the arm has come to rest, or before the controller has heard the word on `estop`, is asked
+# for again for so long (seconds): nobody should have to press twice for that, nor be surprised by a late start.
+RELEASE_SECONDS = 1.5
+
 
 @dataclass(frozen=True)
 class PageParameters:
@@ -206,7 +210,13 @@ class PageNode(Node):
             self._estop_words.said(False)
             self._estop.publish(Bool(data=False))
             await asyncio.sleep(2.0 * self._contract.command_seconds)  # heard before the service is asked
-        return await self.call('controller', 'release')
+        patient_until = time.monotonic() + RELEASE_SECONDS
+        while True:
+            done, words = await self.call('controller', 'release')
+            stopped_again = self._estop_words.own or self._estop_words.others
+            if done or stopped_again or time.monotonic() > patient_until:
+                return done, words
+            await asyncio.sleep(2.0 * self._contract.command_seconds)
 
     async def call(self, node: str, word: str) -> tuple[bool, str]:
         return await self._calls.call(node, word)

@@ -46,6 +46,50 @@ def test_stop_and_release(bench, page, contract_file):
     json.dumps(page.state(), allow_nan=False)
 
 
+def releasing(bench, answers):
+    """A controller's release that gives these answers, and then the last one for ever; the list of those given."""
+    given = []
+
+    def release(_, response):
+        response.message = answers[min(len(given), len(answers) - 1)]
+        response.success = not response.message
+        given.append(response.message)
+        return response
+
+    bench.node.create_service(Trigger, 'controller_node/release', release)
+    return given
+
+
+def test_a_release_that_comes_too_early_is_asked_for_again(bench, page):
+    given = releasing(bench, ['estop: it is engaged', 'the robot is still coming to rest', ''])
+    wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
+    page.stop()
+    assert asyncio.run(page.release())[0]
+    assert len(given) == 3
+
+
+def test_a_release_that_is_refused_for_long_is_told(bench, page):
+    given = releasing(bench, ['the states are silent'])
+    wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
+    assert asyncio.run(page.release()) == (False, 'the states are silent')
+    assert len(given) > 2
+
+
+def test_who_says_stop_again_is_not_released_by_what_was_asked_before(bench, page):
+    given = releasing(bench, ['the robot is still coming to rest', ''])
+    wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
+
+    async def stop_at_once():
+        releasing_now = asyncio.ensure_future(page.release())
+        while not given:
+            await asyncio.sleep(0.001)
+        page.stop()
+        return await releasing_now
+
+    assert asyncio.run(stop_at_once()) == (False, 'the robot is still coming to rest')
+    assert len(given) == 1
+
+
 @pytest.mark.parametrize('before', [True, False])
 def test_somebody_elses_stop_is_not_lifted(bench, contract_file, before):
     """Nor one that was said before the page was there."""

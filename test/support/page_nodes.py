@@ -65,7 +65,10 @@ class Page:
 def press(browser, selector, words):
     wait_for(lambda: find(browser, selector).is_enabled(), selector)
     find(browser, selector).click()
-    wait_for(lambda: words in text(browser, 'answer'), f'{words!r} after {selector}', 60.0)
+    try:
+        wait_for(lambda: words in text(browser, 'answer'), f'{words!r} after {selector}', 60.0)
+    except AssertionError as error:
+        raise AssertionError(f'{error}; the answer is {text(browser, "answer")!r}') from None
 
 
 def hold(browser, key):
