@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', choices=('auto', 'cpu'), help='auto: the GPU where there is one')
     closed = parser.add_argument_group('how often the policies succeed, as mode_ros evaluate tells it')
     closed.add_argument('--evaluate', metavar='SUITE', help='run the trained policies on these tasks: metaworld-demo')
+    closed.add_argument(
+        '--tasks', help="with commas, instead of all of the suite's: also others of its benchmark (peg-insert-side)"
+    )
     closed.add_argument('--rollouts', type=int, help="per task and policy (default: the suite's)")
     closed.add_argument('--latency', type=float, help='s from a request to its chunk (default: measured for each)')
 
@@ -44,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         options = {
             'suite': arguments.evaluate,
+            'tasks': tuple(name for name in (arguments.tasks or '').split(',') if name),
             'rollouts': arguments.rollouts,
             'latency': arguments.latency,
             'device': arguments.device,
@@ -52,8 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
         }
         check_options(options)
         closed_loop = partial(evaluate_groups, options=options)
-    elif arguments.rollouts is not None or arguments.latency is not None:
-        raise UserError('--rollouts and --latency are for the policies in simulation; name a suite with --evaluate.')
+    elif any(given is not None for given in (arguments.tasks, arguments.rollouts, arguments.latency)):
+        raise UserError(
+            '--tasks, --rollouts and --latency are for the policies in simulation; name a suite with --evaluate.'
+        )
     cpu = arguments.device == 'cpu'
     text, stopped = ablate(arguments.grid, arguments.changes, arguments.output, arguments.jobs, cpu, closed_loop)
     if stopped:

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument('--tasks', nargs='+', default=[], metavar='TASK', help="instead of all of the suite's")
     what.add_argument('--rollouts', type=int, help='per task (default: Meta-World 50, LIBERO 20, CALVIN 1000 chains)')
     what.add_argument('--seeds', nargs='+', default=[], help='initial states, such as 0-49 or 3 5 7, instead')
-    what.add_argument('--goals', default='trained', choices=('trained', 'held-out'), help='sentences (default trained)')
+    what.add_argument(
+        '--goals', default='trained', choices=('trained', 'held-out', 'contrary'), help='sentences (default trained)'
+    )
     what.add_argument('--calvin-data', type=Path, metavar='FOLDER', help='a CALVIN data set, for the suite calvin')
     shift = parser.add_argument_group('what is made harder')
     shift.add_argument(

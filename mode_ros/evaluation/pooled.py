@@ -28,12 +28,12 @@ def evaluate_groups(
     groups: checkpoints by the group's name, equally many in each; a checkpoint's evaluation goes into
     `evaluation_SUITE` beside it, where what is finished stays. options: of EvaluationSettings, for all.
 
-    Returns for each group `suite`, `successes` in `rollouts`, the `rate` with its 95 % interval `low` to `high`, the
-    `rates` of its checkpoints, and `difference`: the rate minus that of the first group with its interval, None for the
-    first. Checkpoints are compared in pairs, the first of a group with the first of the other, episode by episode. Of
-    several checkpoints (seeds of a training) intervals hold what other seeds and other initial states would change, and
-    `difference` has a `p` and a `p_corrected` for the number of groups (mode_ros.evaluation.seeds); of one, other
-    initial states alone. Raises UserError as `evaluate` does.
+    Returns for each group `suite` (or the tasks that were chosen instead), `successes` in `rollouts`, the `rate` with
+    its 95 % interval `low` to `high`, the `rates` of its checkpoints, and `difference`: the rate minus that of the
+    first group with its interval, None for the first. Checkpoints are compared in pairs, the first of a group with the
+    first of the other, episode by episode. Of several checkpoints (seeds of a training) intervals hold what other seeds
+    and other initial states would change, and `difference` has a `p` and a `p_corrected` for the number of groups
+    (mode_ros.evaluation.seeds); of one, other initial states alone. Raises UserError as `evaluate` does.
     """
     outcomes: dict[str, list[list[bool]]] = {}
     found: dict[str, dict[str, Any]] = {}
@@ -43,7 +43,7 @@ def evaluate_groups(
         outcomes[name] = [[episode['success'] for episode in result['episodes']] for result in results]
         first = outcomes[next(iter(groups))]
         found[name] = {
-            'suite': results[0]['suite'],
+            'suite': ', '.join(options.get('tasks', ())) or results[0]['suite'],
             'rates': [result['mean']['rate'] for result in results],
             **_pooled(outcomes[name]),
             'difference': None if outcomes[name] is first else _difference(first, outcomes[name]),

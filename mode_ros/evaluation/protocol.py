@@ -49,6 +49,8 @@ def make_protocol(settings: EvaluationSettings) -> Protocol:
     else:
         raise unknown_name('suite', settings.suite, (*SUITES, CALVIN))
     tasks = tuple(dict.fromkeys(_find(name, simulator, settings.suite, known) for name in settings.tasks)) or known
+    if settings.goals == 'contrary' and not settings.tasks:
+        tasks = tuple(task for task in tasks if instructions.CONTRARY.get(task) in tasks)
     seeds = settings.seeds or tuple(range(settings.rollouts or ROLLOUTS[simulator]))
     if simulator == 'libero' and max(seeds) >= LIBERO_STATES:
         raise UserError(
@@ -60,6 +62,8 @@ def make_protocol(settings: EvaluationSettings) -> Protocol:
             f'There are no held-out goals for the suite {settings.suite!r}, only for those of Meta-World; '
             f'LIBERO has other words for its tasks with --perturb language.'
         )
+    if settings.goals == 'contrary':
+        _check_contrary(simulator, settings.suite, tasks)
     if settings.perturb is not None:
         if settings.suite not in PERTURBED_SUITES:
             raise UserError(
@@ -70,11 +74,25 @@ def make_protocol(settings: EvaluationSettings) -> Protocol:
 
 
 def goal_of(simulator: Simulator, goals: Goals, seed: int) -> str:
-    """What the robot is told: the task's instruction, or one of the paraphrases that no training sees, by the seed."""
+    """What the robot is told: the task's instruction, one of the paraphrases that no training sees, by the seed, or the
+    instruction of the task that undoes this one.
+    """
     if goals == 'trained':
         return simulator.instruction
+    if goals == 'contrary':
+        return instructions.contrary_instruction(simulator.task)
     unseen = instructions.held_out_instructions(simulator.task)
     return unseen[seed % len(unseen)]
+
+
+def _check_contrary(simulator: str, suite: str, tasks: tuple[str, ...]) -> None:
+    if simulator != 'metaworld' or not tasks:
+        raise UserError(
+            f'The suite {suite!r} has no two tasks of which one undoes the other; take metaworld-demo, or name tasks '
+            f'of {", ".join(instructions.CONTRARY)}.'
+        )
+    for task in tasks:
+        instructions.contrary_instruction(task)  # refuses what has none
 
 
 def _find(name: str, simulator: str, suite: str, known: tuple[str, ...]) -> str:

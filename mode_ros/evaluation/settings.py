@@ -13,7 +13,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.plans import Continuation
 from mode_ros.settings import read_values
 
-Goals = Literal['trained', 'held-out']
+Goals = Literal['trained', 'held-out', 'contrary']
 Perturbation = Literal['language', 'object', 'position', 'task']
 Count = Annotated[int, Field(ge=1)]
 
@@ -32,7 +32,9 @@ class EvaluationSettings(BaseModel):
     tasks: tuple[str, ...] = Field(default=(), description="instead of all of the suite's")
     rollouts: Count | None = Field(default=None, description='episodes per task')
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(), description='initial states, instead')
-    goals: Goals = Field(default='trained', description='sentences, those of the training or such as it never saw')
+    goals: Goals = Field(
+        default='trained', description='sentences: of the training, such as it never saw, or the contrary'
+    )
     perturb: Perturbation | None = Field(default=None, description="LIBERO-PRO's change of the scene or its words")
     image_noise: float = Field(default=0.0, ge=0, le=255, description='grey levels, standard deviation')
     state_noise: float = Field(default=0.0, ge=0, description="a state's own unit, standard deviation")

@@ -1,4 +1,4 @@
-"""What is measured to state vectors: joints, poses, forces, arrays and single numbers; joints and poses also back."""
+"""What is measured to state vectors, joints, poses, forces, arrays and single numbers; the first three also back."""
 
 from __future__ import annotations
 
@@ -109,10 +109,15 @@ def _pose_values(message: Any) -> NDArray[np.float64]:
 
 
 def encode_joint_state(
-    names: Sequence[str], positions: NDArray[np.float64], velocities: NDArray[np.float64], stamp: int
+    names: Sequence[str],
+    positions: NDArray[np.float64],
+    velocities: NDArray[np.float64],
+    stamp: int,
+    efforts: Sequence[float] | NDArray[np.float64] = (),
 ) -> JointState:
-    """A JointState stamped in nanoseconds; positions and velocities [n] in the order of names."""
+    """A JointState stamped in nanoseconds; positions, velocities and efforts [n] in the order of names, or none."""
     message = JointState(name=list(names), position=positions.tolist(), velocity=velocities.tolist())
+    message.effort = [float(value) for value in efforts]
     message.header.stamp = to_time(stamp)
     return message
 
@@ -127,4 +132,14 @@ def encode_pose(
         setattr(message.pose.position, axis, float(value))
     for axis, value in zip('xyzw', orientation, strict=True):
         setattr(message.pose.orientation, axis, float(value))
+    return message
+
+
+def encode_wrench(values: NDArray[np.float64], stamp: int, frame_id: str) -> WrenchStamped:
+    """A WrenchStamped of [6] numbers: force in N, then torque in Nm, along x, y and z of the frame."""
+    message = WrenchStamped()
+    message.header.stamp, message.header.frame_id = to_time(stamp), frame_id
+    for part, numbers in ((message.wrench.force, values[:3]), (message.wrench.torque, values[3:])):
+        for axis, value in zip('xyz', numbers, strict=True):
+            setattr(part, axis, float(value))
     return message

@@ -36,7 +36,7 @@ from mode_ros.messages import commands
 from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.stamps import to_time
-from mode_ros.messages.states import MESSAGE_TYPES, encode_joint_state, encode_pose
+from mode_ros.messages.states import MESSAGE_TYPES
 from mode_ros.nodes.managed import Diagnostics
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -44,9 +44,8 @@ from mode_ros.nodes.qos import COMMAND, LATCHED
 from mode_ros.robots import load_named_contract
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.simulator import Simulator
-from mode_ros.simulated import Joints, check_fits, state_readings
-
-FRAME = 'world'
+from mode_ros.simulated import check_fits, state_readings
+from mode_ros.simulated_messages import encode_reading
 
 # Like a servo driver: displacements end when no command has come for this many control periods.
 COMMAND_TIMEOUT_PERIODS = 2.5
@@ -232,11 +231,7 @@ class SimNode(Node):
     def _observe(self, simulator: Simulator) -> None:
         now = self._time
         for topic, reading in state_readings(self._contract, simulator).items():
-            if isinstance(reading, Joints):
-                message = encode_joint_state(reading.names, reading.positions, reading.velocities, now)
-            else:
-                message = encode_pose(reading.position, reading.orientation, now, FRAME)
-            self._states[topic].publish(message)
+            self._states[topic].publish(encode_reading(reading, now))
         for camera, raw, compressed in self._images.values():
             # The camera in the contract is what the policy needs; what nobody listens to is not encoded.
             wants_compressed = camera.transport == 'compressed' or compressed.get_subscription_count() > 0

@@ -21,16 +21,15 @@ from mode_ros.control.takeover import TeleopCommand
 from mode_ros.control.tick import Phase
 from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.images import encode_compressed_image, encode_image
-from mode_ros.messages.states import concerns, decode_state, encode_joint_state, encode_pose
+from mode_ros.messages.states import concerns, decode_state
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
 from mode_ros.sim.demonstrator import Demonstrator, Noise
 from mode_ros.sim.simulator import Simulator
-from mode_ros.simulated import Joints, state_readings
+from mode_ros.simulated import state_readings
+from mode_ros.simulated_messages import encode_reading
 
 # Stamps of zero mean 'not stamped', so a simulation begins later (nanoseconds).
 START = NANOSECONDS
-
-FRAME = 'world'
 
 Write = Callable[[str, int, Any], None]
 """Takes a topic by the contract's name, the time of reception in nanoseconds, and a ROS message."""
@@ -75,10 +74,7 @@ class Session:
     def _observe(self) -> None:
         now = self._now
         for topic, reading in state_readings(self._contract, self._simulator).items():
-            if isinstance(reading, Joints):
-                message = encode_joint_state(reading.names, reading.positions, reading.velocities, now)
-            else:
-                message = encode_pose(reading.position, reading.orientation, now, FRAME)
+            message = encode_reading(reading, now)
             self._write(topic, now, message)
             for state in self._contract.observation.states:
                 if state.topic == topic and concerns(message, state):

@@ -17,6 +17,17 @@ HELD_OUT = 2
 """How many of a task's paraphrases, the last, no training sees."""
 
 
+_PAIRS = (
+    ('drawer-open', 'drawer-close'),
+    ('faucet-open', 'faucet-close'),
+    ('window-open', 'window-close'),
+    ('door-open', 'door-close'),
+    ('door-lock', 'door-unlock'),
+)
+CONTRARY = {**dict(_PAIRS), **{second: first for first, second in _PAIRS}}
+"""Tasks of which each undoes the other: the scene of one suggests it, and the sentence of the other contradicts."""
+
+
 def metaworld_instruction(task: str) -> str:
     """The sentence for a task ('drawer-open', 'drawer-open-halfway'); UserError with the nearest names for another."""
     return _entry(task)[0]
@@ -38,6 +49,16 @@ def held_out_instructions(task: str) -> tuple[str, ...]:
     learned it by heart; UserError as above.
     """
     return _entry(task)[1][-HELD_OUT:]
+
+
+def contrary_instruction(task: str) -> str:
+    """The sentence of the task that undoes this one, to test whether a policy listens where the scene suggests what to
+    do; UserError for a task that none undoes, and as above.
+    """
+    name = split_task(task)[0]
+    if name not in CONTRARY:
+        raise UserError(f'No task is the contrary of {task!r}; those that have one are {", ".join(CONTRARY)}.')
+    return metaworld_instruction(CONTRARY[name])
 
 
 def parse_instructions(document: Any) -> dict[str, tuple[str, tuple[str, ...]]]:

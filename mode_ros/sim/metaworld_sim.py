@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
+from mode_ros.sim.contact_forces import ContactForces
 from mode_ros.sim.instructions import metaworld_instruction
 from mode_ros.sim.metaworld_halfway import HALFWAY_TASKS, HIDDEN, Start, split_task
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.rendering import OffscreenRenderer, choose_backend
-from mode_ros.sim.simulator import Floats, RobotState, Simulator
+from mode_ros.sim.simulator import Floats, Forces, RobotState, Simulator
 
 VERSION_SUFFIX = '-v3'
 ARM_JOINTS = tuple(f'right_j{index}' for index in range(7))
@@ -70,6 +71,7 @@ class MetaworldSimulator(Simulator):
     step_seconds = 0.0125
     step_limits = (0.01, 0.01, 0.01)
     scene_names = SCENE_NAMES
+    effort_names = FINGER_JOINTS
 
     def __init__(self, task: str, control_period: float = 0.05) -> None:
         super().__init__(control_period)
@@ -84,6 +86,7 @@ class MetaworldSimulator(Simulator):
         if self._halfway is not None and self._halfway.scene_of != self._name:
             self._env._random_reset_space = _make_environment(self._halfway.scene_of)._random_reset_space
         self._joints = [self._env.model.joint(name) for name in ARM_JOINTS + FINGER_JOINTS]
+        self._contacts = ContactForces(self._env.model, 'hand', FINGER_JOINTS)
         _turn_upright(self._env.model.camera(CAMERA_OF['static']))
         self._renderer = OffscreenRenderer(self._env.model, self._env.data)
         self._expert = _import_metaworld().policies.ENV_POLICY_MAP[self._name + VERSION_SUFFIX]()
@@ -111,6 +114,11 @@ class MetaworldSimulator(Simulator):
         """As in `Simulator`: [17]."""
         self._check_thread()
         return np.concatenate([self._observation[OBJECTS], self._observation[-3:]])
+
+    def forces(self) -> Forces:
+        """As in `Simulator`: of the contacts at this moment, not filtered."""
+        self._check_thread()
+        return self._contacts.read(self._env.data, self._env.data.body('hand').xpos)
 
     def expert_action(self) -> Floats:
         """The action [4] of the benchmark's scripted policy, its gain adapted to the control period (`expert_gain`)."""

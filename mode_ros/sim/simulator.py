@@ -35,6 +35,19 @@ class RobotState:
     gripper_opening: float
 
 
+@dataclass(frozen=True)
+class Forces:
+    """What the hand feels of what it touches; copies. Neither its own weight nor the arm's pull is in it.
+
+    wrench: [6] the force in N and the torque in Nm that what is touched exerts on the hand and its fingers, in the
+    world frame, the torque about the end effector's position.
+    efforts: [F] N, how hard each finger presses along its joint, in the joint's direction.
+    """
+
+    wrench: Floats
+    efforts: Floats
+
+
 class Simulator(ABC):
     """A simulated arm with one task, driven step by step; it keeps no clock of its own and starts no thread.
 
@@ -62,6 +75,8 @@ class Simulator(ABC):
     cameras = CAMERAS
     scene_names: ClassVar[tuple[str, ...]] = ()
     """[S] names of the numbers of `scene`; none where the simulator does not tell them."""
+    effort_names: ClassVar[tuple[str, ...]] = ()
+    """[F] names of the finger joints whose efforts `forces` tells; none where the simulator tells no forces."""
     task: str
     """The task's full name, as `make_simulator` takes it."""
     instruction: str
@@ -106,6 +121,7 @@ class Simulator(ABC):
         self._reset(seed)
         self._steps = 0
         self._succeeded = False
+        self._first_scene = self.scene()
 
     def step(self, action: ArrayLike) -> None:
         """Advance `step_seconds` under `action` [A]; elements beyond `action_limits` are clipped.
@@ -148,6 +164,17 @@ class Simulator(ABC):
         """
         self._check_thread()
         return np.zeros(0)
+
+    def first_scene(self) -> Floats:
+        """`scene` as it was at the reset: what a camera sees of it before the arm is in the way, [S]."""
+        return self._first_scene.copy()
+
+    def forces(self) -> Forces:
+        """What the hand feels now.
+
+        Raises UserError where that is not told; `effort_names` is empty there.
+        """
+        raise UserError(f'The simulated {self.robot} tells no forces.')
 
     @abstractmethod
     def state(self) -> RobotState:

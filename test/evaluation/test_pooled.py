@@ -65,6 +65,18 @@ def test_single_policies_have_the_interval_of_their_episodes(tmp_path):
     assert found['b']['difference'] == {'rate': -0.5, 'low': low, 'high': high}
 
 
+def test_chosen_tasks_are_told_instead_of_the_suite(tmp_path):
+    seen = []
+
+    def run(settings):
+        seen.append(settings.tasks)
+        return outcome(settings, [True, False])
+
+    found = evaluate_groups({'a': [tmp_path / 'policy']}, {**OPTIONS, 'tasks': ('push', 'peg-insert-side')}, run)
+    assert found['a']['suite'] == 'push, peg-insert-side'
+    assert seen == [('push', 'peg-insert-side')]
+
+
 def test_p_values_are_corrected_for_all_that_is_compared(tmp_path):
     generator = np.random.default_rng(0)
     solved = {name: (generator.random((3, 40)) < rate).tolist() for name, rate in (('a', 0.4), ('b', 0.6), ('c', 0.5))}

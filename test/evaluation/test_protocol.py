@@ -7,7 +7,7 @@ import pytest
 from mode_ros.errors import UserError
 from mode_ros.evaluation.protocol import goal_of, make_protocol
 from mode_ros.evaluation.settings import make_settings, parse_seeds
-from mode_ros.sim.instructions import held_out_instructions, metaworld_instruction
+from mode_ros.sim.instructions import CONTRARY, held_out_instructions, metaworld_instruction
 from mode_ros.sim.suites import suite_tasks
 
 
@@ -75,6 +75,8 @@ def test_every_perturbed_task_comes_with_its_files(suite, perturbation):
         ({'tasks': ('drawer-opn',)}, 'drawer-open'),
         ({'perturb': 'object'}, r'metaworld-demo.*cannot be perturbed; LIBERO-PRO has libero-spatial'),
         ({'suite': 'calvin', 'goals': 'held-out'}, 'held-out goals'),
+        ({'suite': 'calvin', 'goals': 'contrary'}, 'no two tasks of which one undoes the other'),
+        ({'tasks': ('drawer-open', 'reach'), 'goals': 'contrary'}, "No task is the contrary of 'reach'"),
     ],
 )
 def test_what_is_not_there_is_said(given, words):
@@ -104,6 +106,19 @@ def test_settings_out_of_range_are_refused_by_name(given, words):
 
 class Told:
     task, instruction = 'drawer-open', metaworld_instruction('drawer-open')
+
+
+def test_the_contrary_is_told_where_the_suite_has_it():
+    class Told:
+        task = 'drawer-open'
+
+    assert goal_of(Told, 'contrary', 3) == metaworld_instruction('drawer-close') == 'close the drawer'
+    Told.task = 'drawer-close-halfway'
+    assert goal_of(Told, 'contrary', 3) == metaworld_instruction('drawer-open')
+    pairs = ('drawer-close', 'drawer-open', 'faucet-close', 'faucet-open', 'window-close', 'window-open')
+    assert protocol(goals='contrary').tasks == pairs, 'no door-close is in the suite'
+    assert protocol(goals='contrary', tasks=('door-lock',)).tasks == ('door-lock',)
+    assert all(CONTRARY[CONTRARY[task]] == task for task in CONTRARY)
 
 
 def test_goals_are_the_instruction_or_unseen_paraphrases():

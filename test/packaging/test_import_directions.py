@@ -29,6 +29,7 @@ CORE = {
     'pairing',
     'settings',
     'simulated',
+    'simulated_messages',
 }
 # What each part of mode_ros may import from mode_ros, besides itself. A new part must be given its line here.
 MAY_IMPORT = {
@@ -51,13 +52,14 @@ MAY_IMPORT = {
     'made_for': {'control', 'policy', 'errors'},
     'pairing': {'control', 'made_for', 'policy'},
     'simulated': {'control', 'sim', 'errors'},
+    'simulated_messages': {'messages', 'simulated'},
     'drivers': {'control', 'messages', 'errors'},
     'ahead': {'control'},
     'bench': {'policy', 'errors'},
     'bench_node': CORE | {'bench', 'bringup', 'nodes'},
     'bringup': CORE,
     # Of training the settings alone, which need no torch: what trains is a process of its own.
-    'page': CORE - {'policy', 'pairing', 'goal_watch', 'sim', 'simulated'} | {'training'},
+    'page': CORE - {'policy', 'pairing', 'goal_watch', 'sim', 'simulated', 'simulated_messages'} | {'training'},
     'nodes': CORE | {'ahead', 'bringup', 'page'},
     'demo': CORE | {'bringup', 'nodes'},
     'bench_data': CORE | {'bringup', 'nodes', 'training'},

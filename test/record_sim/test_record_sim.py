@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 from std_msgs.msg import Bool, String
 from support.bags import TYPES
 from support.contracts import absolute_contract
-from support.toy_simulator import ToySimulator
+from support.toy_simulator import JOINTS, ToySimulator
 
 from mode_ros.cli import record_sim as verb
 from mode_ros.cli.main import build_parser
@@ -31,6 +31,7 @@ from mode_ros.robots import load_named_contract
 from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.instructions import training_instructions
 from mode_ros.sim.metaworld_sim import SCENE_NAMES
+from mode_ros.sim.simulator import Forces
 from mode_ros.sim.suites import FIRST_TRAINING_SEED
 from mode_ros.simulated import check_fits
 from mode_ros.training.data.bag_recording import BagRecording
@@ -203,6 +204,36 @@ def test_a_scene_is_recorded_where_the_contract_reads_it(tmp_path, monkeypatch):
     monkeypatch.setattr(run, 'make_simulator', lambda *arguments: ToySimulator(*arguments[1:]))
     with pytest.raises(UserError, match='nothing of the scene'):
         record(tmp_path, [terms('door-open', contract=text)], episodes=1, jobs=1)
+
+
+def test_forces_are_recorded_where_the_contract_reads_them(tmp_path, monkeypatch):
+    class Feeling(ToySimulator):
+        scene_names, effort_names = SCENE_NAMES, JOINTS[-2:]
+
+        def scene(self):
+            return np.concatenate([self.position, np.zeros(11), self.goal])
+
+        def forces(self):
+            return Forces(np.arange(6.0), np.array([7.0, -7.0]))
+
+    made = []
+    monkeypatch.setattr(run, 'make_simulator', lambda *arguments: made.append(Feeling(*arguments[1:])) or made[-1])
+    _, text = load_named_contract('metaworld_sawyer_state_force')
+
+    record(tmp_path, [terms(contract=text)], episodes=1, jobs=1)
+
+    bag = tmp_path / 'reach' / 'episode_000000'
+    _, connections, _ = content(bag)
+    types = {connection.topic: connection.msgtype for connection in connections}
+    assert types['/wrist/wrench'] == 'geometry_msgs/msg/WrenchStamped'
+    frames, found, _ = converted(bag)
+    assert found == frames
+    for frame in frames:
+        states = frame.observation.states
+        assert states['wrench'].tolist() == [0, 1, 2, 3, 4, 5]
+        assert states['grip'].tolist() == [7, -7]
+        assert states['first_scene'].tolist() == [*np.zeros(14), *made[0].goal], 'the point has moved since'
+    assert frames[-1].observation.states['scene'][:3].any()
 
 
 def test_the_recorded_action_is_the_demonstrators_and_not_the_disturbance(toys, tmp_path):

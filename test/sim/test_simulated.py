@@ -7,13 +7,15 @@ from support.toy_simulator import JOINTS, ToySimulator
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.observation import Unusable
 from mode_ros.errors import UserError
-from mode_ros.messages.states import decode_state, encode_joint_state
+from mode_ros.messages.states import MESSAGE_TYPES, decode_state, encode_joint_state
 from mode_ros.robots import load_named_contract
 from mode_ros.sim.metaworld_sim import SCENE_NAMES
-from mode_ros.sim.simulator import RobotState
-from mode_ros.simulated import Joints, Pose, check_fits, state_readings, stream_values
+from mode_ros.sim.simulator import Forces, RobotState
+from mode_ros.simulated import Joints, Pose, Wrench, check_fits, state_readings, stream_values
+from mode_ros.simulated_messages import encode_reading
 
 CONTRACT, TEXT = load_named_contract('metaworld_sawyer_state')
+FORCE, FORCE_TEXT = load_named_contract('metaworld_sawyer_state_force')
 
 
 class Seer(ToySimulator):
@@ -28,9 +30,21 @@ class Seer(ToySimulator):
         return 30 + np.arange(17.0)
 
 
-def changed(old, new):
-    assert old in TEXT
-    return parse_contract(TEXT.replace(old, new), 'changed')
+class Feeler(Seer):
+    """And forces, and a scene that moves."""
+
+    effort_names = JOINTS[-2:]
+
+    def scene(self):
+        return 30 + np.arange(17.0) + len(self.executed)
+
+    def forces(self):
+        return Forces(50 + np.arange(6.0), np.array([60.0, 61.0]))
+
+
+def changed(old, new, text=TEXT):
+    assert old in text
+    return parse_contract(text.replace(old, new), 'changed')
 
 
 def test_each_topic_has_its_own_reading():
@@ -88,6 +102,58 @@ def test_a_simulator_that_does_not_tell_the_scene_refuses():
 def test_a_scene_that_is_not_told_is_refused(old, new, told):
     with pytest.raises(UserError, match=told):
         check_fits(changed(old, new), 'This', Seer('reach'))
+
+
+def test_forces_and_the_first_scene_are_told_each_on_its_topic():
+    simulator = Feeler('reach')
+    simulator.step(np.zeros(4))
+    check_fits(FORCE, 'This', simulator)
+    readings = state_readings(FORCE, simulator)
+
+    assert isinstance(readings['wrist/wrench'], Wrench)
+    gripper = readings['gripper/joint_states']
+    assert gripper.names == JOINTS[-2:], 'the driver of a gripper knows no other joints'
+    assert (gripper.positions.tolist(), gripper.velocities.tolist()) == ([7, 8], [17, 18])
+    assert readings['joint_states'].efforts.size == 0, 'nothing pulls at the arm alone'
+    told = {state.name: stream_values(readings[state.topic], state).tolist() for state in FORCE.observation.states}
+    assert (told['wrench'], told['grip']) == (list(range(50, 56)), [60, 61])
+    assert (told['scene'], told['first_scene']) == (list(range(31, 48)), list(range(30, 47)))
+    for state in FORCE.observation.states:
+        message = encode_reading(readings[state.topic], 5)
+        assert isinstance(message, MESSAGE_TYPES[state.type])
+        assert message.header.stamp.nanosec == 5
+        assert decode_state(message, state).tolist() == told[state.name], state.name
+
+
+@pytest.mark.parametrize(
+    ('simulator', 'old', 'new', 'told'),
+    [
+        (Seer, 'rate', 'rate', "'wrench' is a wrench, and no forces are simulated"),
+        (Feeler, 'field: effort\n      names: [r_close, l_close]', 'field: effort\n      names: [r_close, right_j0]',
+         r"'grip' is an effort of 'right_j0', and only those of \['r_close', 'l_close'\]"),
+        (Feeler, 'gripper/joint_states', 'joint_states', "'joint_states' has efforts, which .* and 'right_j0' in the "),
+        (Feeler, 'first_scene_state', 'scene_state', "'scene_state' has the scene of the reset as well as the scene"),
+        (Feeler, 'first_goal_x', 'first_gaol_x', "'first_gaol_x' in the state 'first_scene'"),
+        (Feeler, 'topic: first_scene_state', 'field: velocity\n      topic: first_scene_state',
+         "'first_scene' is a velocity of the scene"),
+    ],
+)  # fmt: skip
+def test_forces_that_are_not_told_are_refused(simulator, old, new, told):
+    with pytest.raises(UserError, match=told):
+        check_fits(changed(old, new, FORCE_TEXT), 'This', simulator('reach'))
+
+
+def test_a_simulator_without_forces_says_so():
+    with pytest.raises(UserError, match='tells no forces'):
+        Seer('reach').forces()
+
+
+def test_the_contract_of_forces_is_the_other_with_three_states_more():
+    states = {state.name: state for state in FORCE.observation.states}
+    assert [states[state.name] for state in CONTRACT.observation.states] == list(CONTRACT.observation.states)
+    assert set(states) - {state.name for state in CONTRACT.observation.states} == {'wrench', 'grip', 'first_scene'}
+    assert states['first_scene'].names == tuple(f'first_{name}' for name in SCENE_NAMES)
+    assert (FORCE.action, FORCE.rate) == (CONTRACT.action, CONTRACT.rate)
 
 
 def test_the_contract_is_metaworlds_arm_without_cameras():

@@ -15,6 +15,7 @@ from mode_ros.cli.main import main
 from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 from mode_ros.policy.config import PolicyConfig
+from mode_ros.robots import load_named_contract
 from mode_ros.settings import load_settings
 from mode_ros.training.ablation import Grid, ablate, measure_cost, plan_runs
 
@@ -178,6 +179,8 @@ def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tm
         ('claims', {'noise', 'token', 'observation', 'expert_choice', 'dense'}),
         ('claims_cameras', {'noise', 'token', 'dense'}),
         ('claims_small_initialisation', {'noise', 'token', 'dense'}),
+        ('force', {'noise'}),
+        ('force_hidden', {'noise'}),
     ],
 )
 def test_the_grids_that_come_with_mode_ros_fit(tmp_path, name, routings):
@@ -187,6 +190,19 @@ def test_the_grids_that_come_with_mode_ros_fit(tmp_path, name, routings):
     assert len(runs) == len(grid.variants) * len(grid.seeds)
     assert {run.settings.policy.routing for run in runs} == routings
     assert not next(iter(grid.variants.values())), 'what the others differ from'
+
+
+@pytest.mark.parametrize('name', ['force', 'force_hidden'])
+def test_the_grids_of_forces_differ_in_what_is_felt(tmp_path, name):
+    runs = plan_runs(
+        load_settings(share_folder() / 'config' / 'train' / f'{name}.yaml', Grid, 'The grid'), [], tmp_path
+    )
+    known = {state.name for state in load_named_contract('metaworld_sawyer_state_force')[0].observation.states}
+    (seen,), (felt,) = (
+        {run.settings.policy.states for run in runs if (run.variant == 'felt') == is_felt} for is_felt in (False, True)
+    )
+    assert felt == (*seen, 'wrench', 'grip')
+    assert set(felt) < known, 'of the scene only one'
 
 
 def test_cost_is_timed_by_the_clock_without_warm_up():
@@ -240,6 +256,8 @@ def test_runs_in_processes_of_their_own(grid, tmp_path, monkeypatch):
         (['--evaluate', 'metaworld-demo', '--rollouts', '0'], 'rollouts'),
         (['--rollouts', '5'], 'name a suite with --evaluate'),
         (['--latency', '0.1'], 'name a suite with --evaluate'),
+        (['--tasks', 'reach'], 'name a suite with --evaluate'),
+        (['--evaluate', 'metaworld-demo', '--tasks', 'reech'], "'reech'; the nearest are reach"),
         (['--jobs', '0'], '--jobs 0'),
     ],
 )
@@ -266,11 +284,11 @@ def test_the_verb_hands_the_evaluation_on(tmp_path, monkeypatch, capfd):
     with pytest.raises(SystemExit) as ended:
         main(
             ['ablate', 'grid.yaml', '--output', 'out', '--jobs', '2']
-            + ['--evaluate', 'metaworld-demo', '--rollouts', '3', '--latency', '0.1']
+            + ['--evaluate', 'metaworld-demo', '--rollouts', '3', '--latency', '0.1', '--tasks', 'reach,door-open']
         )
     assert ended.value.code == 0
     groups, options = seen['scores']
     assert groups == {'one': [tmp_path / 'seed_0' / 'policy']}
     wanted = {'suite': 'metaworld-demo', 'rollouts': 3, 'latency': 0.1, 'jobs': 2, 'videos': 0, 'device': 'auto'}
-    assert options == wanted
+    assert options == {**wanted, 'tasks': ('reach', 'door-open')}
     assert 'the table' in capfd.readouterr().out
