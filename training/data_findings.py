@@ -9,6 +9,7 @@ import numpy as np
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.depth import empty_depth
+from mode_ros.checks.described import beyond_description
 from mode_ros.checks.finding import Finding, listed, unique
 from mode_ros.checks.goals import are_plain, coinciding, unknown_words
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
@@ -18,6 +19,7 @@ from mode_ros.policy.language import MiniLmTextEncoder, TextEncoder
 from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import Dataset
 from mode_ros.training.data.depth_shares import shares_of_data_set
+from mode_ros.training.data.description import limits_told
 
 
 def data_findings(source: Source, encoder: TextEncoder) -> list[Finding]:
@@ -104,3 +106,6 @@ def vector_findings(data: Dataset) -> Iterator[Finding]:
         yield from states_beyond_bounds(contract, state.name, values, where)
         yield from nearly_constant(state.names, values, state_floor(contract, state.name), what)
         yield from duplicates(state.names, values, what)
+    known = [state.name for state in contract.observation.states if data.streams.get(state.name) == len(state.names)]
+    by_stream = {name: data.state[:, data.columns(name)] for name in known}
+    yield from beyond_description(contract, limits_told(data.files.extras), data.actions, by_stream, where)

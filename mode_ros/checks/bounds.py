@@ -14,9 +14,9 @@ from mode_ros.control.contract import ActionGroup, Contract, Dimension, State
 from mode_ros.control.units import unit_factor
 
 # Rounding of float32, as a share of the range: a command at its bound is not beyond it.
-_COMMAND_TOLERANCE = 1e-4
+COMMAND_TOLERANCE = 1e-4
 # A measured joint overshoots its target a little, as a share of the range.
-_STATE_TOLERANCE = 0.05
+STATE_TOLERANCE = 0.05
 # Of a range that is only likely to be the state's, as that of the group of its name: another unit leaves it by far.
 _LIKELY_TOLERANCE = 0.5
 
@@ -28,10 +28,10 @@ def beyond_bounds(contract: Contract, actions: NDArray[np.floating], where: str 
     x = np.asarray(actions)
     # By the names of the action vector: two arms may have joints of one name.
     ranges = [
-        _Range(name, dimension.unit, dimension.lower, dimension.upper)
+        Range(name, dimension.unit, dimension.lower, dimension.upper)
         for name, dimension in zip(contract.action_names, contract.dimensions, strict=True)
     ]
-    return _beyond(ranges, x, _COMMAND_TOLERANCE, 'action', where) + impossible_actions(contract, x, where)
+    return beyond_ranges(ranges, x, COMMAND_TOLERANCE, 'action', where) + impossible_actions(contract, x, where)
 
 
 def states_beyond_bounds(
@@ -44,18 +44,18 @@ def states_beyond_bounds(
     if state.lower is not None or state.upper is not None:
         lower = -np.inf if state.lower is None else state.lower
         upper = np.inf if state.upper is None else state.upper
-        own = [_Range(name, state.unit, lower, upper) for name in state.names]
-        found = _beyond(own, x, 0.0, f'state {stream}', where)
+        own = [Range(name, state.unit, lower, upper) for name in state.names]
+        found = beyond_ranges(own, x, 0.0, f'state {stream}', where)
         if np.isfinite([lower, upper]).all():
             return found or small_states(state, dict.fromkeys(state.names, max(abs(lower), abs(upper))), x, where)
         return found or impossible_states(state, range(len(own)), x, where) or small_states(state, {}, x, where)
     found = []
     known: dict[str, float] = {}
     measured = state_bounds(contract, stream)
-    for bounds, tolerance in ((measured, _STATE_TOLERANCE), (likely_bounds(contract, stream), _LIKELY_TOLERANCE)):
+    for bounds, tolerance in ((measured, STATE_TOLERANCE), (likely_bounds(contract, stream), _LIKELY_TOLERANCE)):
         columns = [at for at, name in enumerate(state.names) if name in bounds and name not in known]
         ranges = [bounds[state.names[at]] for at in columns]
-        found += _beyond(ranges, x[:, columns], tolerance, f'state {stream}', where)
+        found += beyond_ranges(ranges, x[:, columns], tolerance, f'state {stream}', where)
         known |= {state.names[at]: max(abs(b.lower), abs(b.upper)) for at, b in zip(columns, ranges, strict=True)}
     rest = [column for column, name in enumerate(state.names) if name not in known]
     return found + impossible_states(state, rest, x, where) + small_states(state, known, x, where)
@@ -74,14 +74,14 @@ def state_bounds(contract: Contract, stream: str) -> dict[str, Dimension]:
     }
 
 
-def likely_bounds(contract: Contract, stream: str) -> dict[str, _Range]:
+def likely_bounds(contract: Contract, stream: str) -> dict[str, Range]:
     """Names of a state whose range is likely that of an absolute group without feedback: one that has the state's name,
     or commands numbers of its names. In the state's unit; groups in a unit of another kind say nothing.
     """
     state = contract.state(stream)
     if state.type not in ('joint_state', 'array', 'number') or state.field != 'position':
         return {}
-    found: dict[str, _Range] = {}
+    found: dict[str, Range] = {}
     for group in contract.action:
         if group.kind != 'absolute' or group.feedback is not None:
             continue
@@ -93,7 +93,7 @@ def likely_bounds(contract: Contract, stream: str) -> dict[str, _Range]:
             lower, upper = factor * dimension.lower, factor * dimension.upper
             if name in found:  # two arms whose joints have the same names
                 lower, upper = min(lower, found[name].lower), max(upper, found[name].upper)
-            found[name] = _Range(name, state.unit, lower, upper)
+            found[name] = Range(name, state.unit, lower, upper)
     return found
 
 
@@ -104,7 +104,7 @@ def _same_numbers(state: State, group: ActionGroup) -> list[tuple[str, Dimension
     return same
 
 
-class _Range(NamedTuple):
+class Range(NamedTuple):
     """What is asked of a number: as a contract's Dimension, of which it is a part."""
 
     name: str
@@ -113,9 +113,15 @@ class _Range(NamedTuple):
     upper: float
 
 
-def _beyond(
-    dimensions: Sequence[Dimension | _Range], values: NDArray[np.floating], tolerance: float, kind: str, where: str
+def beyond_ranges(
+    dimensions: Sequence[Dimension | Range],
+    values: NDArray[np.floating],
+    tolerance: float,
+    kind: str,
+    where: str,
+    whose: str = '',
 ) -> list[Finding]:
+    """values: [n, k], a column for each dimension; tolerance: share of the range; whose: the limits are, in words."""
     found = []
     for column, dimension in enumerate(dimensions):
         x = values[:, column].astype(np.float64)
@@ -129,7 +135,7 @@ def _beyond(
             Finding(
                 'bounds',
                 f'{kind} {dimension.name}: {in_per_cent(float(outside.mean()))} of the frames in {where} are beyond '
-                f'{dimension.lower:g} to {dimension.upper:g} {dimension.unit}, the farthest is {worst:.4g}'
+                f'{whose}{dimension.lower:g} to {dimension.upper:g} {dimension.unit}, the farthest is {worst:.4g}'
                 f"{_guess(x, dimension)}. Say the messages' unit in the contract (message_unit, or scale and offset) "
                 'and convert again, or mend the bounds.',
             )
@@ -137,7 +143,7 @@ def _beyond(
     return found
 
 
-def _guess(x: NDArray[np.float64], dimension: Dimension | _Range) -> str:
+def _guess(x: NDArray[np.float64], dimension: Dimension | Range) -> str:
     """What the numbers would fit as, where they would: only then is it worth a word."""
     # Extremes are said above; nearly all must fit.
     seen = float(np.quantile(np.abs(x), 0.99))

@@ -16,6 +16,8 @@ EARLIEST = -1
 LATEST = 0.5
 # Motions must be this alike at the best delay to say anything.
 LEAST_CORRELATION = 0.5
+# And by so much more alike than at any delay that is usual: else the motion, as one that repeats itself, tells none.
+_CLEARLY = 0.05
 # Delays that are looked for, seconds either way.
 _SEARCH = 2.0
 # A speed that varies by less than this share of itself is steady.
@@ -24,31 +26,45 @@ _STEADY = 1e-3
 Floats = NDArray[np.floating]
 
 
-def command_delay(commanded: Sequence[Floats], measured: Sequence[Floats], most: int) -> tuple[int, float] | None:
-    """(frames by which measured motion follows commanded motion, their correlation then); None where nothing moves.
+def correlations(commanded: Sequence[Floats], measured: Sequence[Floats], most: int) -> dict[int, float]:
+    """How alike the motions are (-1 to 1), by the frames by which measured motion follows commanded motion; without the
+    delays at which nothing but steady motion is left.
 
     commanded, measured: per episode, velocities [n, k], column by column of the same thing; most: frames to look for.
     """
-    best: tuple[float, int] | None = None
+    found = {}
     for delay in range(-most, most + 1):
         together = [(a[: len(a) - delay], b[delay:]) if delay >= 0 else (a[-delay:], b[:delay])
                     for a, b in zip(commanded, measured, strict=True) if len(a) > abs(delay) + 2]  # fmt: skip
         if not together:
             continue
-        a = np.concatenate([pair[0] for pair in together]).astype(np.float64)
-        b = np.concatenate([pair[1] for pair in together]).astype(np.float64)
-        size = np.sqrt((a**2).sum(0) * (b**2).sum(0))
-        a, b = a - a.mean(0), b - b.mean(0)
+        pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in together]
+        size = _scale(pairs)
+        # Each episode by itself: steady speeds that differ from one to the next agree at any delay.
+        pairs = [(a - a.mean(0), b - b.mean(0)) for a, b in pairs]
         # Each column counts alike, whatever its unit.
-        scale = np.sqrt((a**2).sum(0) * (b**2).sum(0))
+        scale = _scale(pairs)
         # Of a steady motion nothing is left but rounding, which agrees at any delay.
         moving = (scale > 1e-12) & (scale > _STEADY * size)
-        if not moving.any():
-            continue
-        value = float(((a * b).sum(0)[moving] / scale[moving]).mean())
-        if best is None or value > best[0]:
-            best = value, delay
-    return None if best is None else (best[1], best[0])
+        if moving.any():
+            shared = np.sum([(a * b).sum(0) for a, b in pairs], axis=0)
+            found[delay] = float((shared[moving] / scale[moving]).mean())
+    return found
+
+
+def _scale(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> NDArray[np.float64]:
+    """[k], by what their products are divided."""
+    one, other = (np.sum([(pair[side] ** 2).sum(0) for pair in pairs], axis=0) for side in (0, 1))
+    return np.asarray(np.sqrt(one * other))
+
+
+def command_delay(commanded: Sequence[Floats], measured: Sequence[Floats], most: int) -> tuple[int, float] | None:
+    """(frames by which measured motion follows commanded motion, their correlation then); None where nothing moves.
+
+    As `correlations`.
+    """
+    alike = correlations(commanded, measured, most)
+    return max(alike.items(), key=lambda item: item[1], default=None)
 
 
 def out_of_step(
@@ -60,10 +76,11 @@ def out_of_step(
         delta = bool(contract.delta_mask[columns[0]])
         commanded = [a[1:, columns] if delta else np.diff(a[:, columns], axis=0) for a in actions]
         moved = [np.diff(s[stream][:, measured], axis=0) for s in states]
-        delay = command_delay(commanded, moved, min(round(_SEARCH * contract.rate), 60))
-        if delay is None or delay[1] < LEAST_CORRELATION:
+        found_alike = correlations(commanded, moved, min(round(_SEARCH * contract.rate), 60))
+        frames, alike = max(found_alike.items(), key=lambda item: item[1], default=(0, 0.0))
+        usual = [value for k, value in found_alike.items() if EARLIEST <= k <= LATEST * contract.rate]
+        if alike < LEAST_CORRELATION or alike < max(usual, default=1.0) + _CLEARLY:
             continue
-        frames, alike = delay
         seconds = frames * contract.period_seconds
         if frames < EARLIEST:
             found.append(

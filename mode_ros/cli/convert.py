@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
     from mode_ros.training.data.convert import Conversion, check_apart, choose_contract, default_jobs
+    from mode_ros.training.data.data_files import DataFiles
     from mode_ros.training.data.editing import catch_up, is_edited, original_of
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings
@@ -82,10 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     already = f', {outcome.known} recordings were there already' if outcome.known else ''
     corrected = f', {outcome.corrected} recordings made anew' if outcome.corrected else ''
-    print(
-        f'{target}: {outcome.new} new episodes, {outcome.total} in all{already}{corrected}. '
-        f'See {target / "report.html"}'
-    )
+    inside = f'{outcome.total} in all'
+    if edited:  # as it now is, which is not what the recordings gave
+        inside = f'{len(DataFiles(target).episodes)} in all with its edits ({outcome.total} without)'
+    print(f'{target}: {outcome.new} new episodes, {inside}{already}{corrected}. See {target / "report.html"}')
     if outcome.frames or outcome.unused:
         unused = sum(frames for _, frames in outcome.unused)
         reasons = '; '.join(f'{frames}: {reason}' for reason, frames in outcome.unused)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -113,6 +114,10 @@ class _Entry(Generic[T]):
         return self._value  # type: ignore[return-value]
 
 
+def _raise(error: Unusable) -> NDArray[Any]:
+    raise error
+
+
 class ObservationBuffer:
     """Collects the streams of a contract and assembles observations. Not thread-safe: the caller locks."""
 
@@ -128,6 +133,7 @@ class ObservationBuffer:
         # Streams whose last message was stamped ahead of the clock, and by how much.
         self._ahead: dict[str, int] = {}
         self._poses = {state.name for state in contract.observation.states if state.type == 'pose'}
+        # What each pose's last message said, with its sign.
         self._facing: dict[str, NDArray[np.float64]] = {}
 
     def push(self, stream: str, stamp: int, decode: Callable[[], NDArray[Any]], now: int | None = None) -> None:
@@ -142,7 +148,20 @@ class ObservationBuffer:
             self._ahead[stream] = stamp - now
             return
         self._ahead.pop(stream, None)
+        if stream in self._poses:
+            decode = self._faced(stream, decode)
         self._histories[stream].push(stamp - self._delays[stream], decode)
+
+    def _faced(self, stream: str, decode: Callable[[], NDArray[Any]]) -> Callable[[], NDArray[Any]]:
+        """What decode() gives, with the sign that goes on from the message before. Decoded at once: a hand may turn
+        further between two observations than the nearer sign can tell.
+        """
+        try:
+            pose = continuous(decode(), self._facing.get(stream))
+        except Unusable as error:
+            return partial(_raise, error)
+        self._facing[stream] = pose
+        return lambda: pose
 
     def clear(self) -> None:
         """Forgets everything, as after a jump of the clock."""
@@ -203,8 +222,6 @@ class ObservationBuffer:
                     f'{name}: its last sample is {(stamp - found[0]) / NANOSECONDS:.2f} s older than the '
                     f'observation (limit {self._limits[name] / NANOSECONDS:.2f} s)'
                 )
-            elif name in self._poses:
-                self._facing[name] = samples[name] = continuous(found[1], self._facing.get(name))
             else:
                 samples[name] = found[1]
         if problems:

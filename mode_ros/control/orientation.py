@@ -1,8 +1,9 @@
 """One sign for quaternions: q and -q are the same orientation, and a policy must not see both.
 
 A driver may flip the sign whenever it likes. The first quaternion of a stream gets the sign on the side of a fixed
-direction, each later one that which is nearer to the one before: a pose that stands still stays one point, one that
-turns moves without a jump. Recorded and live streams go through the same code.
+direction, each later message that which is nearer to the one before, whether an observation holds them or not: a pose
+that stands still stays one point, one that turns moves without a jump. Recorded and live streams go through the same
+code.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from mode_ros.checks.depth import empty_depth
 from mode_ros.checks.episodes import copies, intervention_share, split_recordings, success_labels
-from mode_ros.checks.finding import Finding
+from mode_ros.checks.finding import Finding, listed
 from mode_ros.checks.motion import still_frames
 from mode_ros.checks.pictures import RepeatCount, frozen
 from mode_ros.checks.spread import action_floor
@@ -29,6 +30,8 @@ from mode_ros.training.selection import fingerprint, held_out_episodes
 
 # Episodes whose pictures are decoded: a camera that hangs does so more than once.
 LOOKED_AT = 4
+# Checks that the conversion makes of each recording, and this page of all of them.
+LOOKED_AT_ANEW = ('bounds', 'units', 'depth')
 
 
 def examine_data_set(root: Path, contract: Contract | None) -> Page:
@@ -60,8 +63,8 @@ def examine_data_set(root: Path, contract: Contract | None) -> Page:
     page.add(success_labels(episode_success(files), numbers))
     if INTERVENTION in files.features:
         page.add(intervention_share(_shares(files), numbers))
-    page.add(_recording_notes(root))
     page.add(empty_depth(shares_of_data_set(files), str(root)))
+    page.add(_recording_notes(root, {finding.check for finding in page.findings}))
     if contract is not None and len(contract.dimensions) == data.actions.shape[1]:
         episodes = [
             Episode(number, data.actions[data.episode(k)], _states(data, k)) for k, number in enumerate(numbers)
@@ -90,17 +93,27 @@ def _shares(files: DataFiles) -> list[float]:
     return [float(np.mean(files.rows(each, [INTERVENTION])[INTERVENTION])) for each in files.episodes]
 
 
-def _recording_notes(root: Path) -> list[Finding]:
-    """What was said of the recordings when they were converted, such as of their clocks."""
+def _recording_notes(root: Path, found_now: Collection[str]) -> list[Finding]:
+    """What was said of the recordings when they were converted, such as of their clocks. Of what is looked at here
+    anew, only which recordings they were. found_now: checks that found something.
+    """
     try:
         report = json.loads((root / layout.REPORT_JSON).read_text())
     except (OSError, ValueError):
         return []
-    found = []
+    found, again = [], dict[str, list[str]]()
     for recording in report.get('recordings', []):
         for note in recording.get('notes', []):
             check, _, words = str(note).partition(': ')
-            found.append(Finding(check, f'{recording["name"]}: {words}') if words else Finding('recording', str(note)))
+            if check in LOOKED_AT_ANEW:
+                again.setdefault(check, []).append(recording['name'])
+            else:
+                words = f'{recording["name"]}: {words}' if words else str(note)
+                found.append(Finding(check if words else 'recording', words))
+    for check, names in again.items():
+        if check in found_now:
+            whose = listed(list(dict.fromkeys(names)))
+            found.append(Finding(check, f'the conversion found the same in {whose}.', note=True))
     return found
 
 

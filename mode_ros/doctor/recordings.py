@@ -10,6 +10,7 @@ import numpy as np
 
 from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.depth import empty_depth
+from mode_ros.checks.described import Limits, beyond_description
 from mode_ros.checks.episodes import success_labels
 from mode_ros.checks.finding import Finding
 from mode_ros.checks.pictures import RepeatCount, frozen
@@ -31,6 +32,7 @@ def examine_recordings(path: Path, recordings: Sequence[Recording], contract_tex
     episodes: list[Episode] = []
     goals: dict[str, None] = {}
     labels: list[bool | None] = []
+    limits: dict[str, tuple[str, float, float]] = {}
     counts = {camera.name: RepeatCount() for camera in contract.observation.cameras}
     depths = {camera.name: ImageHistogram.of(depth=True) for camera in contract.observation.cameras if camera.is_depth}
     for number, recording in enumerate(recordings):
@@ -56,12 +58,13 @@ def examine_recordings(path: Path, recordings: Sequence[Recording], contract_tex
             page.add([Finding('left out', f'{recording.name}: {error}.')])
         page.add([_note(recording.name, note) for note in getattr(about, 'notes', ())])
         labels.append(about.success)
+        limits |= about.limits
         if frames:
             episodes.append(_episode(number, frames, contract))
     page.facts.append(('frames', str(sum(len(each.actions) for each in episodes))))
     page.facts.append(('goals', ', '.join(map(repr, goals)) or 'none'))
     if episodes:
-        page.add(_vectors(contract, episodes, str(path)))
+        page.add(_vectors(contract, episodes, limits, str(path)))
         page.add(motion_findings(contract, episodes, str(path)))
         page.add(frozen(counts.items(), contract.rate, str(path)))
         page.add(empty_depth({name: each.ends for name, each in depths.items()}, str(path)))
@@ -78,14 +81,19 @@ def _episode(number: int, frames: Sequence[Frame], contract: Contract) -> Episod
     return Episode(number, np.stack([frame.action for frame in frames]), states)
 
 
-def _vectors(contract: Contract, episodes: Sequence[Episode], where: str) -> list[Finding]:
+def _vectors(contract: Contract, episodes: Sequence[Episode], limits: Limits, where: str) -> list[Finding]:
     actions = np.concatenate([each.actions for each in episodes])
     found = beyond_bounds(contract, actions, where)
     parts = contract.group_slices.values()
     found += nearly_constant(contract.action_names, actions, action_floor(contract), 'action', parts)
     found += duplicates(contract.action_names, actions, 'action') + gripper_still(contract, actions)
+    by_stream = {
+        state.name: np.concatenate([each.states[state.name] for each in episodes])
+        for state in contract.observation.states
+    }
+    found += beyond_description(contract, limits, actions, by_stream, where)
     for state in contract.observation.states:
-        values = np.concatenate([each.states[state.name] for each in episodes])
+        values = by_stream[state.name]
         found += states_beyond_bounds(contract, state.name, values, where)
         found += nearly_constant(state.names, values, state_floor(contract, state.name), f'state {state.name}')
         found += duplicates(state.names, values, f'state {state.name}')

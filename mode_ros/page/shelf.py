@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mode_ros.recording.storage_names import is_storage_name
+
 DATA_SET, RECORDINGS = 'data set', 'recordings'
 # How deep below a folder is looked: recordings/monday/episode_000000 is two.
 DEPTH = 3
@@ -81,7 +83,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _has_bag(folder: Path) -> bool:
     try:
-        return any(entry.name.endswith(('.mcap', '.db3')) for entry in os.scandir(folder))
+        return any(is_storage_name(entry.name) for entry in os.scandir(folder))
     except OSError:
         return False
 

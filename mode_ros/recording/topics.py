@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mode_ros.control.contract import Contract
-from mode_ros.recording.episode import CHUNK_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC
+from mode_ros.recording.episode import CHUNK_TOPIC, DESCRIPTION_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def recorded_topics(contract: Contract) -> tuple[RecordedTopic, ...]:
         RecordedTopic(contract.goal_topic, 'std_msgs/msg/String', latched=True),
         RecordedTopic(INTERVENTION_TOPIC, 'std_msgs/msg/Bool', latched=True),
         RecordedTopic(SUCCESS_TOPIC, 'std_msgs/msg/Bool', latched=True),
+        RecordedTopic(DESCRIPTION_TOPIC, 'std_msgs/msg/String', latched=True),
         RecordedTopic(CHUNK_TOPIC, 'trajectory_msgs/msg/JointTrajectory'),
     ]
     for topic in others:

@@ -92,6 +92,27 @@ def test_commands_after_their_motion_are_named():
     assert out_of_step(contract, still, shown(-10), 'data') == []
 
 
+def ramps(kind):
+    """Targets [n, 2] and where the arm then is, by the same delay of a frame: motion that tells no delay of its own."""
+    generator, episodes = np.random.default_rng(5), []
+    for speed in (0.01, 0.025, 0.002, 0.04):
+        along = np.arange(102) * speed
+        if kind == 'encoder':
+            along = np.floor(along / 0.004) * 0.004  # steps that come back every few frames
+        elif kind == 'cycle':
+            along = np.sin(np.arange(102) * 2 * np.pi / 15)
+        both = np.stack([along, -0.5 * along], axis=1)
+        noise = generator.normal(0, 5e-4, (2, 102, 2)) * (kind == 'noise')
+        episodes.append(((both + noise[0])[1:101], {'joints': (both + noise[1])[:100, ::-1].astype(np.float32)}))
+    targets, states = zip(*episodes, strict=True)
+    return list(targets), list(states)
+
+
+@pytest.mark.parametrize('kind', ['exact', 'encoder', 'noise', 'cycle'])
+def test_motion_that_says_nothing_of_its_delay_is_not_complained_of(kind):
+    assert out_of_step(absolute_contract(), *ramps(kind), 'data') == []
+
+
 def test_a_camera_that_hangs_while_the_robot_moves():
     def watched(images, moving=True):
         count = RepeatCount()

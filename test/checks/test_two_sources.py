@@ -5,7 +5,7 @@ import pytest
 from support.bags import START, Item, demonstration, joints, write_bag
 from support.contracts import DELTA_TEXT, absolute_contract, delta_contract
 
-from mode_ros.checks.two_sources import Alternation, publisher_findings
+from mode_ros.checks.two_sources import Alternation, commander_findings, publisher_findings
 from mode_ros.control.contract import parse_contract
 from mode_ros.training.data.bag_recording import BagRecording
 from mode_ros.training.data.recordings import About
@@ -41,6 +41,34 @@ def test_two_sources_are_named_however_they_take_turns(order, size):
     (text,) = said(mixed(swing(count, size), swing(count, size) + [0.0, 0.3], first))
     assert 'joints: two sources on /joint_states disagree: in ' in text
     assert 'of the messages b jumps by up to 0.3' in text or 'b jumps by up to 0.4' in text
+
+
+@pytest.mark.parametrize('size', [0.0, 0.5])
+@pytest.mark.parametrize('rarer', [4.3, 5, 10, 37.1])
+def test_a_second_source_that_is_rarer_is_told_by_its_time(rarer, size):
+    stamps, others = np.arange(400) / 50, np.arange(0.013, 7.9, rarer / 50)
+    values = [*swing(400, size), *(swing(400, size)[(50 * others).astype(int)] + [0.0, 0.3])]
+    times = np.concatenate([stamps, others])
+    order = np.argsort(times)
+    jitter = np.random.default_rng(2).normal(0, 1e-3, len(times))
+    at = [START + round(1e9 * each) for each in (times + jitter)[order]]
+    (text,) = said([values[k] for k in order], stamps=at)
+    assert 'two sources on /joint_states disagree: ' in text
+    assert 'times, between two messages that are a period apart, b jumps by up to 0.3' in text
+
+
+@pytest.mark.parametrize('every', [5, 6, 10, 40])
+@pytest.mark.parametrize('times', ['even', 'jitter', 'bursts', 'gaps'])
+def test_glitches_in_the_place_of_messages_are_no_second_source(every, times):
+    count, generator = 800, np.random.default_rng(3)
+    values = swing(count) + np.where(np.arange(count) % every == 0, 1, 0)[:, None] * [0.0, 0.3]
+    steps = {
+        'even': np.full(count, 0.02),
+        'jitter': generator.uniform(0.012, 0.028, count),
+        'bursts': np.where(np.arange(count) % 2, 0.0002, 0.0398),
+        'gaps': np.where(generator.random(count) < 0.2, 0.15, 0.02),
+    }[times]
+    assert said(values, stamps=[START + round(1e9 * each) for each in np.cumsum(steps)]) == []
 
 
 @pytest.mark.parametrize(
@@ -92,3 +120,17 @@ def test_publishers_that_were_counted_while_recording():
     assert 'joints: 2 publishers were recorded on /joint_states, expected 1' in found.text
     both = state.model_copy(update={'publishers': 2})
     assert publisher_findings([(both, '/joint_states', 2), (state, '/joint_states', 0)]) == []
+
+
+def test_several_that_command_are_counted_too():
+    (found,) = commander_findings({'/arm/command': (['arm', 'gripper'], 2), '/other': (['other'], 1), '/a': (['a'], 0)})
+    assert 'arm, gripper: 2 publishers were recorded on /arm/command, expected 1' in found.text
+
+
+def test_a_bag_that_counted_two_commanders_says_so(tmp_path):
+    about = About()
+    recording = BagRecording(write_bag(tmp_path / 'bag', demonstration(2.0), publishers={'/arm/twist': 2}))
+    heard = list(recording.read(delta_contract(), 'a goal', about, lambda _: None))
+    assert heard
+    (note,) = [note for note in about.notes if note.startswith('sources')]
+    assert note.startswith('sources: arm: 2 publishers were recorded on /arm/twist, expected 1')

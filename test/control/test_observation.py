@@ -160,19 +160,45 @@ def test_a_stream_that_is_always_ahead_of_the_clock_is_said_to_be():
         buffer.latest(now=9 * MS)
 
 
-def test_a_quaternion_keeps_its_sign():
+def hand_buffer():
     from mode_ros.robots import load_named_contract
 
     contract = load_named_contract('metaworld_sawyer')[0]
     observation = contract.observation.model_copy(update={'cameras': (), 'states': (contract.state('end_effector'),)})
-    buffer = ObservationBuffer(contract.model_copy(update={'observation': observation}))
-    seen = []
+    return ObservationBuffer(contract.model_copy(update={'observation': observation}))
+
+
+def test_a_quaternion_keeps_its_sign():
+    buffer, seen = hand_buffer(), []
     for k in range(8):
         sign = 1 if k % 3 else -1
         pose = np.array([0.1, 0.2, 0.3, 0.0, sign * 0.6, 0.0, sign * 0.8])
         buffer.push('end_effector', k * 50 * MS, lambda pose=pose: pose)
         seen.append(buffer.latest(now=k * 50 * MS).states['end_effector'])
     assert (np.array(seen) == seen[0]).all()
+
+
+@pytest.mark.parametrize('turn', [100, 200, 300, 540])
+@pytest.mark.parametrize('pruned', [False, True])
+def test_a_quaternions_sign_follows_the_messages_that_no_observation_holds(turn, pruned):
+    def broken():
+        raise Unusable('its orientation has the length 0, not 1')
+
+    buffers = hand_buffer(), hand_buffer()  # one is asked for every message, as a converter may, and one twice
+    seen = ([], [])
+    for k in range(201):
+        half = np.radians(turn) * k / 400
+        pose = np.array([0.1, 0.2, 0.3, 0.0, np.sin(half), 0.0, np.cos(half)])
+        pose[3:] *= np.sign(pose[6]) or 1.0  # as many drivers give it
+        for each, (buffer, found) in enumerate(zip(buffers, seen, strict=True)):
+            buffer.push('end_effector', k * 10 * MS, lambda pose=pose: pose)
+            if each == 0 or k in (0, 200):
+                found.append(buffer.latest(now=k * 10 * MS).states['end_effector'])
+            buffer.push('end_effector', (k * 10 + 1) * MS, broken)
+            if pruned:
+                buffer.forget_before(k * 10 * MS)
+    assert np.abs(np.diff(seen[0], axis=0)).max() < 0.05
+    assert (seen[1] == np.array(seen[0])[[0, -1]]).all()
 
 
 def test_a_delayed_camera_is_paired_with_the_state_of_what_it_shows():

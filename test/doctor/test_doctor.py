@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.bags import changed, demonstration, episode, floats, write_bag
+from support.bags import START, changed, demonstration, episode, floats, write_bag
 from support.contracts import DELTA_TEXT
 from support.data_sets import make_data_set
 from support.training_sets import joints_set
@@ -38,6 +38,25 @@ def test_a_data_set_that_was_converted(tmp_path, capsys):
     assert '2 (' in out
     assert 'static 32x32' in out
     assert 'y, z never changed' in out  # the demonstration never moves sideways
+
+
+def test_what_the_conversion_found_already_is_said_once(tmp_path, capsys):
+    def far(number, item):
+        item.message = floats([50.0])
+        return item
+
+    usual, odd = demonstration(), changed(demonstration(start=START + 10**12), '/gripper/command', far)
+    for name, items in (('usual', usual), ('odd', odd)):
+        write_bag(tmp_path / 'bags' / name, items, custom=episode())
+    arguments = ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', 'png', '--jobs', '1']
+    arguments = build_parser().parse_args(arguments)
+    arguments.run(arguments)
+    assert 'odd: bounds: action grip: 100% of the frames in the recording' in capsys.readouterr().err
+    assert command(tmp_path / 'data') == 3
+    out = capsys.readouterr().out
+    assert out.count('are beyond') == 1
+    assert 'action grip: 50% of the frames' in out
+    assert 'note: bounds: the conversion found the same in odd.' in out
 
 
 def test_a_data_set_of_somebody_else(tmp_path, capsys):

@@ -144,6 +144,17 @@ def test_recordings_and_data_sets_are_found(folder):
     assert names(Shelf([folder / 'data' / 'drawers'])) == [(DATA_SET, 'drawers')]
 
 
+@pytest.mark.parametrize(
+    ('name', 'found'),
+    [('a.mcap', True), ('a.db3', True), ('a.mcap.zstd', True), ('a.db3.zst', True), ('a.zst', False), ('a.md', False)],
+)
+def test_loose_files_are_recordings_packed_or_not(tmp_path, name, found):
+    (tmp_path / 'downloads').mkdir()
+    (tmp_path / 'downloads' / name).touch()
+
+    assert names(Shelf([tmp_path])) == ([(RECORDINGS, f'{tmp_path.name}/downloads')] if found else [])
+
+
 def test_only_what_was_told_is_found_again(folder):
     shelf = Shelf([folder / 'data'])
     (item,) = shelf.items()

@@ -112,12 +112,18 @@ def test_streams_that_share_a_topic_are_recorded_once_and_commands_goal_and_inte
         'intervention',
         'success',
         'action_chunk',
+        'robot_description',
     }
     assert topics['joint_states'].streams == ('joints',)
     assert topics['joint_states'].max_age == 0.2
     assert topics['arm/twist'].type == 'geometry_msgs/msg/TwistStamped'
     assert topics['arm/twist'].max_age is None
-    assert [name for name, topic in topics.items() if topic.latched] == ['goal', 'intervention', 'success']
+    assert [name for name, topic in topics.items() if topic.latched] == [
+        'goal',
+        'intervention',
+        'success',
+        'robot_description',
+    ]
 
 
 def write_one(folder, words='whole'):

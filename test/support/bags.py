@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from support.contracts import DELTA_TEXT
@@ -15,6 +16,12 @@ from mode_ros.recording.episode import Episode
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
+
+FOREVER = QosTime(9_223_372_036, 854_775_807)
+QOS = Qos(
+    QosHistory.UNKNOWN, 0, QosReliability.RELIABLE, QosDurability.VOLATILE,
+    FOREVER, FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False,
+)  # fmt: skip
 
 TIME = TYPES.types['builtin_interfaces/msg/Time']
 HEADER = TYPES.types['std_msgs/msg/Header']
@@ -119,10 +126,18 @@ def changed(items, topic, change):
 
 
 def write_bag(
-    path, items, storage='mcap', compression=None, custom=None, contract=DELTA_TEXT, version=9, extra_topics=()
+    path,
+    items,
+    storage='mcap',
+    compression=None,
+    custom=None,
+    contract=DELTA_TEXT,
+    version=9,
+    extra_topics=(),
+    publishers=None,
 ):
     """A bag of these items. custom: the Episode that a recorder would write; extra_topics: (name, type) without
-    messages."""
+    messages; publishers: how many rosbag2 counted, by topic."""
     path = Path(path)
     writer = Writer(path, version=version, storage_plugin=StoragePlugin[storage.upper()])
     if compression:
@@ -133,7 +148,8 @@ def write_bag(
         connections = {}
         for topic, kind in [*((item.topic, item.kind) for item in items), *extra_topics]:
             if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=TYPES)
+                counted = [QOS] * (publishers or {}).get(topic, 0)
+                connections[topic] = writer.add_connection(topic, kind, typestore=TYPES, offered_qos_profiles=counted)
         for item in items:
             writer.write(connections[item.topic], item.received, TYPES.serialize_cdr(item.message, item.kind))
     return path

@@ -11,13 +11,14 @@ from typing import Any
 from rosbags.interfaces import Connection
 
 from mode_ros.checks.clocks import clock_findings, lateness_findings, step_findings
-from mode_ros.checks.two_sources import publisher_findings
+from mode_ros.checks.two_sources import commander_findings, publisher_findings
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State, differences
 from mode_ros.errors import UserError
-from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
+from mode_ros.recording.episode import DESCRIPTION_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
 from mode_ros.recording.topics import recorded_topics
 from mode_ros.training.data.bags import Bag, BagProblem, content_key, open_bag, storage_files
 from mode_ros.training.data.clocks import in_words
+from mode_ros.training.data.description import hear_description
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 from mode_ros.training.data.resample import Resampler
@@ -205,7 +206,7 @@ def _handlers(
     able = {topic for group, topic, _ in heard if group.initial is not None}
     needed = [*(stream.topic for stream in streams), *(topic for _, topic, _ in heard)]
     needed = [topic for topic in dict.fromkeys(needed) if topic not in able or topic in {s.topic for s in streams}]
-    optional = [*sorted(able - set(needed)), contract.goal_topic, INTERVENTION_TOPIC, SUCCESS_TOPIC]
+    optional = [*sorted(able - set(needed)), contract.goal_topic, INTERVENTION_TOPIC, SUCCESS_TOPIC, DESCRIPTION_TOPIC]
     told = bag.episode.topics if bag.episode is not None else None
     advice = _advice(contract)
     topics = match_topics(needed, optional, {connection.topic for connection in bag.connections}, told, advice)
@@ -213,7 +214,12 @@ def _handlers(
     counted = [
         (state, topic, bag.publishers(topic)) for state in contract.observation.states if (topic := topics[state.topic])
     ]
-    about.notes += [str(finding) for finding in publisher_findings(counted)]
+    commanders = {
+        topic: ([group.name for group, name, _ in heard if topics[name] == topic], bag.publishers(topic))
+        for _, name, _ in heard
+        if (topic := topics[name]) is not None
+    }
+    about.notes += [str(finding) for finding in [*publisher_findings(counted), *commander_findings(commanders)]]
     # A group that stands where it is measured may have been left alone, too; but its topic must be there.
     silent = {topic for group, topic, _ in heard if group.feedback is not None and group.leader is None} | able
 
@@ -230,6 +236,7 @@ def _handlers(
     for group, topic, _ in heard:
         listen(topic, *_command_handlers(resampler, group))
     listen(contract.goal_topic, lambda message, at: resampler.goal(message.data, at))
+    listen(DESCRIPTION_TOPIC, lambda message, at: hear_description(message, contract, about))
     listen(INTERVENTION_TOPIC, lambda message, at: resampler.intervene(bool(message.data), at))
     if not about.judged:
         listen(SUCCESS_TOPIC, _verdict_handler(resampler, about, bag.start))

@@ -18,12 +18,11 @@ from rosbags.typesys import Stores
 from mode_ros.errors import UserError
 from mode_ros.recording.definitions import message_types
 from mode_ros.recording.episode import Episode
+from mode_ros.recording.storage_names import is_storage_name
 from mode_ros.training.data.mcap import BagReader
 from mode_ros.training.data.memory import give_back
 from mode_ros.training.data.pointers import is_pointer
-from mode_ros.training.data.unpacking import PACKED_SUFFIXES
 
-STORAGE_SUFFIXES = ('.mcap', '.db3')
 # Beside an SQLite file whose recorder did not close it: messages that are not in the file itself.
 _UNCLOSED = ('-wal', '-journal')
 # How much of each end of a file goes into its key: headers and indices, which no two recordings share.
@@ -173,7 +172,7 @@ def storage_files(path: Path) -> list[Path]:
     """The files that hold the messages of the bag at `path`: those that its metadata names, where they are there."""
     if path.is_file():
         return [path]
-    files = sorted(item for item in path.iterdir() if item.is_file() and _is_storage(item))
+    files = sorted(item for item in path.iterdir() if item.is_file() and is_storage_name(item.name))
     named = named_files(path)
     return [item for item in files if named is not None and item.name in named] or files
 
@@ -191,11 +190,7 @@ def is_bag(path: Path) -> bool:
     """Whether `path` is a bag: a folder with metadata or storage files, or a storage file."""
     if path.is_dir():
         return (path / 'metadata.yaml').is_file() or bool(storage_files(path))
-    return path.is_file() and _is_storage(path)
-
-
-def _is_storage(path: Path) -> bool:
-    return (path.stem if path.suffix in PACKED_SUFFIXES else path.name).endswith(STORAGE_SUFFIXES)
+    return path.is_file() and is_storage_name(path.name)
 
 
 def content_key(files: Collection[Path], named: bool = False) -> str:

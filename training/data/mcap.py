@@ -21,7 +21,8 @@ from rosbags.rosbag2.reader import DirectoryReader
 from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, get_qos
 
 from mode_ros.recording.salvage import MAGIC, SalvagedTopic, Stretch, Unsalvageable, stretch_messages, survey
-from mode_ros.training.data.unpacking import PACKED_SUFFIXES, unpack
+from mode_ros.recording.storage_names import PACKED_SUFFIXES
+from mode_ros.training.data.unpacking import unpack
 
 
 class ChunkTable:

@@ -32,7 +32,8 @@ class About:
     """What is known about a recording once it was read.
 
     health: what a report says of each stream; judged: whether its success was said by the recorder, which nothing in it
-    changes; topics: the recording's, by the contract's names; notes: what is odd and no reason to leave anything out.
+    changes; topics: the recording's, by the contract's names; notes: what is odd and no reason to leave anything out;
+    limits: by joint, its unit, lower and upper end in the robot's description, where the recording has one.
     """
 
     start: int = 0
@@ -43,6 +44,7 @@ class About:
     judged: bool = False
     topics: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    limits: dict[str, tuple[str, float, float]] = field(default_factory=dict)
 
 
 class Recording(ABC):

@@ -82,7 +82,8 @@ def stage_recording(
 
     The result has key, name, episodes (summaries without pictures), left_out ([from, to, reason, fault] in seconds),
     problem ('' or why the recording cannot be used, or not to its end), failed (whether it was left out as a failure),
-    unused ([reason, frames]), notes, streams, drops, recovered, parts, and goal and described, from which it was made.
+    unused ([reason, frames]), notes, limits, streams, drops, recovered, parts, and goal and described, from which it
+    was made.
     """
     final = staged_folder(stage, key, settings)
     work = final.with_name(final.name + _UNFINISHED)
@@ -198,9 +199,10 @@ class _Segments:
             'success': self._about.success,
             'failed': self._failed,
             'unused': self._unused(),
-            'notes': [*self._about.notes, *number_findings(self._contract, folders)],
+            'notes': [*self._about.notes, *number_findings(self._contract, folders, self._about.limits)],
             'drops': self._about.drops,
             'recovered': self._about.recovered,
+            'limits': self._about.limits,
             'streams': health,
             'episodes': self._episodes,
             'left_out': [

@@ -12,8 +12,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd  # as rosbags has it
 
-# rosbag2's, and what `zstd` on a command line calls it.
-PACKED_SUFFIXES = ('.zstd', '.zst')
 _MAGIC = b'\x28\xb5\x2f\xfd'
 
 

@@ -16,21 +16,26 @@ from support.bags import (
     START,
     Item,
     changed,
+    delta,
     demonstration,
     episode,
     flag,
     floats,
+    text,
     without,
     write_bag,
 )
 from support.data_sets import make_data_set
+from support.descriptions import TWO_LINKS
 
 from mode_ros.cli.main import build_parser
 from mode_ros.doctor.examine import examine
 from mode_ros.errors import UserError
 from mode_ros.recording.bag import Bag
 from mode_ros.training.data import layout
-from mode_ros.training.data.dataset import open_dataset
+from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.dataset import Dataset, open_dataset
+from mode_ros.training.data_findings import vector_findings
 
 
 def three(tmp_path, **marks):
@@ -525,6 +530,35 @@ def test_numbers_beyond_the_contracts_bounds_are_named(convert, tmp_path, topic)
     assert f'note: bag: bounds: {name}' in printed
     assert f'the farthest is {farthest}' in printed
     assert 'bounds:' in (tmp_path / 'data' / 'report.html').read_text()
+
+
+@pytest.mark.parametrize('topic', ['/robot_description', '/left/robot_description'])
+def test_joints_beyond_the_robots_description_are_named_by_the_conversion_and_all_that_follow(convert, tmp_path, topic):
+    items = demonstration(2.0)  # joints to 1
+    for item in items:
+        if topic.startswith('/left') and item.topic != '/goal':
+            item.topic = f'/left{item.topic}'
+    urdf = TWO_LINKS.replace('lower="-3.1" upper="3.1"', 'lower="-0.5" upper="0.5"')
+    write_bag(tmp_path / 'bag', [Item(topic, text(urdf), START), *items])
+    (tmp_path / 'contract.yaml').write_text(DELTA_TEXT)
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data', '--contract', tmp_path / 'contract.yaml')
+    assert status == 0
+    words = "state joints a: 48% of the frames in the recording are beyond the robot description's -0.5 to 0.5 rad"
+    assert f'note: bag: bounds: {words}' in printed
+    found = [str(each) for each in vector_findings(Dataset(DataFiles(tmp_path / 'data'), 1, {}, delta()))]
+    assert sum("beyond the robot description's -0.5 to 0.5" in each for each in found) == 2
+    page = examine(str(tmp_path / 'bag'), str(tmp_path / 'contract.yaml'))
+    assert sum("beyond the robot description's" in str(each) for each in page.findings) == 2
+    page = examine(str(tmp_path / 'data'))
+    assert sum("beyond the robot description's" in str(each) for each in page.findings) == 2, 'once each'
+
+
+def test_a_description_that_is_none_is_noted_and_costs_nothing(convert, tmp_path):
+    items = [Item('/robot_description', text('<robot'), START), *demonstration(2.0)]
+    write_bag(tmp_path / 'bag', items, custom=episode())
+    status, printed = convert(tmp_path / 'bag', tmp_path / 'data')
+    assert status == 0
+    assert 'note: bag: description: The robot description is no XML' in printed
 
 
 def test_joints_in_degrees_are_named_where_the_contract_bounds_nothing(convert, tmp_path):

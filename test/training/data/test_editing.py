@@ -170,13 +170,15 @@ def test_failures_are_marked_and_left_out_of_training(tmp_path):
         make_plan(train_settings(data), TextNumbers())
 
 
-def test_recordings_that_come_later_are_edited_too(tmp_path):
+def test_recordings_that_come_later_are_edited_too(tmp_path, capsys):
     data = make_data_set(tmp_path, GOALS[:2])
     edit(data, drop=[0])
     write_bag(tmp_path / 'more' / '9', demonstration(3.0, 'wave', START + 9 * 10**12), custom=episode('wave'))
     words = ['convert', str(tmp_path / 'bags'), str(tmp_path / 'more'), str(data), '--codec', 'png', '--jobs', '1']
     arguments = build_parser().parse_args(words)
+    capsys.readouterr()
     arguments.run(arguments)
+    assert '1 new episodes, 2 in all with its edits (3 without), 2 recordings were there' in capsys.readouterr().out
     agrees(data)
     assert [each.tasks[0] for each in DataFiles(data).episodes] == [GOALS[1], 'wave']
     undo(data)

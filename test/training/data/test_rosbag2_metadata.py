@@ -8,18 +8,12 @@ import sqlite3
 from collections import Counter
 
 import pytest
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
-from support.bags import DELTA_TEXT, TYPES, demonstration, episode, write_bag
+from support.bags import DELTA_TEXT, QOS, TYPES, demonstration, episode, write_bag
 
 from mode_ros.training.data.dataset import open_dataset
 
 HASH = 'RIHS01_' + '0123456789abcdef' * 4
-FOREVER = QosTime(9_223_372_036, 854_775_807)
-QOS = Qos(
-    QosHistory.UNKNOWN, 0, QosReliability.RELIABLE, QosDurability.VOLATILE,
-    FOREVER, FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False,
-)  # fmt: skip
 HUMBLE_QOS = '\\n'.join(
     ('- history: 3', '  depth: 0', '  reliability: 1', '  durability: 2')
     + tuple(f'  {name}:\\n    sec: 9223372036\\n    nsec: 854775807' for name in ('deadline', 'lifespan'))
