@@ -25,7 +25,7 @@ from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset, Size, open_dataset
 from mode_ros.training.data.mixture import MixtureItem, load_mixture_config, open_mixture
 from mode_ros.training.data_findings import data_findings
-from mode_ros.training.settings import PolicySettings, TrainSettings
+from mode_ros.training.settings import DEFAULT_SHIFTS, PolicySettings, TrainSettings
 from mode_ros.training.starting import check_start, check_statistics, start_weights
 
 
@@ -59,6 +59,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     ]
     same_robot = _embodiments(found, [item.embodiment for _, item in items], contracts)
     config = policy_config(settings.policy, contract)
+    _check_cameras(settings, config)
     if settings.start.checkpoint:
         check_start(settings.start.checkpoint, config)
     if settings.start.encoders:
@@ -125,6 +126,16 @@ def policy_config(settings: PolicySettings, contract: Contract) -> PolicyConfig:
         'state_normalization': settings.state_normalization,
     }
     return parse_policy_config(values, f'The training for {contract.robot}')
+
+
+def _check_cameras(settings: TrainSettings, config: PolicyConfig) -> None:
+    """Raise UserError for keys about cameras that the robot does not have."""
+    names = {camera.name for camera in config.cameras}
+    strange = settings.data.shift.keys() - names - DEFAULT_SHIFTS.keys()
+    if strange:
+        raise UserError(f'data.shift names {min(strange)!r}, but the robot has the cameras {sorted(names)}.')
+    if settings.policy.imagenet_weights and not names:
+        raise UserError('policy.imagenet_weights are for image encoders, and the robot has no camera: leave them out.')
 
 
 def _camera(camera: Camera, settings: PolicySettings) -> CameraConfig:

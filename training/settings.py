@@ -32,6 +32,9 @@ from mode_ros.training.weighting import PolicyFrames
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
+DEFAULT_SHIFTS: Mapping[str, float] = {'wrist': 4 / 224}
+"""A camera of a usual name is shifted less; a robot need not have one."""
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra='forbid', protected_namespaces=())
@@ -47,7 +50,7 @@ class DataSettings(_Settings):
     keep_failures: bool = Field(default=False, description='learn from episodes that are marked as failures, too')
     validation_share: Share = Field(default=0.1, description="share of each task's episodes that are held out")
     shift: Mapping[str, float] = Field(
-        default_factory=lambda: {'wrist': 4 / 224},
+        default_factory=lambda: dict(DEFAULT_SHIFTS),
         description='largest random shift of a camera by name; others have default_shift. Below 0.5 it is a share of '
         'the image, a whole number is in pixels',
     )
@@ -146,6 +149,16 @@ class PolicySettings(_Settings):
         check_alternatives(
             self.routing, self.shared_expert, self.noise_token, self.noise_conditioning, self.selection_bias
         )
+        if self.dense_width != 'total' and self.routing != 'dense':
+            raise ValueError(
+                f'dense_width {self.dense_width} is of routing dense, and this is {self.routing}: set routing to '
+                'dense, or leave dense_width out'
+            )
+        if self.film_begins == 'random' and self.image_encoder.architecture != 'resnet18':
+            raise ValueError(
+                f'film_begins random is of resnet18, and the FiLM of {self.image_encoder.architecture} begins as the '
+                'identity: leave film_begins out'
+            )
         return self
 
 
@@ -270,11 +283,18 @@ class TrainSettings(_Settings):
     def _fits_together(self) -> TrainSettings:
         if self.start.encoders and self.policy.imagenet_weights:
             raise ValueError('start.encoders and policy.imagenet_weights both give the image encoders: leave one out')
+        if self.start.checkpoint and self.policy.imagenet_weights:
+            raise ValueError('start.checkpoint gives the image encoders, too: leave policy.imagenet_weights out')
         if self.start.freeze_routers and self.loss.balancing:
             raise ValueError('frozen routers cannot be balanced: set loss.balancing to 0')
         if self.loss.bias_rate and not self.policy.selection_bias:
             raise ValueError(
                 'loss.bias_rate moves policy.selection_bias, and there is none: set that to true, or bias_rate to 0'
+            )
+        if self.policy.selection_bias and not self.loss.bias_rate and not self.start.checkpoint:
+            raise ValueError(
+                'policy.selection_bias stays 0 where loss.bias_rate does not move it: set that to 0.001, or '
+                'selection_bias to false'
             )
         if self.start.freeze_routers and self.loss.bias_rate:
             raise ValueError('frozen routers cannot be balanced: set loss.bias_rate to 0')

@@ -16,7 +16,12 @@ HELP = 'look at the experts and the routing of a checkpoint'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument('checkpoint', type=Path, help='checkpoint folder')
+    parser.add_argument(
+        'checkpoint',
+        type=Path,
+        nargs='+',
+        help='checkpoint folder; of several, such as seeds, also what they have together',
+    )
     parser.add_argument('--compare', type=Path, metavar='OTHER', help='a second checkpoint, beside the first')
     parser.add_argument(
         '--dataset', type=Path, action='append', default=[], help='route its moments (default: random); may be repeated'
@@ -33,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.training.inspection.inspect import describe, inspect_all
     from mode_ros.training.inspection.pages import inspection_page
 
-    checkpoints = [arguments.checkpoint, *([arguments.compare] if arguments.compare else [])]
+    checkpoints = [*arguments.checkpoint, *([arguments.compare] if arguments.compare else [])]
     sides = inspect_all(checkpoints, arguments.dataset)
     print(describe(sides))
     try:

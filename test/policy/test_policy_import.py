@@ -86,13 +86,16 @@ def test_every_kind_of_file_gives_the_same_policy(prefix, kind, tmp_path, capsys
     [
         (None, r"deviation 0\.02\d\d with 512 inputs: it began with torch's own, 0\.0255"),
         (0.02, r'deviation 0\.0\d+ with 512 inputs: it began with 0\.02, as if set for all'),
+        ('cut', r'deviation 0\.017\d with 512 inputs: it began with 0\.02 cut at 0\.04, as if set for all'),
         (0.3, r"it began with neither torch's own, 0\.0255, nor 0\.02"),
     ],
 )
 def test_a_layer_that_nothing_uses_tells_what_the_network_began_with(deviation, words, tmp_path, capsys):
     torch.manual_seed(0)
     weight = torch.nn.Linear(512, 64, bias=False).weight.detach()
-    if deviation is not None:
+    if deviation == 'cut':
+        torch.nn.init.trunc_normal_(weight, std=0.02, a=-0.04, b=0.04)
+    elif deviation is not None:
         torch.nn.init.normal_(weight, std=deviation)
     save_file(published() | {'model.inner_model.gripper_embed.weight': weight}, tmp_path / 'w.safetensors')
     assert run(tmp_path / 'w.safetensors', tmp_path / 'policy', '--quiet') == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -24,24 +25,28 @@ def denoiser(initialisation, seed=0, **changes):
     return Denoiser(denoiser_config(**sizes), initialisation)
 
 
-# Weight: (bound of its uniform distribution, None for another one; deviation).
-UNIFORM = {
-    'noise_embedding.input.weight': 1.0,
-    'noise_embedding.input.bias': 1.0,
-    'noise_embedding.output.weight': DIM**-0.5,
-    'goal_projection.weight': 10**-0.5,
-    'image_projection.weight': 12**-0.5,
-    'state_projection.weight': 6**-0.5,
-    'action_projection.weight': 3**-0.5,
-    'output.weight': DIM**-0.5,
-    'output.bias': DIM**-0.5,
-    'blocks.1.attention.query_key_value.weight': DIM**-0.5,
-    'blocks.1.attention.query_key_value.bias': DIM**-0.5,
-    'blocks.1.attention.output.weight': DIM**-0.5,
-    'blocks.1.mixture.up_weight': DIM**-0.5,
-    'blocks.1.mixture.up_bias': DIM**-0.5,
-    'blocks.1.mixture.down_weight': (4 * DIM) ** -0.5,
-}
+def uniform(dim):
+    """The bound of each weight's uniform distribution, by its name."""
+    return {
+        'noise_embedding.input.weight': 1.0,
+        'noise_embedding.input.bias': 1.0,
+        'noise_embedding.output.weight': dim**-0.5,
+        'goal_projection.weight': 10**-0.5,
+        'image_projection.weight': 12**-0.5,
+        'state_projection.weight': 6**-0.5,
+        'action_projection.weight': 3**-0.5,
+        'output.weight': dim**-0.5,
+        'output.bias': dim**-0.5,
+        'blocks.1.attention.query_key_value.weight': dim**-0.5,
+        'blocks.1.attention.query_key_value.bias': dim**-0.5,
+        'blocks.1.attention.output.weight': dim**-0.5,
+        'blocks.1.mixture.up_weight': dim**-0.5,
+        'blocks.1.mixture.up_bias': dim**-0.5,
+        'blocks.1.mixture.down_weight': (4 * dim) ** -0.5,
+    }
+
+
+UNIFORM = uniform(DIM)
 NORMAL = {'blocks.1.router.input.weight': 0.02, 'blocks.1.router.output.weight': 0.02}
 ZERO = ('position', 'blocks.1.router.input.bias', 'blocks.1.router.output.bias')
 ONE = ('final_norm.gain', 'blocks.1.attention_norm.gain', 'blocks.1.attention.query_norm.gain')
@@ -58,6 +63,25 @@ def test_every_layer_begins_as_published(name):
     assert float(drawn.square().mean().sqrt()) == pytest.approx(deviation, rel=within)
     largest = float(drawn.abs().max())
     assert (largest <= UNIFORM[name]) if name in UNIFORM else (largest > 2.5 * deviation)
+
+
+@pytest.mark.parametrize('dim', [192, 256, pytest.param(1024, marks=pytest.mark.slow)])
+def test_wider_networks_begin_as_published_too(dim):
+    squares, numbers, largest = Counter(), Counter(), {}
+    for seed in range(20):
+        for name, weight in denoiser('published', seed, embed_dim=dim, layers=2, experts=2).state_dict().items():
+            squares[name] += float(weight.square().sum())
+            numbers[name] += weight.numel()
+            largest[name] = max(largest.get(name, 0.0), float(weight.abs().max()))
+    for name, bound in (uniform(dim) | NORMAL).items():
+        deviation = bound / ROOT3 if name not in NORMAL else bound
+        within = 5 / math.sqrt(2 * numbers[name])
+        assert math.sqrt(squares[name] / numbers[name]) == pytest.approx(deviation, rel=within), name
+        assert name in NORMAL or largest[name] <= bound, name
+    assert not any(largest[name] for name in ZERO)
+    gains = [name for name in numbers if name.endswith('gain')]
+    assert len(gains) == 2 * 4 + 1
+    assert all(largest[name] == 1 and squares[name] == numbers[name] for name in gains)
 
 
 def test_no_weight_is_left_out_above():

@@ -38,7 +38,8 @@ def objective_of(pictures, **changes):
 )
 def test_every_weight_has_a_gradient_in_every_step(pictures, changes):
     """Processes that share gradients wait for those of all weights."""
-    plan, objective = objective_of(pictures, **{f'policy.{key}': value for key, value in changes.items()})
+    moved = {'loss.bias_rate': 0.001} if 'selection_bias' in changes else {}
+    plan, objective = objective_of(pictures, **{f'policy.{key}': value for key, value in changes.items()} | moved)
     objective.train()
     losses = objective(plan.source.batch(0, 8, slice(0, 8), plan.settings.loss))
     losses.total.backward()

@@ -96,6 +96,19 @@ def refused(expected, data, **changes):
         (['loss.bias_rate=0.001'], r'bias_rate moves policy\.selection_bias, and there is none: set that to true'),
         (['policy.selection_bias=true', 'policy.routing=dense'], r'routing dense selects no experts for a token'),
         (
+            ['policy.selection_bias=true'],
+            r'selection_bias stays 0 where loss\.bias_rate does not move it: set that to 0',
+        ),
+        (['policy.dense_width=active'], r'dense_width active is of routing dense, and this is noise: set routing'),
+        (
+            ['policy.film_begins=random', 'policy.image_encoder={architecture: resnet50}'],
+            r'film_begins random is of resnet18, and the FiLM of resnet50 begins as the identity: leave',
+        ),
+        (
+            ['start.checkpoint=x', 'policy.imagenet_weights=y'],
+            r'start\.checkpoint gives the image encoders, too: leave',
+        ),
+        (
             [
                 'start.freeze_routers=true',
                 'start.checkpoint=x',
@@ -184,6 +197,15 @@ def test_a_policy_that_sees_nothing(joints):
 def test_pictures_of_another_size(tmp_path):
     data = camera_set(tmp_path / 'data', contract=DELTA_TEXT.replace('width: 32', 'width: 64'))
     refused("pictures of camera 'static' in .* are 32x32, but its contract says 64x32: convert", data)
+
+
+def test_keys_about_cameras_that_the_robot_does_not_have(joints, pictures):
+    refused(
+        r"data\.shift names 'writs', but the robot has the cameras \['static'\]",
+        pictures,
+        **{'data.shift': {'writs': 0.1}},
+    )
+    refused(r'imagenet_weights .* no camera: leave them out', joints, **{'policy.imagenet_weights': 'resnet18.pth'})
 
 
 def test_a_stream_that_the_data_lacks(tmp_path):

@@ -20,7 +20,7 @@ from mode_ros.policy.language import TextEncoder, build_text_encoder
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.training.batches import Source
 from mode_ros.training.data.dataset import open_dataset
-from mode_ros.training.inspection.findings import summaries
+from mode_ros.training.inspection.findings import UNMOVED, summaries
 from mode_ros.training.inspection.measure import Floats, Inputs, Measurement, Routed, measure
 from mode_ros.training.inspection.way import initialisation_of, notes_beside
 from mode_ros.training.settings import DataSettings, LossSettings
@@ -141,11 +141,35 @@ def read_inputs(
 
 
 def describe(sides: Sequence[Inspection]) -> str:
-    """A short table for each, what is wrong, and how far apart they are."""
+    """A short table for each, what is wrong, and how far apart they are; of several what they have together."""
     parts = [_describe_one(side) for side in sides]
     if len(sides) > 1 and sides[0].found.shares.shape == sides[1].found.shares.shape:
         parts.append(_describe_two(*sides[:2]))
+    if len(sides) > 2:
+        parts.append(
+            '\n'.join([f'these {len(sides)} together', *(f'  {what}: {said}' for what, said in together(sides))])
+        )
     return '\n\n'.join(parts)
+
+
+def together(sides: Sequence[Inspection]) -> list[tuple[str, str]]:
+    """What is measured and its range over several checkpoints, such as a training's seeds, and all their layers."""
+    found = [side.found for side in sides]
+    first = [
+        entry['noise_rms'] for side in sides for entry in side.way if (entry['kind'], entry['step']) == ('mixture', 0)
+    ]
+    moved = np.concatenate([each.moved for each in found])
+    alike = [value for each in found for value in each.alike]
+    rows = [
+        ('e(σ), root mean square before the first step', _range(first, '.2g')),
+        ('and at the end', _range([each.noise_rms for each in found], '.2g')),
+        ('its energy in one direction', _range([each.noise_spectrum[0] for each in found], '.1%')),
+        ('probability moved by noise', f'{_range(moved, ".1%")}, median {np.median(moved):.1%}'),
+        (f'layers below {UNMOVED:.0%}', f'{(moved < UNMOVED).sum()} of {len(moved)}'),
+        ('entropy of the routing', _range(np.concatenate([each.trained_entropy for each in found]), '.3f')),
+        ('cosine of the two most alike experts of a layer', _range(alike, '.2f')),
+    ]
+    return [(what, said) for what, said in rows if said]
 
 
 def largest_difference(one: Measurement, other: Measurement) -> Floats:
@@ -156,6 +180,11 @@ def largest_difference(one: Measurement, other: Measurement) -> Floats:
     if first.use.shape != second.use.shape:
         return np.full(one.shares.shape[0], np.nan)
     return np.abs(first.use - second.use).max((0, 2))
+
+
+def _range(values: Sequence[float] | Floats, form: str) -> str:
+    """'' of none."""
+    return f'{min(values):{form}} to {max(values):{form}}' if len(values) else ''
 
 
 def _describe_one(side: Inspection) -> str:

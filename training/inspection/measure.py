@@ -97,6 +97,12 @@ class Measurement:
         return movement(self.over_range.probabilities)
 
     @property
+    def alike(self) -> list[float]:
+        """[L], the cosine of the two experts of a layer whose outputs are most alike; [] with one expert."""
+        rows, columns = np.triu_indices(self.output_cosine.shape[-1], 1)
+        return self.output_cosine[:, rows, columns].max(1).tolist() if len(rows) else []
+
+    @property
     def findings(self) -> list[Finding]:
         """What is wrong, by the thresholds of findings."""
         ignores = find_in_probabilities(self.over_range.probabilities) if self.by_noise else []

@@ -9,7 +9,7 @@ import numpy as np
 
 from mode_ros.training.inspection.drawing import heatmap
 from mode_ros.training.inspection.findings import Finding
-from mode_ros.training.inspection.inspect import Inspection, largest_difference
+from mode_ros.training.inspection.inspect import Inspection, largest_difference, together
 from mode_ros.training.inspection.measure import Measurement, Routed
 from mode_ros.training.inspection.way import way_curves
 from mode_ros.training.page import page, table, text
@@ -31,6 +31,8 @@ def inspection_page(sides: Sequence[Inspection]) -> str:
         apart = largest_difference(sides[0].found, sides[1].found)
         rows = [[str(layer), f'{value:.3f}'] for layer, value in enumerate(apart)]
         parts += ['<h2>How far apart</h2>', table(['layer', "largest difference of an expert's use"], rows, (1,))]
+    if len(sides) > 2:
+        parts += ['<h2>Together</h2>', table(['', 'smallest to largest'], [list(row) for row in together(sides)], (1,))]
     shown = [
         ('Use by noise level', 'The share of what is routed that uses an expert, from low noise to high.', use_maps),
         ('Weights at the denoising steps', 'In the order in which a chunk is denoised, from high noise.', weight_maps),

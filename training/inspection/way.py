@@ -77,13 +77,14 @@ def mixture_notes(denoiser: Denoiser, diffusion: DiffusionConfig) -> dict[str, A
 
 def initialisation_of(folder: Path, denoiser: Denoiser) -> str:
     """What a checkpoint began with, in words: as its training.yaml says, else as its weights tell."""
+    told = f'{guess(denoiser.noise_embedding.input.weight)}, by its noise embedding'
     try:
         values = as_begun(yaml.safe_load((folder / SETTINGS).read_text(encoding='utf-8')))
         if values['start'].get('checkpoint'):
-            return f'from the checkpoint {values["start"]["checkpoint"]}'
+            return f'{told}, and trained on from the checkpoint {values["start"]["checkpoint"]}'
         return str(values['policy']['initialisation'])
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):  # imported, or not from here
-        return f'{guess(denoiser.noise_embedding.input.weight)}, by its noise embedding'
+        return told
 
 
 def notes_beside(folder: Path) -> list[dict[str, Any]]:

@@ -82,6 +82,35 @@ def test_a_checkpoint_says_what_it_began_with(data, tmp_path, initialisation):
     assert f'initialisation {initialisation}' in inspection_page([side])
 
 
+def test_a_checkpoint_that_began_from_another_says_what_its_weights_tell_and_which(data, tmp_path):
+    make_trainer(train_settings(data), tmp_path / 'first').train()
+    begun = {'start.checkpoint': str(tmp_path / 'first' / 'policy'), 'policy.initialisation': 'small'}  # not used then
+    make_trainer(train_settings(data, **begun), tmp_path / 'second').train()
+    (side,) = inspect_all([tmp_path / 'second' / 'policy'], [])
+    assert side.initialisation.startswith('published, by its noise embedding, and trained on from the checkpoint /')
+    assert side.initialisation.endswith('first/policy')
+
+
+def test_seeds_of_a_training_are_told_together(data, tmp_path, capfd):
+    for seed in range(3):
+        make_trainer(train_settings(data, **{'run.seed': seed}), tmp_path / f'seed_{seed}').train()
+    folders = [tmp_path / f'seed_{seed}' / 'policy' for seed in range(3)]
+    capfd.readouterr()
+    assert main(['inspect', *map(str, folders), '--html', str(tmp_path / 'page.html')]) == 0
+    said = capfd.readouterr().out
+    sides = inspect_all(folders, [])
+    moved = np.concatenate([side.found.moved for side in sides])
+    assert f'probability moved by noise: {moved.min():.1%} to {moved.max():.1%}, median {np.median(moved):.1%}' in said
+    assert f'layers below 2%: {(moved < 0.02).sum()} of 6' in said
+    first = [side.way[0]['noise_rms'] for side in sides]
+    assert f'before the first step: {min(first):.2g} to {max(first):.2g}' in said
+    pairs = [each[a, b] for side in sides for each in side.found.output_cosine for a in range(4) for b in range(a)]
+    assert max(max(side.found.alike) for side in sides) == max(pairs)
+    page = (tmp_path / 'page.html').read_text()
+    assert all(words in page for words in ('<h2>Together</h2>', f'{moved.min():.1%} to {moved.max():.1%}'))
+    assert 'Together' not in inspection_page(sides[:2])
+
+
 def test_the_way_of_a_training_is_noted_and_drawn(data, tmp_path):
     make_trainer(train_settings(data, **{'run.steps': 4, 'run.validate_every': 2}), tmp_path / 'out').train()
     (side,) = inspect_all([tmp_path / 'out' / 'policy'], [])
