@@ -162,7 +162,7 @@ def together(sides: Sequence[Inspection]) -> list[tuple[str, str]]:
     alike = [value for each in found for value in each.alike]
     rows = [
         ('e(σ), root mean square before the first step', _range(first, '.2g')),
-        ('and at the end', _range([each.noise_rms for each in found], '.2g')),
+        ('e(σ), root mean square at the end', _range([each.noise_rms for each in found], '.2g')),
         ('its energy in one direction', _range([each.noise_spectrum[0] for each in found], '.1%')),
         ('probability moved by noise', f'{_range(moved, ".1%")}, median {np.median(moved):.1%}'),
         (f'layers below {UNMOVED:.0%}', f'{(moved < UNMOVED).sum()} of {len(moved)}'),

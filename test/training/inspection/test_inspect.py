@@ -15,7 +15,7 @@ from mode_ros.cli.main import main
 from mode_ros.policy.checkpoint import save_checkpoint
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.training.inspection.drawing import Curve, curves, heatmap
-from mode_ros.training.inspection.inspect import describe, inspect_all, largest_difference
+from mode_ros.training.inspection.inspect import describe, inspect_all, largest_difference, together
 from mode_ros.training.inspection.measure import measure
 from mode_ros.training.inspection.pages import inspection_page
 from mode_ros.training.plan import build_network, make_plan
@@ -92,23 +92,26 @@ def test_a_checkpoint_that_began_from_another_says_what_its_weights_tell_and_whi
 
 
 def test_seeds_of_a_training_are_told_together(data, tmp_path, capfd):
-    for seed in range(3):
-        make_trainer(train_settings(data, **{'run.seed': seed}), tmp_path / f'seed_{seed}').train()
-    folders = [tmp_path / f'seed_{seed}' / 'policy' for seed in range(3)]
-    capfd.readouterr()
-    assert main(['inspect', *map(str, folders), '--html', str(tmp_path / 'page.html')]) == 0
-    said = capfd.readouterr().out
+    folders = [make(data, tmp_path / f'seed_{seed}', seed=seed) for seed in range(3)]
+    status, said, _ = run(capfd, *folders, '--html', tmp_path / 'page.html')
+    assert status == 0
     sides = inspect_all(folders, [])
     moved = np.concatenate([side.found.moved for side in sides])
-    assert f'probability moved by noise: {moved.min():.1%} to {moved.max():.1%}, median {np.median(moved):.1%}' in said
+    between = f'{moved.min():.1%} to {moved.max():.1%}, median {np.median(moved):.1%}'
+    assert f'probability moved by noise: {between}' in said
     assert f'layers below 2%: {(moved < 0.02).sum()} of 6' in said
-    first = [side.way[0]['noise_rms'] for side in sides]
-    assert f'before the first step: {min(first):.2g} to {max(first):.2g}' in said
     pairs = [each[a, b] for side in sides for each in side.found.output_cosine for a in range(4) for b in range(a)]
-    assert max(max(side.found.alike) for side in sides) == max(pairs)
+    assert max(max(side.found.alike) for side in sides) == pytest.approx(max(pairs))
     page = (tmp_path / 'page.html').read_text()
-    assert all(words in page for words in ('<h2>Together</h2>', f'{moved.min():.1%} to {moved.max():.1%}'))
+    assert all(words in page for words in ('<h2>Together</h2>', between))
     assert 'Together' not in inspection_page(sides[:2])
+    # Of trainings whose notes lie beside, where they began, too.
+    noted = [
+        replace(side, way=({'kind': 'mixture', 'step': 0, 'noise_rms': rms},))
+        for side, rms in zip(sides, (3, 1, 2), strict=True)
+    ]
+    assert together(noted)[0] == ('e(σ), root mean square before the first step', '1 to 3')
+    assert together(sides)[0][0] == 'e(σ), root mean square at the end'
 
 
 def test_the_way_of_a_training_is_noted_and_drawn(data, tmp_path):
