@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from mode_ros.policy.config import DenoiserConfig
+from mode_ros.policy.linear import NUMBER_FORMATS, NumberFormat, is_available, linear_makers
 from mode_ros.policy.size import total_parameters
 
 # Bytes of a weight: (attention, experts). Variants that are not named are in float32.
@@ -32,6 +33,7 @@ class Rates:
     bytes_per_second: float
     flops: float  # per second, in float32
     flops_bfloat16: float
+    flops_int8: float
 
 
 @dataclass(frozen=True)
@@ -48,33 +50,52 @@ def measure_rates(device: str, clock: Callable[[], float] = time.perf_counter) -
     stream = torch.ones(_STREAM_BYTES // 4, device=device)
     reading = _best(stream.sum, device, clock)
     del stream
-    flops = []
-    for kind in (torch.float32, torch.bfloat16):
-        matrix = torch.ones(_SIZE, _SIZE, device=device, dtype=kind)
-        flops.append(2 * _SIZE**3 / _best(lambda matrix=matrix: matrix @ matrix, device, clock))  # type: ignore[misc]
-    return Rates(_STREAM_BYTES / reading, *flops)
+    return Rates(_STREAM_BYTES / reading, *(_peak(name, device, clock) for name in NUMBER_FORMATS))
+
+
+def _peak(number_format: NumberFormat, device: str, clock: Callable[[], float]) -> float:
+    """Operations per second, by torch's own product or by the packed one that a chunk takes, whichever is faster: on
+    some processors torch's leaves half of the vector unit idle. Without the format: of the next larger one.
+    """
+    where = torch.device(device)
+    if not is_available(number_format, where):
+        return _peak('float32', device, clock)
+    matrix = torch.ones(_SIZE, _SIZE, device=device)
+    packed = linear_makers(number_format, where).experts(matrix, None)
+    encoded = packed.encode(matrix)
+    runs: list[Callable[[], object]] = [lambda: packed.product(encoded)]
+    if number_format != 'int8':
+        own = matrix.to(torch.float32 if number_format == 'float32' else torch.bfloat16)
+        runs.append(lambda: own @ own)
+    return 2 * _SIZE**3 / min(_best(run, device, clock) for run in runs)
 
 
 def limit_of(variant: str, config: DenoiserConfig, steps: int, flops: int, rates: Rates) -> Limit:
     """flops: operations of the chunk, of all samples in it, which share what is read."""
     size = bytes_read(variant, config, steps)
     reading = size / rates.bytes_per_second
-    peak = rates.flops_bfloat16 if variant in _BYTES else rates.flops
-    computing = flops / peak
+    of_attention, of_experts = (_peak_of(rates, width) for width in _BYTES.get(variant, (4, 4)))
+    attention = 4 / (4 + 12 * config.top_k)  # its share of the products
+    computing = flops * (attention / of_attention + (1 - attention) / of_experts)
     return Limit(size, max(reading, computing), 'reading' if reading >= computing else 'arithmetic')
 
 
 def bytes_read(variant: str, config: DenoiserConfig, steps: int) -> int:
-    """Of weights, per chunk: those of attention and of the selected experts at every step, and, where the prefix is a
-    pass of its own, all of them once more.
+    """Of weights, per chunk: those of attention and of the selected experts at every step, or, where the prefix is a
+    pass of its own, which the first step goes along with, all of them there.
     """
     if variant == 'dense':
         return 4 * steps * total_parameters(config)
     of_attention, of_experts = _BYTES.get(variant, (4, 4))
     attention, expert = 4 * config.embed_dim**2 * of_attention, 12 * config.embed_dim**2 * of_experts
     each_step = attention + config.top_k * expert
-    once = 0 if variant in _WHOLE else attention + config.experts * expert
-    return config.layers * (steps * each_step + once)
+    first = each_step if variant in _WHOLE else attention + config.experts * expert
+    return config.layers * ((steps - 1) * each_step + first)
+
+
+def _peak_of(rates: Rates, width: int) -> float:
+    """Of weights of so many bytes."""
+    return {1: rates.flops_int8, 2: rates.flops_bfloat16, 4: rates.flops}[width]
 
 
 def _best(run: Callable[[], object], device: str, clock: Callable[[], float]) -> float:

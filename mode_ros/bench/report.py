@@ -66,7 +66,8 @@ def write_comparison(
     about = machine(device, threads)
     measured = (
         f'Limit: weights read at {rates.bytes_per_second / 1e9:.1f} GB/s, or products at {rates.flops / 1e9:.0f} '
-        f'GFLOP/s ({rates.flops_bfloat16 / 1e9:.0f} for bfloat16 and int8), whichever takes longer; measured here.'
+        f'GFLOP/s ({rates.flops_bfloat16 / 1e9:.0f} in bfloat16, {rates.flops_int8 / 1e9:.0f} in int8), whichever '
+        'takes longer; measured here.'
     )
     table = '\n'.join([f'On {", ".join(about.values())}. {measured}', '', *_table(rows)])
     print(table)

@@ -168,8 +168,9 @@ def _fast_path(sampler: ChunkSampler, batch: int, known: Known | None = None) ->
         # Computed once per goal, hence not within a chunk's time after the warm-up.
         if id(x.goal) not in goals:
             goals[id(x.goal)] = sampler.read_goal(x.goal)
-        prefix = sampler.read_observation(goals[id(x.goal)], x.images, x.state)  # type: ignore[arg-type]
+        goal = goals[id(x.goal)]
+        prefix, first = sampler.begin(goal, x.images, x.state, x.noise, known)  # type: ignore[arg-type]
         between()
-        return sampler.sample(prefix, x.noise, known=known)
+        return sampler.sample(prefix, x.noise, known=known, first=first)
 
     return compute

@@ -3,7 +3,8 @@
 Two facts about MoDE make it exact. Routing depends on the noise level alone and the schedule is fixed, so which
 experts run at each (step, layer) is a constant of a loaded policy. And attention is causal with the actions last, so
 the keys and values of the noise, goal and observation tokens are the same whatever the actions are: they are computed
-for all N noise levels in one pass, the goal's once per goal, and each step runs the A action tokens alone.
+for all N noise levels in one pass, the goal's once per goal, and each step runs the A action tokens alone. The first
+step may go along with that pass, so that its weights are not read once more.
 
 Experts are read where they lie; nothing here copies a weight for a noise level, and experts that no step selects are
 not kept. mode_ros.policy.layer_ops has a block's operations. sample_plain in mode_ros.policy.diffusion is the oracle.
@@ -46,6 +47,11 @@ class ChunkSampler:
         goal_prefix = sampler.read_goal(goal)                            # once per goal
         prefix = sampler.read_observation(goal_prefix, images, state)    # once per chunk
         chunk = sampler.sample(prefix, noise)
+
+    or, which is sooner done on a CPU, instead of the last two
+
+        prefix, first = sampler.begin(goal_prefix, images, state, noise)
+        chunk = sampler.sample(prefix, noise, first=first)
     """
 
     def __init__(
@@ -96,7 +102,7 @@ class ChunkSampler:
         steps, batch = len(self._noise), len(goal)
         noise = self._noise[:, None, None].expand(steps, batch, 1, -1)
         token = self.denoiser.goal_token(goal).expand(steps, batch, 1, -1)
-        return self._extend(torch.cat([noise, token], dim=2), None)
+        return self._extend(torch.cat([noise, token], dim=2), None)[0]
 
     @torch.inference_mode()
     def read_observation(
@@ -106,8 +112,27 @@ class ChunkSampler:
 
         images: [B, C, image_dim] features; state: [B, state_dim], normalised; B as in read_goal.
         """
-        tokens = self.denoiser.observation_tokens(images, state)
-        return self._extend(tokens.expand(len(self._noise), *tokens.shape), goal_prefix, self.config.chunk_length)
+        return self._read(goal_prefix, images, state)[0]
+
+    @torch.inference_mode()
+    def begin(
+        self,
+        goal_prefix: Prefix,
+        images: Tensor | None,
+        state: Tensor | None,
+        noise: Tensor,
+        known: Known | None = None,
+    ) -> tuple[Prefix, Tensor | None]:
+        """The whole prefix, and what the network says at the first step, [B·A, D]; both for `sample`.
+
+        noise, known: as `sample` is to be given them. A step loop that was recorded has all steps, so there is no
+        first one then.
+        """
+        if self._graph is not None and self._graph.batch == len(noise):
+            return self._read(goal_prefix, images, state)
+        known = self._whole(known, len(noise))
+        hidden = self._enter(noise * float(self.sigmas[0]), 0, known.clean, self._decided(known))
+        return self._read(goal_prefix, images, state, hidden)
 
     def prepare(self, batch: int = 1) -> None:
         """Record the step loop for this batch size as one CUDA graph; on a CPU there is nothing to do.
@@ -119,13 +144,18 @@ class ChunkSampler:
 
     @torch.inference_mode()
     def sample(
-        self, prefix: Prefix, noise: Tensor, should_stop: ShouldStop | None = None, known: Known | None = None
+        self,
+        prefix: Prefix,
+        noise: Tensor,
+        should_stop: ShouldStop | None = None,
+        known: Known | None = None,
+        first: Tensor | None = None,
     ) -> Tensor:
         """The configured solver over the action tokens alone.
 
         noise: [B, A, d], standard normal, on the sampler's device → [B, A, d], normalised actions.
         should_stop is asked before every step; once it says yes, Interrupted is raised; known: what the chunk
-        continues, on any device.
+        continues, on any device; first: what `begin` gave.
         """
         tokens, whole = prefix.keys.shape[-2] - self._empty, self.config.prefix_length + self.config.chunk_length
         if tokens != whole:
@@ -134,7 +164,7 @@ class ChunkSampler:
             if should_stop is not None and should_stop():
                 raise Interrupted('stopped before the denoising steps')
             return self._graph(prefix, noise, self._whole(known, len(noise)))
-        return self._loop(prefix, noise, self._whole(known, len(noise)), should_stop)
+        return self._loop(prefix, noise, self._whole(known, len(noise)), should_stop, first)
 
     def _whole(self, known: Known | None, batch: int) -> Known:
         """With every field that the step loop reads, on the device."""
@@ -146,16 +176,32 @@ class ChunkSampler:
         known = known.to(self._noise.device)
         return known._replace(clean=nothing.clean) if known.clean is None else known
 
-    def _loop(self, prefix: Prefix, noise: Tensor, known: Known, should_stop: ShouldStop | None = None) -> Tensor:
-        tokens = None
-        if known.clean is not None:  # the same at every step
-            tokens = self.denoiser.action_tokens(known.target / self._sigma_data, known.clean)
+    def _decided(self, known: Known) -> Tensor | None:
+        """The tokens of what is decided, the same at every step."""
+        if known.clean is None:
+            return None
+        return self.denoiser.action_tokens(known.target / self._sigma_data, known.clean)
+
+    def _loop(
+        self,
+        prefix: Prefix,
+        noise: Tensor,
+        known: Known,
+        should_stop: ShouldStop | None = None,
+        first: Tensor | None = None,
+    ) -> Tensor:
+        tokens = self._decided(known)
         places = Places.of(*prefix, self.config.heads, self.config.chunk_length).by_step()
 
         def denoise(x: Tensor, step: int) -> Tensor:
             if should_stop is not None and should_stop():
                 raise Interrupted(f'stopped before denoising step {step}')
-            return torch.lerp(self._denoise(places[step], x, step, known.clean, tokens), known.target, known.weight)
+            hidden = first if step == 0 else None
+            if hidden is None:
+                hidden = self._run(places[step], self._enter(x, step, known.clean, tokens), step)
+            c = self._scalings[step]
+            estimate = c.skip * x + c.out * self.denoiser.read_out(hidden).view_as(x)
+            return torch.lerp(estimate, known.target, known.weight)
 
         return self._solve(denoise, noise * float(self.sigmas[0]), self.sigmas, None)
 
@@ -168,27 +214,41 @@ class ChunkSampler:
         noise = self._noise.new_zeros(batch, config.chunk_length, config.action_dim)
         return Prefix(zeros, zeros.clone()), noise, nothing_known(config, batch, noise.device)
 
-    def _denoise(
-        self, places: Sequence[Places], x: Tensor, step: int, clean: Tensor | None, tokens: Tensor | None
-    ) -> Tensor:
-        """[B, A, d] → [B, A, d] at one noise level; places: by layer; tokens: [B, A, D], instead of x's where clean,
-        [B, A], says so.
+    def _enter(self, x: Tensor, step: int, clean: Tensor | None, tokens: Tensor | None) -> Tensor:
+        """The action tokens at one noise level, [B, A, d] → [B·A, D], which products take as it is.
+
+        tokens: [B, A, D], instead of x's where clean, [B, A], says so.
         """
-        c = self._scalings[step]
-        condition = self._noise[step]
-        hidden = self.denoiser.action_tokens(c.into * x)
+        hidden = self.denoiser.action_tokens(self._scalings[step].into * x)
         if clean is not None and tokens is not None:
             hidden = torch.where(clean.unsqueeze(-1), tokens, hidden)
-        hidden = hidden.flatten(0, 1)  # [B·A, D], which products take as it is
+        return hidden.flatten(0, 1)
+
+    def _run(self, places: Sequence[Places], hidden: Tensor, step: int) -> Tensor:
+        """Action tokens through all layers at one noise level, [B·A, D] → [B·A, D]; places: by layer."""
+        condition = self._noise[step]
         for layer, place in zip(self._layers, places, strict=True):
             projected = layer.products.query_key_value(layer.attention_norm.plus(hidden, condition))
             mixed = attend(layer, projected, place, self._mask)
             z = layer.mixture_norm(layer.products.output(mixed).add_(hidden))
             hidden = mix_at(layer.uses[step], z)
-        return c.skip * x + c.out * self.denoiser.read_out(hidden).view_as(x)
+        return hidden
 
-    def _extend(self, x: Tensor, past: Prefix | None, room: int = 0) -> Prefix:
-        """Run new prefix tokens, [N, B, T, D], at all noise levels after those of `past`; room: for tokens to come."""
+    def _read(
+        self, goal_prefix: Prefix, images: Tensor | None, state: Tensor | None, actions: Tensor | None = None
+    ) -> tuple[Prefix, Tensor | None]:
+        tokens = self.denoiser.observation_tokens(images, state)
+        tokens = tokens.expand(len(self._noise), *tokens.shape)
+        return self._extend(tokens, goal_prefix, self.config.chunk_length, actions)
+
+    def _extend(
+        self, x: Tensor, past: Prefix | None, room: int = 0, actions: Tensor | None = None
+    ) -> tuple[Prefix, Tensor | None]:
+        """Run new prefix tokens, [N, B, T, D], at all noise levels after those of `past`; room: for tokens to come.
+
+        actions: the action tokens of the first step, [B·A, D], where these are to go along; returns them after the last
+        layer.
+        """
         steps, batch, new = x.shape[:3]
         before = self._empty if past is None else past.keys.shape[-2]
         config = self.config
@@ -201,14 +261,29 @@ class ChunkSampler:
         mask = self._mask_after(before - self._empty, new)
         condition = self._noise.repeat_interleave(batch * new, 0)
         x = x.flatten(0, 2)  # [N·B·T, D]
-        for layer, place in zip(self._layers[:-1], places[:-1], strict=True):
+        tokens, last = len(x), self._layers[-1]
+        first: tuple[Places, ...] = ()
+        if actions is not None:
+            first = Places.of(prefix.keys[:, 0], prefix.values[:, 0], config.heads, config.chunk_length).by_layer()
+            x = torch.cat([x, actions])
+            condition = torch.cat([condition, self._noise[:1].expand_as(actions)])
+        for index, (layer, place) in enumerate(zip(self._layers[:-1], places[:-1], strict=True)):
             projected = layer.products.query_key_value(layer.attention_norm.plus(x, condition))
-            mixed = attend(layer, projected, place, mask)
-            x = mix_everywhere(layer.groups, layer.mixture_norm(layer.products.output(mixed).add_(x)), steps)
+            mixed = attend(layer, projected[:tokens], place, mask)
+            if first:
+                mixed = torch.cat([mixed, attend(layer, projected[tokens:], first[index], self._mask)])
+            z = layer.mixture_norm(layer.products.output(mixed).add_(x))
+            x = mix_everywhere(layer.groups, z, steps, tokens)
         # Nothing reads the last layer's prefix but its keys and values.
-        last = self._layers[-1]
-        keep(last, cast(LinearOp, last.products.key_value)(last.attention_norm.plus(x, condition)), places[-1])
-        return prefix
+        normed = last.attention_norm.plus(x, condition)
+        if actions is None:
+            keep(last, cast(LinearOp, last.products.key_value)(normed), places[-1])
+            return prefix, None
+        projected = last.products.query_key_value(normed)
+        keep(last, projected[:tokens], places[-1])
+        mixed = attend(last, projected[tokens:], first[-1], self._mask)
+        z = last.mixture_norm(last.products.output(mixed).add_(x[tokens:]))
+        return prefix, mix_at(last.uses[0], z)
 
     def _mask_after(self, past: int, new: int) -> Tensor:
         """For new tokens after past ones."""

@@ -61,6 +61,7 @@ class Group(NamedTuple):
     down: LinearOp
     steps: Tensor  # [n], int64
     weights: Tensor  # [n, 1, 1]
+    first: float  # its weight at the first step, 0 where that does not use it
 
 
 class LayerOps(NamedTuple):
@@ -154,13 +155,20 @@ def mix_at(uses: Sequence[Use], z: Tensor) -> Tensor:
     return out
 
 
-def mix_everywhere(groups: Sequence[Group], z: Tensor, steps: int) -> Tensor:
-    """As mix_at, at all noise levels: [N·n, D] → [N·n, D]."""
-    z = z.unflatten(0, (steps, -1))
+def mix_everywhere(groups: Sequence[Group], z: Tensor, steps: int, tokens: int) -> Tensor:
+    """As mix_at, at all noise levels: [N·n, D] → [N·n, D], N·n being `tokens`. Further rows are the first step's."""
     out = z.clone()
-    for up, down, chosen, weights in groups:
-        out.index_add_(0, chosen, down(gate(up(z.index_select(0, chosen)))).mul_(weights))
-    return out.flatten(0, 1)
+    more = len(z) - tokens
+    levels, all_levels = (rows[:tokens].unflatten(0, (steps, -1)) for rows in (z, out))
+    for up, down, chosen, weights, first in groups:
+        rows = levels.index_select(0, chosen).flatten(0, 1)
+        along = more if first else 0
+        y = down(gate(up(torch.cat([rows, z[tokens:]]) if along else rows)))
+        if along:
+            out[tokens:].add_(y[len(rows) :], alpha=first)
+            y = y[: len(rows)]
+        all_levels.index_add_(0, chosen, y.view(len(chosen), -1, y.shape[-1]).mul_(weights))
+    return out
 
 
 def causal_mask(past: int, new: int, empty: int, device: torch.device) -> Tensor:
@@ -194,6 +202,7 @@ def _groups(products: LayerProducts, routing: RoutingTable, layer: int, device: 
             products.down[expert],
             torch.tensor([step for step, _ in used], device=device),
             torch.tensor([weight for _, weight in used], device=device).view(-1, 1, 1),
+            dict(used).get(0, 0.0),
         )
         for expert, used in sorted(found.items())
     )

@@ -25,10 +25,26 @@ class Sampler(Protocol):
     def read_observation(self, goal_prefix: Any, images: Tensor | None = None, state: Tensor | None = None) -> Any:
         """goal_prefix: what read_goal gave; images: [B, C, image_dim]; state: [B, state_dim]."""
 
+    def begin(
+        self,
+        goal_prefix: Any,
+        images: Tensor | None,
+        state: Tensor | None,
+        noise: Tensor,
+        known: Known | None = None,
+    ) -> tuple[Any, Tensor | None]:
+        """As read_observation, and as much of the first step as goes along with that; noise, known: as for sample."""
+        ...
+
     def sample(
-        self, prefix: Any, noise: Tensor, should_stop: ShouldStop | None = None, known: Known | None = None
+        self,
+        prefix: Any,
+        noise: Tensor,
+        should_stop: ShouldStop | None = None,
+        known: Known | None = None,
+        first: Tensor | None = None,
     ) -> Tensor:
-        """prefix: what read_observation gave; noise: [B, A, d], standard normal; known: to continue → [B, A, d]."""
+        """prefix, first: what begin gave; noise: [B, A, d], standard normal; known: to continue → [B, A, d]."""
         ...
 
 
@@ -59,8 +75,24 @@ class PlainSampler:
         """images: [B, C, image_dim] features; state: [B, state_dim], normalised."""
         return goal_prefix._replace(images=images, state=state)
 
+    def begin(
+        self,
+        goal_prefix: Given,
+        images: Tensor | None,
+        state: Tensor | None,
+        noise: Tensor,
+        known: Known | None = None,
+    ) -> tuple[Given, None]:
+        """As read_observation: no step goes along with it."""
+        return self.read_observation(goal_prefix, images, state), None
+
     def sample(
-        self, prefix: Given, noise: Tensor, should_stop: ShouldStop | None = None, known: Known | None = None
+        self,
+        prefix: Given,
+        noise: Tensor,
+        should_stop: ShouldStop | None = None,
+        known: Known | None = None,
+        first: Tensor | None = None,
     ) -> Tensor:
         """noise: [B, A, d], standard normal; known: what the chunk continues → [B, A, d], normalised actions.
 

@@ -158,11 +158,11 @@ class Policy(RunningPolicy):
             begin('images')
             features = self._features(given.images, goal)
             begin('prefix')
-            prefix = self.sampler.read_observation(goal.prefix, features, state)
-            begin('steps')
             known = None if given.known is None else Known.of(given.known).to(self.device)
             noise = torch.from_numpy(given.noise).unsqueeze(0).to(self.device)
-            sampled = self.sampler.sample(prefix, noise, should_stop, known)[0].cpu().numpy()
+            prefix, first = self.sampler.begin(goal.prefix, features, state, noise, known)
+            begin('steps')
+            sampled = self.sampler.sample(prefix, noise, should_stop, known, first)[0].cpu().numpy()
             begin(DONE)
         return sampled
 

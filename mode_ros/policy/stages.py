@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-# 'chunk' is the whole of a static graph, 'images', 'prefix' and 'steps' are torch's.
+# 'chunk' is the whole of a static graph, 'images', 'prefix' and 'steps' are torch's; on a CPU the first step goes along
+# with the prefix.
 STAGES = ('goal', 'images', 'prefix', 'steps')
 GRAPH_STAGES = ('goal', 'chunk')
 DONE = 'done'

@@ -88,7 +88,7 @@ def test_the_command_writes_what_it_found(tmp_path, monkeypatch, capsys):
         update={'denoiser': small.denoiser.model_copy(update={'embed_dim': 32, 'heads': 4, 'layers': 2})}
     )
     monkeypatch.setattr(BenchSettings, 'policy', property(lambda self: tiny))
-    rates = Rates(bytes_per_second=1e9, flops=1e15, flops_bfloat16=2e15)
+    rates = Rates(bytes_per_second=1e9, flops=1e15, flops_bfloat16=2e15, flops_int8=4e15)
     monkeypatch.setattr('mode_ros.bench.run.measure_rates', lambda device: rates)
     settings = BenchSettings(variants=('fused copies', 'int8'), rounds=2, threads=1, output=tmp_path / 'out')
     run_comparison(settings)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
+from mode_ros.bench import limit
 from mode_ros.bench.limit import Rates, bytes_read, limit_of
 from mode_ros.bench.run import BenchSettings, run_runtimes
 from mode_ros.bench.runtimes import Way, compare_ways, tick_until, ways
@@ -82,10 +84,11 @@ def test_measuring_a_way_imports_no_torch():
 @pytest.mark.parametrize(
     ('variant', 'numbers'),
     [
-        # Ten steps of 12 layers, each 4 D² of attention and two experts of 12 D², and the prefix with all four experts.
-        ('float32', 4 * (10 * 12 * 28 + 12 * 52)),
-        ('bfloat16', 2 * (10 * 12 * 28 + 12 * 52)),
-        ('int8', 10 * 12 * (2 * 4 + 24) + 12 * (2 * 4 + 48)),
+        # Nine steps of 12 layers, each 4 D² of attention and two experts of 12 D², and the prefix, which the first step
+        # goes along with, with all four experts.
+        ('float32', 4 * (9 * 12 * 28 + 12 * 52)),
+        ('bfloat16', 2 * (9 * 12 * 28 + 12 * 52)),
+        ('int8', 9 * 12 * (2 * 4 + 24) + 12 * (2 * 4 + 48)),
         ('fused copies', 4 * 10 * 12 * 28),
     ],
 )
@@ -94,7 +97,18 @@ def test_what_a_chunk_reads(variant, numbers):
 
 
 def test_the_longer_of_reading_and_arithmetic():
-    reading = limit_of('float32', LARGE, 10, flops=10**9, rates=Rates(1e9, 1e12, 2e12))
+    reading = limit_of('float32', LARGE, 10, flops=10**9, rates=Rates(1e9, 1e12, 2e12, 4e12))
     assert (reading.bound_by, reading.seconds) == ('reading', bytes_read('float32', LARGE, 10) / 1e9)
-    computing = limit_of('bfloat16', LARGE, 10, flops=10**14, rates=Rates(1e12, 1e12, 2e12))
+    computing = limit_of('bfloat16', LARGE, 10, flops=10**14, rates=Rates(1e12, 1e12, 2e12, 4e12))
     assert (computing.bound_by, computing.seconds) == ('arithmetic', 50.0)
+    # Attention, a seventh of the products, in bfloat16.
+    computing = limit_of('int8', LARGE, 10, flops=7 * 10**14, rates=Rates(1e12, 1e12, 2e12, 4e12))
+    assert (computing.bound_by, computing.seconds) == ('arithmetic', pytest.approx(200.0))
+
+
+@pytest.mark.parametrize('seconds', [(0.5, 2.0), (2.0, 0.5)])
+def test_the_peak_is_that_of_the_faster_product(seconds, monkeypatch):
+    found = iter(seconds)
+    monkeypatch.setattr(limit, '_SIZE', 64)
+    monkeypatch.setattr(limit, '_best', lambda run, device, clock: run() is None or next(found))
+    assert limit._peak('float32', 'cpu', time.perf_counter) == 2 * 64**3 / 0.5

@@ -63,6 +63,13 @@ def fast(denoiser, diffusion, noise, goal, images, known=None, **more):
     return sampler.sample(sampler.read_observation(sampler.read_goal(goal), images), noise, known=known)
 
 
+def begun(denoiser, diffusion, noise, goal, images, known=None):
+    """The first step along with the prefix."""
+    sampler = ChunkSampler(denoiser, diffusion)
+    prefix, first = sampler.begin(sampler.read_goal(goal), images, None, noise, known)
+    return sampler.sample(prefix, noise, known=known, first=first)
+
+
 def slow(denoiser, diffusion, noise, goal, images, known=None):
     sampler = PlainSampler(denoiser, diffusion)
     return sampler.sample(sampler.read_observation(sampler.read_goal(goal), images), noise, known=known)
@@ -102,7 +109,7 @@ def test_weights_fall_from_one_to_nothing(length, committed, planned):
 
 @pytest.mark.parametrize('solver', SOLVERS)
 @pytest.mark.parametrize('max_committed', [0, 3])
-@pytest.mark.parametrize('sample', [fast, slow])
+@pytest.mark.parametrize('sample', [fast, begun, slow])
 def test_without_a_weight_not_a_bit_changes(sample, max_committed, solver):
     plain = random_denoiser()
     denoiser = random_denoiser(max_committed=max_committed)
@@ -131,8 +138,10 @@ def test_fast_path_equals_plain_path(committed, continuation, solver):
     expected = sample_plain(denoiser, diffusion, **inputs, known=known)
     found = fast(denoiser, diffusion, **inputs, known=known)
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    along = begun(denoiser, diffusion, **inputs, known=known)
+    assert (along - expected).abs().max() < 1e-4 * expected.abs().max()
     assert torch.equal(slow(denoiser, diffusion, **inputs, known=known), expected)
-    for chunk in (expected, found):
+    for chunk in (expected, found, along):
         assert torch.equal(chunk[0, :committed], torch.from_numpy(plan.actions[:committed]).float())
     alone = sample_plain(denoiser, diffusion, **inputs)
     moved = (expected - alone)[0, committed:].abs().max(-1).values

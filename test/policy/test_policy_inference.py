@@ -53,8 +53,12 @@ def test_fast_path_equals_plain_path(changes, batch):
     goal, noise = random_goal_and_noise(denoiser.config, batch)
     images, state = observation(denoiser.config, batch)
     sampler = ChunkSampler(denoiser, DIFFUSION)
-    found = sampler.sample(sampler.read_observation(sampler.read_goal(goal), images, state), noise)
-    assert_same_chunk(found, sample_plain(denoiser, DIFFUSION, noise, goal, images, state))
+    expected = sample_plain(denoiser, DIFFUSION, noise, goal, images, state)
+    goal_prefix = sampler.read_goal(goal)
+    assert_same_chunk(sampler.sample(sampler.read_observation(goal_prefix, images, state), noise), expected)
+    prefix, first = sampler.begin(goal_prefix, images, state, noise)
+    assert first is not None
+    assert_same_chunk(sampler.sample(prefix, noise, first=first), expected)
 
 
 @pytest.mark.parametrize('steps', [1, 2, 23])
@@ -166,6 +170,10 @@ def test_each_stage_computes_only_what_it_must():
     assert work() == (20, 0, 20, 20, 0, 40, 0)  # 2 image tokens at 10 levels
     sampler.sample(prefix, noise)
     assert work() == (50, 50, 0, 50, 50, 100, 100)  # 5 actions at 10 steps, 2 experts each
+    begun, along = sampler.begin(goal_prefix, images, None, noise)
+    assert work() == (25, 25, 0, 25, 5, 50, 10)  # the 5 actions of the first step along with the image tokens
+    sampler.sample(begun, noise, first=along)
+    assert work() == (45, 45, 0, 45, 45, 90, 90)
 
 
 def test_experts_are_read_where_they_lie():
