@@ -103,6 +103,7 @@ setup(
         'training': ['accelerate>=1', 'av>=12', 'h5py>=3.8', 'pyarrow>=15', 'tensorboard>=2.14', 'tqdm>=4.60', *TORCH],
         # A static graph for policy_node: made with these and torch, run with onnxruntime alone.
         'onnx': ['onnx>=1.16', 'onnxruntime>=1.18'],
+        'openvino': ['onnx>=1.16', 'openvino>=2026.0'],  # runs the same graph
         # A robot that runs such a graph, without torch; tokenizers reads goals.
         'robot': ['onnxruntime>=1.18', 'tokenizers>=0.20'],
         'view': ['rerun-sdk>=0.23', 'av>=12', 'pyarrow>=15'],  # rerun-sdk is 500 MB

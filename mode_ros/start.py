@@ -17,6 +17,7 @@ _EXTRAS = {
     'mujoco': 'sim',
     'onnx': 'onnx',
     'onnxruntime': 'onnx',
+    'openvino': 'openvino',
     'pyarrow': 'training',
     'starlette': 'page',
     'torch': 'torch',

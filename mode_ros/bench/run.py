@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
 from mode_ros.policy.linear import NUMBER_FORMATS, check_number_format
 from mode_ros.policy.network import PolicyNetwork
+from mode_ros.policy.runtimes.openvino_runtime import number_formats
 
 # Random observations that solvers are compared on.
 _SOLVER_CHUNKS = 16
@@ -134,7 +136,8 @@ def run_training(settings: BenchSettings) -> None:
 
 def run_runtimes(checkpoint: Path, settings: BenchSettings, cores: int) -> None:
     """Torch and the static graph beside a control loop; prints, and writes runtimes.json."""
-    found = compare_ways(checkpoint, ways(cores), settings.rounds, lambda text: print(f'  {text}', flush=True))
+    chosen = ways(cores, () if importlib.util.find_spec('openvino') is None else number_formats())
+    found = compare_ways(checkpoint, chosen, settings.rounds, lambda text: print(f'  {text}', flush=True))
     print('\n'.join([HEAD, *(each.row() for each in found)]))
     report.write_runtimes(settings.output, checkpoint.name, cores, found)
 

@@ -77,8 +77,8 @@ HEAD = (
 )
 
 
-def ways(cores: int) -> tuple[Way, ...]:
-    """What is compared on a machine of so many cores; the first is the reference."""
+def ways(cores: int, openvino: Sequence[str] = ()) -> tuple[Way, ...]:
+    """What is compared on a machine of so many cores; the first is the reference. openvino: its number formats."""
     spare = max(cores - 1, 1)
     counts = tuple(dict.fromkeys((cores, spare, 1)))
     return tuple(
@@ -86,7 +86,7 @@ def ways(cores: int) -> tuple[Way, ...]:
         for runtime, usual in (('torch', True), ('onnxruntime', False))
         for count in counts
         for spinning in ((usual, not usual) if count > 1 else (False,))  # one thread has no others that could wait
-    )
+    ) + tuple(Way('openvino', count, number_format=each) for each in openvino for count in counts)
 
 
 def compare_ways(checkpoint: Path, chosen: Sequence[Way], rounds: int, say: Callable[[str], None]) -> list[Found]:

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument('--actions', type=int, default=0, help='of a chunk before the next is asked for (default: all)')
     how.add_argument('--continuation', choices=CONTINUATIONS, help="of decided actions (default: the checkpoint's)")
     how.add_argument('--number-format', default='float32', choices=('float32', 'bfloat16', 'int8'))
-    how.add_argument('--runtime', default='torch', choices=('auto', 'torch', 'onnxruntime'), help='default torch')
+    runtimes = 'auto', 'torch', 'onnxruntime', 'openvino'
+    how.add_argument('--runtime', default='torch', choices=runtimes, help='default torch')
     how.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="default: the checkpoint's")
     how.add_argument('--steps', type=int, help="denoising steps per chunk (default: the checkpoint's)")
     how.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')

@@ -47,7 +47,9 @@ class EvaluationSettings(BaseModel):
     )
     continuation: Continuation | None = Field(default=None, description="empty: the checkpoint's")
     number_format: Literal['float32', 'bfloat16', 'int8'] = Field(default='float32', description='of large products')
-    runtime: Literal['auto', 'torch', 'onnxruntime'] = Field(default='torch', description='what computes the chunks')
+    runtime: Literal['auto', 'torch', 'onnxruntime', 'openvino'] = Field(
+        default='torch', description='what computes the chunks'
+    )
     solver: Literal['ddim', 'dpmpp_2m'] | None = Field(default=None, description="empty: the checkpoint's")
     steps: Count | None = Field(default=None, description='denoising steps')
     device: str = Field(default='auto', description='auto, cpu, cuda or cuda:N')

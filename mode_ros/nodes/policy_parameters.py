@@ -18,7 +18,7 @@ class PolicyParameters:
     runtime: str = parameter(
         'auto',
         'What computes the chunks; auto: the static graph, made once where there is none, where it serves.',
-        choices=('auto', 'torch', 'onnxruntime'),
+        choices=('auto', 'torch', 'onnxruntime', 'openvino'),
     )
     threads: int = parameter(
         0, 'CPU threads of the network; 0: all cores but one, which is left to the control.', minimum=0, maximum=256

