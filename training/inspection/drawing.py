@@ -91,8 +91,8 @@ def curves(title: str, lines: Mapping[str, Curve], logarithmic: bool = False) ->
     bounds = [10**value if logarithmic else value for value in (low, high)]
     frame = [
         f'<path d="M{left} {ceiling}V{floor}H{width - right}" fill="none" stroke="#c5ced6"/>',
-        f'<text x="{left - 4}" y="{ceiling + 4}" text-anchor="end">{bounds[1]:.4g}</text>',
-        f'<text x="{left - 4}" y="{floor + 4}" text-anchor="end">{bounds[0]:.4g}</text>',
+        f'<text x="{left - 4}" y="{ceiling + 4}" text-anchor="end">{bounds[1]:.3g}</text>',
+        f'<text x="{left - 4}" y="{floor + 4}" text-anchor="end">{bounds[0]:.3g}</text>',
         f'<text x="{left}" y="{height - 4}">{first:g}</text>',
         f'<text x="{width - right}" y="{height - 4}" text-anchor="end">step {last:g}</text>',
     ]

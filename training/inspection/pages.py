@@ -14,6 +14,8 @@ from mode_ros.training.inspection.measure import Measurement, Routed
 from mode_ros.training.inspection.way import way_curves
 from mode_ros.training.page import page, table, text
 
+# Of more checkpoints than have room beside each other the others go below, and a long path is broken.
+_STYLE = '.sides { flex-wrap: wrap } .sides > div { flex: 1 1 24rem; overflow-wrap: anywhere }'
 # Of a checkpoint without its training's notes.
 NOTHING = '<p class="sub">No notes of its training lie beside it.</p>'
 
@@ -30,7 +32,8 @@ def inspection_page(sides: Sequence[Inspection]) -> str:
     if len(sides) > 1 and sides[0].found.shares.shape == sides[1].found.shares.shape:
         apart = largest_difference(sides[0].found, sides[1].found)
         rows = [[str(layer), f'{value:.3f}'] for layer, value in enumerate(apart)]
-        parts += ['<h2>How far apart</h2>', table(['layer', "largest difference of an expert's use"], rows, (1,))]
+        which = 'How far apart' if len(sides) == 2 else 'How far apart the first two are'
+        parts += [f'<h2>{which}</h2>', table(['layer', "largest difference of an expert's use"], rows, (1,))]
     if len(sides) > 2:
         parts += ['<h2>Together</h2>', table(['', 'smallest to largest'], [list(row) for row in together(sides)], (1,))]
     shown = [
@@ -50,7 +53,7 @@ def inspection_page(sides: Sequence[Inspection]) -> str:
     for title, words, draw in shown:
         drawn = ''.join(f'<div class="plots">{draw(side.found)}</div>' for side in sides)
         parts.append(f'<h2>{title}</h2><p class="sub">{words}</p><div class="sides">{drawn}</div>')
-    return page('Experts and their routing', ''.join(parts))
+    return page('Experts and their routing', ''.join(parts), _STYLE)
 
 
 def findings_list(findings: Sequence[Finding]) -> str:

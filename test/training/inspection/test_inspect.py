@@ -105,6 +105,8 @@ def test_seeds_of_a_training_are_told_together(data, tmp_path, capfd):
     page = (tmp_path / 'page.html').read_text()
     assert all(words in page for words in ('<h2>Together</h2>', between))
     assert 'Together' not in inspection_page(sides[:2])
+    assert 'How far apart the first two are' in page
+    assert 'flex-wrap: wrap' in page  # five beside each other would overlap
     # Of trainings whose notes lie beside, where they began, too.
     noted = [
         replace(side, way=({'kind': 'mixture', 'step': 0, 'noise_rms': rms},))
@@ -317,3 +319,5 @@ def test_plots_are_well_formed_and_to_scale():
     assert points[0][0] < points[1][0]
     assert points[0][1] > points[1][1]  # up is less in SVG
     assert curves('nothing', {'a': Curve([], [])}) == ''
+    small = ElementTree.fromstring(curves('s', {'a': Curve([0, 1], [0.000597512, 0.003546789])}))
+    assert {'0.000598', '0.00355'} <= {each.text for each in small.iter()}, 'no more than there is room for'
