@@ -24,6 +24,7 @@ from mode_ros.pairing import load_paired, predict
 from mode_ros.policy.folder import WEIGHTS
 from mode_ros.policy.policy import Policy
 from mode_ros.training.plan import build_network, make_plan
+from mode_ros.training.progress import read_log
 from mode_ros.training.settings import load_train_settings
 from mode_ros.training.train import find_config, train
 from mode_ros.training.trainer import Trainer, make_accelerator
@@ -146,6 +147,24 @@ def test_settings_on_the_command_line_win_and_numbers_may_be_written_as_usual(tm
 @pytest.mark.parametrize('name', ['small', 'published', 'libero', 'metaworld', 'finetune', 'pretrain'])
 def test_the_trainings_that_come_along_are_valid(name):
     load_train_settings(find_config(name))
+
+
+def test_the_published_training_holds_nothing_out_and_goes_its_way(pictures, tmp_path):
+    sizes = ['policy.embed_dim=32', 'policy.layers=2', 'policy.heads=2', 'policy.chunk_length=4']
+    encoders = ['policy.text_encoder={kind: minilm}', 'policy.image_encoder={architecture: resnet18, width: 0.25}']
+    cameras = ['policy.image_sizes={static: 48}', 'data.shift={static: 4}']
+    run = ['run.steps=3', 'run.batch_size=8', 'run.precision=float32', 'run.log_every=1', 'run.validate_every=2']
+    changes = [f'data.path={pictures}', *sizes, *encoders, *cameras, *run]
+    settings = load_train_settings(find_config('published'), changes)
+    assert (settings.data.validation_share, settings.optimizer.schedule_steps) == (0, 45_000)
+    assert make_trainer(settings, tmp_path / 'out').train() is None
+    entries = read_log(tmp_path / 'out')
+    assert {entry['kind'] for entry in entries} == {'step', 'mixture'}
+    assert [entry['learning_rate'] for entry in entries if entry['kind'] == 'step'] == pytest.approx(
+        [1e-5, 1.01e-5, 1.02e-5], rel=1e-3
+    )
+    assert all((tmp_path / 'out' / name).exists() for name in ('policy', 'report.html'))
+    assert not (tmp_path / 'out' / 'best').exists()
 
 
 def test_an_unknown_training_is_answered_with_the_known_ones(tmp_path, monkeypatch):
