@@ -48,8 +48,9 @@ ADDRESS_WORDS = 'The page is at'
 ESTOP_DEPTH = 100
 
 # A release that comes before the arm has come to rest, or before the controller has heard the word on `estop`, is asked
-# for again for so long (seconds): nobody should have to press twice for that, nor be surprised by a late start.
-RELEASE_SECONDS = 1.5
+# for again for so long: nobody should have to press twice for that, nor be surprised by a late start. Seconds of the
+# robot's clock, by which its arm comes to rest: a simulation may be slow. Should that clock stand, of a steady one.
+RELEASE_SECONDS, RELEASE_LONGEST = 1.5, 10.0
 
 
 @dataclass(frozen=True)
@@ -210,11 +211,12 @@ class PageNode(Node):
             self._estop_words.said(False)
             self._estop.publish(Bool(data=False))
             await asyncio.sleep(2.0 * self._contract.command_seconds)  # heard before the service is asked
-        patient_until = time.monotonic() + RELEASE_SECONDS
+        begun, latest = self._now(), time.monotonic() + RELEASE_LONGEST
         while True:
             done, words = await self.call('controller', 'release')
             stopped_again = self._estop_words.own or self._estop_words.others
-            if done or stopped_again or time.monotonic() > patient_until:
+            over = self._now() - begun > RELEASE_SECONDS * NANOSECONDS or time.monotonic() > latest
+            if done or stopped_again or over:
                 return done, words
             await asyncio.sleep(2.0 * self._contract.command_seconds)
 

@@ -21,6 +21,7 @@ from rclpy.serialization import deserialize_message
 from std_srvs.srv import SetBool, Trigger
 
 from mode_ros.checks.clocks import clock_findings
+from mode_ros.checks.two_sources import commander_findings, publisher_findings
 from mode_ros.control.contract import Camera, State
 from mode_ros.control.observation import Unusable
 from mode_ros.errors import UserError
@@ -169,7 +170,10 @@ class RecorderNode(Node):
             return False, f'Not started: no folder can be made in {self._folder.root}: {error.strerror or error}.'
         for topic in self._topics:
             topic.begin()
-        channels = [Channel(topic.full_name, topic.spec.type, topic.spec.latched) for topic in self._topics]
+        channels = [
+            Channel(topic.full_name, topic.spec.type, topic.spec.latched, len(topic.publishers()))
+            for topic in self._topics
+        ]
         self._name, self._began = partial.name, self.now()
         try:
             writer = self._open_writer(
@@ -188,7 +192,8 @@ class RecorderNode(Node):
                 writer.put(topic.full_name, self._began, topic.heard.last.data)
         self._writer = writer
         goal = f', goal "{self._goal}".' if self._goal else ', without a goal.'
-        return True, f'Recording {self._name}' + goal + ''.join(f' Note: {note}.' for note in self._clock_notes())
+        notes = ''.join(f' Note: {note}.' for note in [*self._clock_notes(), *self._source_notes()])
+        return True, f'Recording {self._name}{goal}{notes}'
 
     def _finish(self, timeout: float) -> tuple[bool, str]:
         assert self._writer is not None
@@ -251,6 +256,20 @@ class RecorderNode(Node):
             if stream.stamps == 'header' and topic.heard.offset is not None:
                 offsets[stream.name] = topic.heard.offset, stream.max_age
         return [str(finding) for finding in clock_findings(offsets)]
+
+    def _source_notes(self) -> list[str]:
+        """Who else publishes what must come from one."""
+
+        def counted(name: str) -> tuple[str, int]:
+            topic = self._by_name[name]
+            return topic.full_name, len(topic.publishers())
+
+        states = [(state, *counted(state.topic)) for state in self._contract.observation.states]
+        commands = {}
+        for name, groups in self._contract.outputs.items():
+            full_name, count = counted(name)
+            commands[full_name] = [group.name for group in groups], count
+        return [str(each) for each in [*publisher_findings(states), *commander_findings(commands)]]
 
     def _latched_goal(self) -> str:
         topic = self._by_name[self._contract.goal_topic]

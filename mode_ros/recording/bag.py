@@ -54,10 +54,13 @@ class Bag:
         self._types = message_types(Stores.ROS2_HUMBLE)
         self._connections: dict[str, Connection] = {}
 
-    def add(self, topic: str, message_type: str, latched: bool = False) -> None:
-        """Declares a topic; `ros2 bag play` will publish it as latched or not."""
+    def add(self, topic: str, message_type: str, latched: bool = False, publishers: int = 1) -> None:
+        """Declares a topic; `ros2 bag play` will publish it as latched or not.
+
+        publishers: how many there are, written as rosbag2 does it, by a profile for each.
+        """
         self._connections[topic] = self._writer.add_connection(
-            topic, message_type, typestore=self._types, offered_qos_profiles=[_qos(latched)]
+            topic, message_type, typestore=self._types, offered_qos_profiles=[_qos(latched)] * max(1, publishers)
         )
 
     def write(self, topic: str, time: int, data: bytes) -> None:

@@ -23,11 +23,12 @@ FLUSH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Channel:
-    """A topic of the bag. topic: full name; type: such as 'sensor_msgs/msg/Image'."""
+    """A topic of the bag. topic: full name; type: such as 'sensor_msgs/msg/Image'; publishers: how many there are."""
 
     topic: str
     type: str
     latched: bool = False
+    publishers: int = 1
 
 
 class EpisodeWriter:
@@ -51,7 +52,7 @@ class EpisodeWriter:
         self._free_bytes = free_bytes
         self._bag = open_bag(partial.bag)
         for channel in channels:
-            self._bag.add(channel.topic, channel.type, channel.latched)
+            self._bag.add(channel.topic, channel.type, channel.latched, channel.publishers)
         self._queue: deque[tuple[str, int, bytes]] = deque()
         self._queued = 0
         self._changed = threading.Condition()

@@ -120,6 +120,7 @@ def test_deactivation_ends_with_a_safe_command_and_then_silence(bench, controlle
     send_chunk(bench, [0.01] * 60)
     wait_for(lambda: 0.01 in velocities(twists), 'motion')
     assert bench.transition(controller, 'deactivate')
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'the safe command')
     time.sleep(0.3)
     assert velocities(twists)[-1] == 0.0
     heard = len(twists)
@@ -316,6 +317,8 @@ def test_deactivated_it_takes_no_commands_of_a_person(bench, controller):
     driving = bench.node.create_timer(0.04, lambda: teleop(bench, [0.02, 0.0, 0.0, 1.0]))
     wait_for(lambda: 0.02 in velocities(twists), 'the person')
     assert controller.trigger_deactivate().name == 'SUCCESS'
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'the safe command')
+    wait_for(lambda: not interventions[-1].data, 'the end of the intervention')
     time.sleep(0.3)
     driving.cancel()
     assert velocities(twists)[-1] == 0.0

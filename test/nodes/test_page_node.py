@@ -11,6 +11,7 @@ from support.bench import wait_for
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.messages.teleop import decode_teleop
+from mode_ros.nodes import page_node
 from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.goals_node import GoalsNode
 from mode_ros.nodes.page_node import PageNode
@@ -73,6 +74,24 @@ def test_a_release_that_is_refused_for_long_is_told(bench, page):
     wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
     assert asyncio.run(page.release()) == (False, 'the states are silent')
     assert len(given) > 2
+
+
+def test_a_release_is_asked_for_by_the_clock_of_the_robot_which_may_be_slow(bench, page, monkeypatch):
+    monkeypatch.setattr(page_node, 'RELEASE_SECONDS', 0.15)
+    given = releasing(bench, ['the robot is still coming to rest'] * 5 + [''])
+    wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
+    monkeypatch.setattr(page, '_now', lambda: 10_000_000 * len(given))
+    assert asyncio.run(page.release())[0]
+    assert len(given) == 6
+
+
+def test_a_clock_that_stands_still_does_not_keep_a_release_for_ever(bench, page, monkeypatch):
+    monkeypatch.setattr(page_node, 'RELEASE_LONGEST', 0.3)
+    given = releasing(bench, ['the states are silent'])
+    wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
+    monkeypatch.setattr(page, '_now', lambda: 7)
+    assert asyncio.run(page.release()) == (False, 'the states are silent')
+    assert len(given) > 1
 
 
 def test_who_says_stop_again_is_not_released_by_what_was_asked_before(bench, page):

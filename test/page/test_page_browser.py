@@ -352,6 +352,7 @@ def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):
         assert find(browser, '#goal').get_attribute('value') == 'half a sent', 'what was typed is still there'
         robot.cameras['static'].push(b'\x10', 0)
         drive_tab(browser)
+        wait_for(lambda: text(browser, 'driving').startswith('nobody drives'), 'the line for driving')
         actions(browser).click_and_hold(find(browser, '[data-key=w]')).perform()
         wait_for(lambda: moving(robot), 'driving again')
         actions(browser).release().perform()
