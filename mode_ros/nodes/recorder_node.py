@@ -78,6 +78,8 @@ class RecorderNode(Node):
             self.get_logger().warning(sentence)
         self._open_writer = open_writer
         self._writer: EpisodeWriter | None = None
+        # Topics of the bag that is written.
+        self._declared: set[str] = set()
         self._name = ''
         self._began = 0
         self._goal = ''
@@ -112,7 +114,7 @@ class RecorderNode(Node):
 
     def take(self, topic: _Topic, data: bytes) -> None:
         """A message has come."""
-        if self._writer is not None:
+        if self._writer is not None and topic.full_name in self._declared:
             self._writer.put(topic.full_name, self.now(), data)
 
     # ---- services ---------------------------------------------------------------------------------------------
@@ -173,7 +175,9 @@ class RecorderNode(Node):
         channels = [
             Channel(topic.full_name, topic.spec.type, topic.spec.latched, len(topic.publishers()))
             for topic in self._topics
+            if not topic.spec.if_told or topic.heard.last is not None
         ]
+        self._declared = {channel.topic for channel in channels}
         self._name, self._began = partial.name, self.now()
         try:
             writer = self._open_writer(

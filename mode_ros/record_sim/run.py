@@ -128,7 +128,7 @@ def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int, sh
     bag = Bag(partial.bag)
     try:
         wire, types = Wire(), {}
-        for topic in recorded_topics(contract):
+        for topic in (each for each in recorded_topics(contract) if not each.if_told):
             types[topic.name] = topic.type
             bag.add(absolute_topic(topic.name), topic.type, topic.latched)
 

@@ -14,7 +14,7 @@ class RecordedTopic:
 
     name: as in the contract; type: such as 'sensor_msgs/msg/Image'; max_age: seconds after which it counts as dead,
     None where silence is no fault; streams: the contract's streams that it carries; latched: its last message is still
-    true when a recording begins.
+    true when a recording begins; if_told: it is in a bag only where somebody had said something when that began.
     """
 
     name: str
@@ -22,6 +22,7 @@ class RecordedTopic:
     max_age: float | None = None
     streams: tuple[str, ...] = ()
     latched: bool = False
+    if_told: bool = False
 
 
 def recorded_topics(contract: Contract) -> tuple[RecordedTopic, ...]:
@@ -44,7 +45,7 @@ def recorded_topics(contract: Contract) -> tuple[RecordedTopic, ...]:
         RecordedTopic(contract.goal_topic, 'std_msgs/msg/String', latched=True),
         RecordedTopic(INTERVENTION_TOPIC, 'std_msgs/msg/Bool', latched=True),
         RecordedTopic(SUCCESS_TOPIC, 'std_msgs/msg/Bool', latched=True),
-        RecordedTopic(DESCRIPTION_TOPIC, 'std_msgs/msg/String', latched=True),
+        RecordedTopic(DESCRIPTION_TOPIC, 'std_msgs/msg/String', latched=True, if_told=True),
         RecordedTopic(CHUNK_TOPIC, 'trajectory_msgs/msg/JointTrajectory'),
     ]
     for topic in others:

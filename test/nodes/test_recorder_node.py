@@ -352,6 +352,21 @@ def test_a_second_publisher_is_noted_at_the_start_and_counted_in_the_bag(bench, 
         assert [bag.publishers(topic) for topic in topics] == [2, 2, 1, 1]
 
 
+def test_the_robots_description_is_kept_where_somebody_tells_it(bench, robot, recorder, tmp_path):
+    def episode():
+        robot.start()
+        sent = robot.sent['image']
+        bench.publish(String(data='<robot name="x"/>'), 'robot_description', LATCHED)
+        wait_for(lambda: recorder._by_name['robot_description'].heard.last, 'the description')
+        wait_for(lambda: robot.sent['image'] > sent + 2, 'content')
+        assert 'nothing lost' in robot.call('stop').message
+
+    episode()
+    episode()
+    assert '/robot_description' not in read(tmp_path / 'episode_000000')[0], 'it began without'
+    assert read(tmp_path / 'episode_000001')[0]['/robot_description'] >= 1
+
+
 def test_bytes_that_are_no_message_are_named_and_end_nothing(bench, robot, recorder):
     robot.start()
     robot.call('discard')
