@@ -179,6 +179,7 @@ def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tm
         ('claims', {'noise', 'token', 'observation', 'expert_choice', 'dense'}),
         ('claims_cameras', {'noise', 'token', 'dense'}),
         ('claims_small_initialisation', {'noise', 'token', 'dense'}),
+        ('claims_training', {'noise'}),
         ('force', {'noise'}),
         ('force_hidden', {'noise'}),
     ],
