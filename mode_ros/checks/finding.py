@@ -22,6 +22,12 @@ class Finding:
         return f'{self.check}: {self.text}'
 
 
+def noted(name: str, note: str) -> Finding:
+    """What `str` made of a finding about a recording of this name, or any other sentence about it."""
+    check, _, words = note.partition(': ')
+    return Finding(check, f'{name}: {words}') if words else Finding('recording', f'{name}: {note}')
+
+
 def listed(items: Sequence[object], most: int = 6) -> str:
     """The first of many, in words: '1, 2, 3 and 7 more'."""
     rest = len(items) - most

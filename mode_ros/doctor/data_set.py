@@ -11,7 +11,7 @@ import numpy as np
 
 from mode_ros.checks.depth import empty_depth
 from mode_ros.checks.episodes import copies, intervention_share, split_recordings, success_labels
-from mode_ros.checks.finding import Finding, listed
+from mode_ros.checks.finding import Finding, listed, noted
 from mode_ros.checks.motion import still_frames
 from mode_ros.checks.pictures import RepeatCount, frozen
 from mode_ros.checks.spread import action_floor
@@ -104,12 +104,11 @@ def _recording_notes(root: Path, found_now: Collection[str]) -> list[Finding]:
     found, again = [], dict[str, list[str]]()
     for recording in report.get('recordings', []):
         for note in recording.get('notes', []):
-            check, _, words = str(note).partition(': ')
-            if check in LOOKED_AT_ANEW:
-                again.setdefault(check, []).append(recording['name'])
+            finding = noted(recording['name'], str(note))
+            if finding.check in LOOKED_AT_ANEW:
+                again.setdefault(finding.check, []).append(recording['name'])
             else:
-                words = f'{recording["name"]}: {words}' if words else str(note)
-                found.append(Finding(check if words else 'recording', words))
+                found.append(finding)
     for check, names in again.items():
         if check in found_now:
             whose = listed(list(dict.fromkeys(names)))

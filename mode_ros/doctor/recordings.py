@@ -12,7 +12,7 @@ from mode_ros.checks.bounds import beyond_bounds, states_beyond_bounds
 from mode_ros.checks.depth import empty_depth
 from mode_ros.checks.described import Limits, beyond_description
 from mode_ros.checks.episodes import success_labels
-from mode_ros.checks.finding import Finding
+from mode_ros.checks.finding import Finding, noted
 from mode_ros.checks.pictures import RepeatCount, frozen
 from mode_ros.checks.spread import action_floor, duplicates, gripper_still, nearly_constant, state_floor
 from mode_ros.control.contract import Contract, parse_contract
@@ -56,7 +56,7 @@ def examine_recordings(path: Path, recordings: Sequence[Recording], contract_tex
                 frames.append(replace(item, observation=replace(item.observation, images={})))
         except RecordingProblem as error:
             page.add([Finding('left out', f'{recording.name}: {error}.')])
-        page.add([_note(recording.name, note) for note in getattr(about, 'notes', ())])
+        page.add([noted(recording.name, note) for note in getattr(about, 'notes', ())])
         labels.append(about.success)
         limits |= about.limits
         if frames:
@@ -98,8 +98,3 @@ def _vectors(contract: Contract, episodes: Sequence[Episode], limits: Limits, wh
         found += nearly_constant(state.names, values, state_floor(contract, state.name), f'state {state.name}')
         found += duplicates(state.names, values, f'state {state.name}')
     return found
-
-
-def _note(name: str, note: str) -> Finding:
-    check, _, words = note.partition(': ')
-    return Finding(check, f'{name}: {words}') if words else Finding('recording', f'{name}: {note}')

@@ -1,5 +1,7 @@
 """The doctor's page of each kind of thing, and its exit status."""
 
+import json
+
 import numpy as np
 import pytest
 from support.bags import START, changed, demonstration, episode, floats, write_bag
@@ -113,6 +115,18 @@ def test_what_is_nothing(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(UserError, match='There is no recording'):
         examine(str(tmp_path / 'empty'))
+
+
+def test_a_sentence_of_no_check_is_about_the_recording(tmp_path):
+    from mode_ros.training.data import layout
+
+    data = make_data_set(tmp_path, ('push the block',))
+    report = json.loads((data / layout.REPORT_JSON).read_text())
+    report['recordings'][0]['notes'] = ['The lid was open', 'clocks: half a second apart']
+    (data / layout.REPORT_JSON).write_text(json.dumps(report))
+    name = report['recordings'][0]['name']
+    said = {str(finding) for finding in examine(str(data)).findings}
+    assert {f'recording: {name}: The lid was open', f'clocks: {name}: half a second apart'} <= said
 
 
 @pytest.mark.parametrize(
