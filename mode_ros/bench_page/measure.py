@@ -56,8 +56,8 @@ def measure(folder: Path, seconds: float, large: bool = True, tell: Callable[[st
     with ExitStack() as running:
         session = running.enter_context(Session(FAST, False, {'execution': 'realtime'}, folder, environment))
         session.rig.policy.thinking, session.rig.policy.length = 0.15, 40
-        cameras = with_transport(environment, large)
-        running.enter_context(_process(['-m', 'mode_ros.bench_page.cameras'], folder / 'cameras.log', cameras))
+        roomy = with_transport(environment, large)
+        running.enter_context(_process(['-m', 'mode_ros.bench_page.cameras'], folder / 'cameras.log', roomy))
         session.ensure_moving()
         found.append(_phase('without the page', session, seconds, None, None))
         tell(describe(found[-1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +58,10 @@ def _scale(pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> 
     return np.asarray(np.sqrt(one * other))
 
 
-def command_delay(commanded: Sequence[Floats], measured: Sequence[Floats], most: int) -> tuple[int, float] | None:
-    """(frames by which measured motion follows commanded motion, their correlation then); None where nothing moves.
-
-    As `correlations`.
+def command_delay(alike: Mapping[int, float]) -> tuple[int, float] | None:
+    """(frames by which measured motion follows commanded motion, how alike they are then), of what `correlations` gave;
+    None where nothing moves.
     """
-    alike = correlations(commanded, measured, most)
     return max(alike.items(), key=lambda item: item[1], default=None)
 
 
@@ -76,9 +74,9 @@ def out_of_step(
         delta = bool(contract.delta_mask[columns[0]])
         commanded = [a[1:, columns] if delta else np.diff(a[:, columns], axis=0) for a in actions]
         moved = [np.diff(s[stream][:, measured], axis=0) for s in states]
-        found_alike = correlations(commanded, moved, min(round(_SEARCH * contract.rate), 60))
-        frames, alike = max(found_alike.items(), key=lambda item: item[1], default=(0, 0.0))
-        usual = [value for k, value in found_alike.items() if EARLIEST <= k <= LATEST * contract.rate]
+        by_delay = correlations(commanded, moved, min(round(_SEARCH * contract.rate), 60))
+        frames, alike = command_delay(by_delay) or (0, 0.0)
+        usual = [value for k, value in by_delay.items() if EARLIEST <= k <= LATEST * contract.rate]
         if alike < LEAST_CORRELATION or alike < max(usual, default=1.0) + _CLEARLY:
             continue
         seconds = frames * contract.period_seconds

@@ -6,7 +6,7 @@ from support.contracts import ABSOLUTE_TEXT, absolute_contract, delta_contract
 
 from mode_ros.checks.contract import contract_slips
 from mode_ros.checks.episodes import copies, intervention_share, split_recordings, success_labels
-from mode_ros.checks.lag import command_delay, out_of_step
+from mode_ros.checks.lag import command_delay, correlations, out_of_step
 from mode_ros.checks.motion import idle, jerks, lengths, moving_span, still_frames
 from mode_ros.checks.pictures import RepeatCount, frozen
 from mode_ros.control.contract import parse_contract
@@ -63,7 +63,7 @@ def test_a_jump_is_named_with_its_episode_and_number():
 def test_the_delay_is_found(delay):
     commanded = [path(seed=k) for k in range(3)]
     measured = [np.roll(each, delay, axis=0) for each in commanded]
-    found, alike = command_delay(commanded, measured, 20)
+    found, alike = command_delay(correlations(commanded, measured, 20))
     assert found == delay
     assert alike > 0.8
 
@@ -72,7 +72,7 @@ def test_steady_motion_has_no_delay():
     # Commands of one speed, and a measurement that comes at another rate than the frames, so that it seems to jitter.
     steady = np.diff((np.arange(19) / 100 + 0.01).astype(np.float32), axis=0)[:, None]
     jittering = np.tile([0.008, 0.012], 9)[:, None]
-    assert command_delay([steady], [jittering], 12) is None
+    assert command_delay(correlations([steady], [jittering], 12)) is None
 
 
 def test_commands_after_their_motion_are_named():

@@ -58,11 +58,8 @@ def test_what_it_cannot_is_refused(checkpoint):
 
 
 def test_a_graph_that_it_cannot_read(checkpoint, tmp_path):
-    from policy_samples import FakeTextEncoder
-
-    from mode_ros.policy.checkpoint_info import read_info
-    from mode_ros.policy.runtimes.openvino_runtime import OpenVinoPolicy
+    from mode_ros.policy.runtimes.openvino_runtime import open_graph
 
     (tmp_path / 'chunk.onnx').write_bytes((checkpoint / GRAPH).read_bytes()[:-100])
     with pytest.raises(UserError, match='cannot load'):
-        OpenVinoPolicy(read_info(checkpoint), tmp_path / 'chunk.onnx', 1, FakeTextEncoder())
+        open_graph(tmp_path / 'chunk.onnx', 1)

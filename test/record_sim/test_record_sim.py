@@ -176,22 +176,34 @@ def test_an_episode_converts_without_anything_left_out(toys, tmp_path):
     assert all(frame.intervention for frame in frames), 'the demonstrator drives from the first frame on'
 
 
-def test_a_scene_is_recorded_where_the_contract_reads_it(tmp_path, monkeypatch):
-    class Seeing(ToySimulator):
-        scene_names = SCENE_NAMES
+class Seeing(ToySimulator):
+    scene_names = SCENE_NAMES
 
-        def scene(self):
-            return np.concatenate([self.position, np.zeros(11), self.goal])
+    def scene(self):
+        return np.concatenate([self.position, np.zeros(11), self.goal])
 
+
+class Feeling(Seeing):
+    effort_names = JOINTS[-2:]
+
+    def forces(self):
+        return Forces(np.arange(6.0), np.array([7.0, -7.0]))
+
+
+def record_one(tmp_path, monkeypatch, kind, robot):
+    """(the bag of one episode, the simulator, the types of its topics) for a contract by its name."""
     made = []
-    monkeypatch.setattr(run, 'make_simulator', lambda *arguments: made.append(Seeing(*arguments[1:])) or made[-1])
-    _, text = load_named_contract('metaworld_sawyer_state')
-
+    monkeypatch.setattr(run, 'make_simulator', lambda *arguments: made.append(kind(*arguments[1:])) or made[-1])
+    _, text = load_named_contract(robot)
     record(tmp_path, [terms(contract=text)], episodes=1, jobs=1)
-
     bag = tmp_path / 'reach' / 'episode_000000'
-    _, connections, messages = content(bag)
-    types = {connection.topic: connection.msgtype for connection in connections}
+    return bag, made[0], {connection.topic: connection.msgtype for connection in content(bag)[1]}
+
+
+def test_a_scene_is_recorded_where_the_contract_reads_it(tmp_path, monkeypatch):
+    bag, simulator, types = record_one(tmp_path, monkeypatch, Seeing, 'metaworld_sawyer_state')
+
+    messages = content(bag)[2]
     assert types['/scene_state'] == 'sensor_msgs/msg/JointState'
     assert not any('image' in topic for topic in types)
     joints = next(message for topic, _, message in messages if topic == '/joint_states')
@@ -200,31 +212,16 @@ def test_a_scene_is_recorded_where_the_contract_reads_it(tmp_path, monkeypatch):
     assert found == frames
     for frame in frames:
         states = frame.observation.states
-        assert states['scene'].tolist() == [*states['end_effector'][:3], *np.zeros(11), *made[0].goal]
+        assert states['scene'].tolist() == [*states['end_effector'][:3], *np.zeros(11), *simulator.goal]
+    _, text = load_named_contract('metaworld_sawyer_state')
     monkeypatch.setattr(run, 'make_simulator', lambda *arguments: ToySimulator(*arguments[1:]))
     with pytest.raises(UserError, match='nothing of the scene'):
         record(tmp_path, [terms('door-open', contract=text)], episodes=1, jobs=1)
 
 
 def test_forces_are_recorded_where_the_contract_reads_them(tmp_path, monkeypatch):
-    class Feeling(ToySimulator):
-        scene_names, effort_names = SCENE_NAMES, JOINTS[-2:]
+    bag, simulator, types = record_one(tmp_path, monkeypatch, Feeling, 'metaworld_sawyer_state_force')
 
-        def scene(self):
-            return np.concatenate([self.position, np.zeros(11), self.goal])
-
-        def forces(self):
-            return Forces(np.arange(6.0), np.array([7.0, -7.0]))
-
-    made = []
-    monkeypatch.setattr(run, 'make_simulator', lambda *arguments: made.append(Feeling(*arguments[1:])) or made[-1])
-    _, text = load_named_contract('metaworld_sawyer_state_force')
-
-    record(tmp_path, [terms(contract=text)], episodes=1, jobs=1)
-
-    bag = tmp_path / 'reach' / 'episode_000000'
-    _, connections, _ = content(bag)
-    types = {connection.topic: connection.msgtype for connection in connections}
     assert types['/wrist/wrench'] == 'geometry_msgs/msg/WrenchStamped'
     frames, found, _ = converted(bag)
     assert found == frames
@@ -232,7 +229,7 @@ def test_forces_are_recorded_where_the_contract_reads_them(tmp_path, monkeypatch
         states = frame.observation.states
         assert states['wrench'].tolist() == [0, 1, 2, 3, 4, 5]
         assert states['grip'].tolist() == [7, -7]
-        assert states['first_scene'].tolist() == [*np.zeros(14), *made[0].goal], 'the point has moved since'
+        assert states['first_scene'].tolist() == [*np.zeros(14), *simulator.goal], 'the point has moved since'
     assert frames[-1].observation.states['scene'][:3].any()
 
 

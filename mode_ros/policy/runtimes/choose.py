@@ -7,7 +7,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from mode_ros.errors import UserError
 from mode_ros.policy import known_goals
@@ -31,10 +31,20 @@ log = logging.getLogger(__name__)
 Runtime = Literal['auto', 'torch', 'onnxruntime', 'openvino']
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
-# What a static graph is run by: the formats of each, its package, and what brings it.
-_FORMATS = {'onnxruntime': ('float32',), 'openvino': ('float32', 'bfloat16')}
-_NAMES = {'onnxruntime': 'ONNX Runtime', 'openvino': 'OpenVINO'}
-_EXTRAS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
+
+class _GraphRuntime(NamedTuple):
+    """name: in words; extra: which brings it; formats: it computes in."""
+
+    name: str
+    extra: str
+    formats: tuple[str, ...]
+
+
+# What runs a static graph, by its package.
+_GRAPH_RUNTIMES = {
+    'onnxruntime': _GraphRuntime('ONNX Runtime', 'onnx', ('float32',)),
+    'openvino': _GraphRuntime('OpenVINO', 'openvino', ('float32', 'bfloat16')),
+}
 
 _GPUS = ('/dev/nvidiactl', '/dev/nvhost-gpu', '/dev/nvgpu')
 
@@ -113,9 +123,10 @@ def unfit(info: CheckpointInfo, folder: Path, settings: RunSettings, runtime: st
     """
     if settings.device not in ('auto', 'cpu'):
         return f'a static graph runs on the CPU, and the device is {settings.device!r}'
-    if settings.number_format not in _FORMATS[runtime]:
-        formats = ' or '.join(_FORMATS[runtime])
-        return f'a static graph in {_NAMES[runtime]} is in {formats}, and the number format {settings.number_format!r}'
+    name, extra, formats = _GRAPH_RUNTIMES[runtime]
+    if settings.number_format not in formats:
+        known = ' or '.join(formats)
+        return f'a static graph in {name} is in {known}, and the number format {settings.number_format!r}'
     if settings.continuation == 'guided':
         return 'the continuation guided takes gradients, which a static graph has none of'
     if not info.config.denoiser.has_fast_path:
@@ -123,7 +134,7 @@ def unfit(info: CheckpointInfo, folder: Path, settings: RunSettings, runtime: st
     if (numbers := numbers_in(folder)) > SMALL:
         return f'the policy has {numbers / 1e6:.0f} million numbers, for which a static graph is no faster'
     if importlib.util.find_spec(runtime) is None:
-        return f"{_NAMES[runtime]} is not installed (`pip install 'mode_ros[{_EXTRAS[runtime]}]'`)"
+        return f"{name} is not installed (`pip install 'mode_ros[{extra}]'`)"
     return ''
 
 
@@ -188,15 +199,13 @@ def _with_graph(
     if not info.trained_steps:
         log.warning('the policy in %s is untrained: its actions are random', folder)
     encoder = text_encoder or _text_encoder(folder, info, command)
+    from mode_ros.policy.runtimes import graph_policy, onnx_runtime, openvino_runtime
+
     if runtime == 'openvino':
-        from mode_ros.policy.runtimes.openvino_runtime import OpenVinoPolicy
-
-        return OpenVinoPolicy(
-            info, graph, settings.threads, encoder, note, settings.continuation, settings.number_format
-        )
-    from mode_ros.policy.runtimes.onnx_runtime import GraphPolicy
-
-    return GraphPolicy(info, graph, settings.threads, encoder, note, settings.continuation, settings.spinning)
+        opened = openvino_runtime.open_graph(graph, settings.threads, settings.number_format)
+    else:
+        opened = onnx_runtime.open_graph(graph, settings.threads, settings.spinning)
+    return graph_policy.GraphPolicy(info, opened, encoder, note, settings.continuation)
 
 
 def _text_encoder(folder: Path, info: CheckpointInfo, command: str) -> SentenceEncoder:

@@ -5,18 +5,13 @@ It reads the file that ONNX Runtime reads. docs/performance.md says what each ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
-from mode_ros.policy.checkpoint_info import CheckpointInfo
-from mode_ros.policy.goals import SentenceEncoder
-from mode_ros.policy.plans import Continuation
-from mode_ros.policy.runtimes.onnx_runtime import Compute, GraphPolicy
+from mode_ros.policy.runtimes.graph_policy import Feed, OpenGraph
 
 # Its names of ours.
 _PRECISIONS = {'float32': 'f32', 'bfloat16': 'bf16'}
@@ -30,51 +25,34 @@ def number_formats() -> tuple[str, ...]:
     return ('float32', 'bfloat16') if 'BF16' in capabilities else ('float32',)
 
 
-class OpenVinoPolicy(GraphPolicy):
-    """A loaded policy that OpenVINO computes. Not for several threads at once."""
+def open_graph(graph: Path, threads: int, number_format: str = 'float32') -> OpenGraph:
+    """number_format: 'float32' or 'bfloat16', of all that it computes; threads: at least 1, which wait asleep.
 
-    runtime = 'openvino'
+    Raises UserError for a graph that it cannot load, and for bfloat16 on a processor that does not multiply in it.
+    """
+    import openvino
 
-    def __init__(
-        self,
-        info: CheckpointInfo,
-        graph: Path,
-        threads: int,
-        text_encoder: SentenceEncoder,
-        device_note: str = '',
-        continuation: Continuation | None = None,
-        number_format: str = 'float32',
-    ) -> None:
-        """As GraphPolicy; number_format: 'float32' or 'bfloat16', of all that it computes. Its threads wait asleep.
+    core = openvino.Core()
+    if number_format not in number_formats():
+        raise UserError('This processor does not multiply in bfloat16: leave the number format at float32.')
+    settings = {
+        'INFERENCE_PRECISION_HINT': _PRECISIONS[number_format],
+        'INFERENCE_NUM_THREADS': threads,
+        'NUM_STREAMS': 1,
+        'PERFORMANCE_HINT': 'LATENCY',
+        # Where a control loop runs beside it, the system knows better which core is free.
+        'ENABLE_CPU_PINNING': False,
+    }
+    try:
+        compiled = core.compile_model(core.read_model(graph), 'CPU', settings)
+    except RuntimeError as error:
+        raise UserError(f'OpenVINO {openvino.__version__} cannot load {graph} ({error}).') from error
+    request = compiled.create_infer_request()
 
-        Raises UserError for bfloat16 on a processor that does not multiply in it.
-        """
-        self._number_format = number_format
-        super().__init__(info, graph, threads, text_encoder, device_note, continuation)
+    def compute(feed: Feed) -> NDArray[np.float32]:
+        request.infer(dict(feed), share_inputs=True)
+        chunk: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
+        return chunk
 
-    def _open(self, graph: Path, threads: int, spinning: bool) -> tuple[Compute, Mapping[str, Sequence[int]]]:
-        import openvino
-
-        core = openvino.Core()
-        if self._number_format not in number_formats():
-            raise UserError('This processor does not multiply in bfloat16: leave the number format at float32.')
-        settings = {
-            'INFERENCE_PRECISION_HINT': _PRECISIONS[self._number_format],
-            'INFERENCE_NUM_THREADS': threads,
-            'NUM_STREAMS': 1,
-            'PERFORMANCE_HINT': 'LATENCY',
-            # Where a control loop runs beside it, the system knows better which core is free.
-            'ENABLE_CPU_PINNING': False,
-        }
-        try:
-            compiled = core.compile_model(core.read_model(graph), 'CPU', settings)
-        except RuntimeError as error:
-            raise UserError(f'OpenVINO {openvino.__version__} cannot load {graph} ({error}).') from error
-        request = compiled.create_infer_request()
-
-        def compute(feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-            request.infer(dict(feed), share_inputs=True)
-            chunk: NDArray[np.float32] = request.get_output_tensor(0).data.copy()
-            return chunk
-
-        return compute, {each.get_any_name(): list(each.shape) for each in compiled.inputs}
+    inputs = {each.get_any_name(): list(each.shape) for each in compiled.inputs}
+    return OpenGraph('openvino', compute, inputs)
