@@ -78,6 +78,7 @@ class Controller:
         # A target from before may be far from where the arm has been brought meanwhile.
         self._motion.start_from(np.nan)
         self._moved_at = min(self._moved_at, now)
+        self._begun = now
         self._begin(now)
 
     @property
@@ -390,7 +391,7 @@ class Controller:
 
     def _with_request(self, tick: Tick, now: int, still_since: int | None) -> Tick:
         request = self.execution.request(now, still_since)
-        return Tick(tick.commands, tick.phase, tick.reason, request, tick.limited, tick.velocities)
+        return replace(tick, request=request and replace(request, begun=self._begun))
 
     def _moving(self, phase: Phase, reached: NDArray[np.float64], reduced: NDArray[np.float64]) -> Tick:
         self._moved = True

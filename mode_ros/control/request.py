@@ -24,7 +24,7 @@ class ChunkRequest:
     period: of the control, nanoseconds; times: nanoseconds after stamp at which each known action is issued, rising,
     negative for what has been commanded; actions: float64 [m, d], in the robot's units, one per time. Known actions
     from `reserved` periods on are only planned: the chunk may change them. delay: nanoseconds from a command to its
-    motion.
+    motion. begun: nanoseconds, when the controller was activated or last reset, which begins an episode.
     """
 
     identity: str
@@ -35,6 +35,7 @@ class ChunkRequest:
     actions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
     period: int = 0
     delay: int = 0
+    begun: int = 0
 
 
 @dataclass(frozen=True)

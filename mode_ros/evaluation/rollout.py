@@ -11,7 +11,7 @@ period under the command.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from mode_ros.control.contract import Contract
 from mode_ros.control.controller import Controller
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.observation import Observation, ObservationBuffer
+from mode_ros.control.orientation import EpisodeSigns
 from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.control.seams import jerk
 from mode_ros.control.tick import Tick
@@ -144,6 +145,7 @@ class Player:
         """delay: periods that the next chunk takes."""
         self.controller = Controller(contract, MAX_CHUNK_AGE, execution=execution)
         self.observations = ObservationBuffer(contract)
+        self._signs = EpisodeSigns(contract)
         self.refused = 0
         self._contract, self._policy, self._goal, self._noise = contract, policy, goal, noise
         self._delay = delay
@@ -169,6 +171,7 @@ class Player:
 
     def _plan(self, observation: Observation, request: ChunkRequest) -> Chunk:
         plan = prefix_of(request, observation.stamp) if request.times else None
+        observation = replace(observation, states=self._signs.of(observation.states, self._goal))
         actions = predict(self._policy, observation, self._goal, self._noise, plan=plan)
         return make_chunk(self._contract, observation.stamp, actions, request.identity)
 

@@ -12,6 +12,9 @@ from mode_ros.control.request import ChunkRequest, check_request
 from mode_ros.errors import UserError
 from mode_ros.messages.stamps import to_duration, to_nanoseconds, to_time
 
+# Words of a request's header that are whole numbers.
+_NUMBERS = ('reserved', 'period', 'delay', 'begun', 'not_before')
+
 
 def encode_chunk(chunk: Chunk) -> JointTrajectory:
     """joint_names: the action names; stamp: the time of the observation; frame_id: the identity of the request that it
@@ -45,13 +48,13 @@ def encode_request(request: ChunkRequest, names: tuple[str, ...]) -> JointTrajec
     """joint_names: the action names; stamp: the tick that asks; positions and time_from_start of each point: a known
     action and when it is issued, after the stamp (negative for what has been commanded).
 
-    header.frame_id carries the rest as 'identity=ID reserved=PERIODS period=NS delay=NS not_before=NS', the last only
-    where the robot stands still.
+    header.frame_id carries the rest as 'identity=ID reserved=PERIODS period=NS delay=NS begun=NS not_before=NS', the
+    last only where the robot stands still.
     """
     message = JointTrajectory(joint_names=list(names))
     message.header.stamp = to_time(request.stamp)
     parts = [f'identity={request.identity}', f'reserved={request.reserved}', f'period={request.period}']
-    parts.append(f'delay={request.delay}')
+    parts += [f'delay={request.delay}', f'begun={request.begun}']
     if request.not_before is not None:
         parts.append(f'not_before={request.not_before}')
     message.header.frame_id = ' '.join(parts)
@@ -66,7 +69,7 @@ def decode_request(message: Any) -> ChunkRequest:
     """The request in a message; raises UserError for one that no chunk can answer."""
     words = dict(word.split('=', 1) for word in str(message.header.frame_id).split() if '=' in word)
     try:
-        numbers = {name: int(words[name]) for name in ('reserved', 'period', 'delay', 'not_before') if name in words}
+        numbers = {name: int(words[name]) for name in _NUMBERS if name in words}
     except ValueError as error:
         raise UserError(f'The request {message.header.frame_id!r} cannot be read: {error}.') from error
     names = len(message.joint_names)
@@ -82,6 +85,7 @@ def decode_request(message: Any) -> ChunkRequest:
         actions=np.array(rows, dtype=np.float64).reshape(len(rows), names),
         period=numbers.get('period', 0),
         delay=numbers.get('delay', 0),
+        begun=numbers.get('begun', 0),
     )
     check_request(request, names)
     return request

@@ -27,6 +27,7 @@ from trajectory_msgs.msg import JointTrajectory
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.contract import NANOSECONDS, Camera, Contract, State
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable
+from mode_ros.control.orientation import EpisodeSigns
 from mode_ros.control.request import ChunkRequest, answered_by, prefix_of
 from mode_ros.errors import UserError
 from mode_ros.made_for import require_made_for
@@ -117,6 +118,7 @@ class PolicyNode(ManagedNode):
         # NumPy's, which is the same for every runtime.
         self._generator = np.random.default_rng(None if given.seed < 0 else given.seed)
         self._buffer = ObservationBuffer(contract)
+        self._signs, self._begun = EpisodeSigns(contract), 0
         self._incoming = Incoming()
         spread = {name: np.array(state.std) for name, state in policy.info.statistics.state.items()}
         self._cameras = CameraWatch(contract, spread, given.frozen_periods)
@@ -149,6 +151,7 @@ class PolicyNode(ManagedNode):
 
     def activate(self) -> None:
         self._stopping.clear()
+        self._signs.begin()
         self._worker = threading.Thread(target=self._work, name='inference', daemon=True)
         self._worker.start()
 
@@ -228,6 +231,7 @@ class PolicyNode(ManagedNode):
     def _time_set_back(self, jump: Any) -> None:
         with self._changed:
             self._buffer.clear()
+            self._signs.begin()
             self._incoming.clear()
             self._cameras.clear()
             self._request, self._answered = None, ''
@@ -283,7 +287,11 @@ class PolicyNode(ManagedNode):
             if observation is None or missing or too_old:
                 self._changed.wait(timeout=0.5)
                 return None
-            return self._request, observation, self._goal
+            if self._request.begun != self._begun:
+                self._begun = self._request.begun
+                self._signs.begin()
+            states = self._signs.of(observation.states, self._goal)
+            return self._request, dataclasses.replace(observation, states=states), self._goal
 
     def _answer(self, request: ChunkRequest, observation: Observation, goal: str) -> None:
         from mode_ros.pairing import predict

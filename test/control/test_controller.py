@@ -264,6 +264,21 @@ def test_limited_dimensions_are_named():
     assert tick.commands['arm'][0] == 0.04
 
 
+def test_a_request_tells_since_when_its_episode_runs():
+    bench = Bench(delta_contract())
+    begun = bench.now
+    requests = [bench.tick().request for _ in range(3)]
+    bench.controller.set_estop(True)
+    bench.tick(3)
+    bench.controller.set_estop(False)
+    bench.tick(3)
+    assert bench.controller.release(bench.now) == ''
+    requests.append(bench.tick().request)
+    assert {request.begun for request in requests} == {begun}, 'a release goes on with it'
+    bench.controller.activate(bench.now)
+    assert bench.tick().request.begun > begun
+
+
 def test_counts():
     bench = Bench(delta_contract())
     bench.tick(3)

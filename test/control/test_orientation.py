@@ -1,8 +1,10 @@
 """Quaternions with one sign."""
 
 import numpy as np
+import pytest
 
-from mode_ros.control.orientation import continuous
+from mode_ros.control.orientation import EpisodeSigns, continuous
+from mode_ros.robots import load_named_contract
 
 
 def pose(*quaternion):
@@ -41,3 +43,20 @@ def test_noise_does_not_decide_how_an_upright_hand_begins():
             noisy = np.array(quaternion) + generator.normal(0, 0.01, 4)
             first.append(follow([pose(*(noisy / np.linalg.norm(noisy) * generator.choice([-1, 1])))])[0])
         assert np.std(first, axis=0).max() < 0.05
+
+
+def test_an_episode_begins_with_the_sign_of_its_first_observation_whatever_came_before():
+    signs = EpisodeSigns(load_named_contract('metaworld_sawyer')[0])
+
+    def seen(angle, goal='turn'):
+        states = {'end_effector': pose(0, np.sin(angle / 2), 0, np.cos(angle / 2)), 'other': np.array([-1.0])}
+        return signs.of(states, goal)
+
+    home = seen(0.4)['end_effector']
+    assert home[3:] @ seen(0.4 + 2 * np.pi)['end_effector'][3:] < -0.99, 'within an episode it turns on'
+    assert seen(0.4 + 2 * np.pi, 'turn back')['end_effector'] == pytest.approx(home), 'another goal'
+    assert seen(0.4, 'turn back')['end_effector'][3:] == pytest.approx(-home[3:])
+    signs.begin()
+    there = seen(0.4, 'turn back')
+    assert there['end_effector'] == pytest.approx(home)
+    assert there['other'] == [-1.0]

@@ -356,6 +356,7 @@ def known_request(**change):
         'actions': np.arange(12.0).reshape(4, 3),
         'period': 50_000_000,
         'delay': 30_000_000,
+        'begun': STAMP - 7,
     }
     return ChunkRequest(**{**values, **change})
 

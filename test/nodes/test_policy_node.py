@@ -12,14 +12,18 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from support.bench import wait_for
-from support.contracts import ABSOLUTE_TEXT
+from support.contracts import ABSOLUTE_TEXT, PATIENT_TEXT
 from trajectory_msgs.msg import JointTrajectory
 
+from mode_ros.control.contract import parse_contract
 from mode_ros.control.observation import Observation
+from mode_ros.control.request import ChunkRequest
 from mode_ros.errors import UserError
+from mode_ros.messages.chunks import encode_request
 from mode_ros.messages.stamps import to_nanoseconds, to_time
+from mode_ros.messages.states import encode_pose
 from mode_ros.nodes.policy_node import PolicyNode
-from mode_ros.pairing import load_paired, predict
+from mode_ros.pairing import load_paired, make_untrained, predict
 
 SECOND = 1_000_000_000
 
@@ -242,3 +246,57 @@ def test_a_wrong_contract_is_told_before_torch_is_imported(tmp_path):
 
     assert result.returncode == 1
     assert "The robot contract 'nobody' is neither a file nor a known robot" in result.stderr
+
+
+def test_the_sign_of_a_pose_is_chosen_anew_with_each_episode(bench, tmp_path, monkeypatch):
+    """A hand that has gone once around is at home with the other sign: within an episode alone."""
+    line = '    - {name: hand, topic: hand, type: pose, names: [x, y, z, qx, qy, qz, qw], unit: m, max_age: 9.0}\n'
+    words = PATIENT_TEXT.replace('action:', line + 'action:').replace('max_age: 1.0', 'max_age: 9.0')
+    contract, seen, identities = parse_contract(words, 'handy.yaml'), [], iter(range(99))
+    (tmp_path / 'handy.yaml').write_text(words)
+    make_untrained(contract, words, seed=1, chunk_length=4).save(tmp_path / 'policy')
+
+    def look(policy, observation, *_):
+        seen.append(observation.states['hand'][[4, 6]])
+        return np.zeros((4, 4))
+
+    monkeypatch.setattr('mode_ros.pairing.predict', look)
+    node = bench.start(
+        PolicyNode, contract=str(tmp_path / 'handy.yaml'), checkpoint=str(tmp_path / 'policy'), device='cpu'
+    )
+
+    def turn(*angles):
+        for angle in angles:
+            heading = np.array([0.0, np.sin(angle / 2), 0.0, np.cos(angle / 2)])
+            stamp = bench.now()
+            bench.publish(encode_pose(np.zeros(3), heading, stamp, 'base'), 'hand')
+            wait_for(lambda: node._buffer._histories['hand'].newest == stamp, 'the pose')  # noqa: B023
+
+    def asked(begun):
+        stamp = bench.now()
+        bench.joints(stamp)
+        bench.image(stamp)
+        turn(around[0])  # the same place, at the end of a turn too: what comes last makes the observation
+        request = ChunkRequest(f'a-{next(identities)}', stamp, stamp, period=SECOND // 20, begun=begun)
+        before = len(seen)
+        bench.publish(encode_request(request, contract.action_names), 'chunk_request')
+        wait_for(lambda: len(seen) > before, 'an observation')
+        return seen[-1]
+
+    bench.goal('turn')
+    around = np.linspace(0, 2 * np.pi, 7) + 0.4
+    turn(around[0])
+    home = asked(begun=5)
+    turn(*around)
+    assert asked(begun=5) == pytest.approx(-home), 'within an episode it turns on'
+    assert asked(begun=6) == pytest.approx(home), 'the controller was activated or reset'
+    turn(*around)
+    assert asked(begun=6) == pytest.approx(-home)
+    bench.goal('turn back')
+    wait_for(lambda: node._goal == 'turn back', 'the goal')
+    assert asked(begun=6) == pytest.approx(home)
+    turn(*around)
+    assert asked(begun=6) == pytest.approx(-home)
+    assert bench.transition(node, 'deactivate')
+    assert bench.transition(node, 'activate')
+    assert asked(begun=6) == pytest.approx(home)

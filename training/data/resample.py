@@ -30,6 +30,7 @@ from mode_ros.checks.two_sources import Alternation
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
 from mode_ros.control.feedback import measured_action
 from mode_ros.control.observation import Observation, ObservationBuffer, ObservationUnavailable, Unusable
+from mode_ros.control.orientation import EpisodeSigns
 from mode_ros.messages.ingest import ingest, is_of, stamp_of
 from mode_ros.messages.packets import Incoming
 from mode_ros.messages.picture_header import message_size
@@ -59,6 +60,7 @@ class Resampler:
         self.watches = {stream.name: StreamWatch(self._limits[stream.name]) for stream in self._streams}
         self.command_watches = {group.name: StreamWatch(None) for group in contract.action}
         self._buffer = ObservationBuffer(contract)
+        self._signs = EpisodeSigns(contract)
         self._incoming = Incoming()
         self.alternations = {
             state.name: each for state in contract.observation.states if (each := Alternation(contract, state)).looks
@@ -268,6 +270,7 @@ class Resampler:
         back = (newest - stamp) / NANOSECONDS
         self._out.append(LeftOut(newest, newest, f'{name}: its stamps run backwards by {back:.2f} s'))
         self._buffer.clear()
+        self._signs.begin()
         self._commands.clear()
         for each in self.alternations.values():
             each.clear()
@@ -363,6 +366,7 @@ class Resampler:
         if goal is None:
             self._out.append(LeftOut(stamp, stamp + period, 'before the first goal', fault=False))
             return
+        observation = replace(observation, states=self._signs.of(observation.states, goal))
         self._out.append(Frame(observation, action, goal, bool(self._interventions.at(stamp))))
 
     def _places(self, observation: Observation) -> dict[str, NDArray[np.float64]]:

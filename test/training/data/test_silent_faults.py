@@ -535,18 +535,39 @@ def test_a_command_that_came_late_alone_keeps_its_stamp(tmp_path):
 # ---- one sign, one encoding ------------------------------------------------------------------------------------
 
 
-def test_a_constant_pose_whose_driver_flips_the_sign_is_constant(tmp_path):
-    line = '    - {name: hand, topic: pose, type: pose, names: [x, y, z, qx, qy, qz, qw], unit: m, max_age: 0.2}\n'
+HAND = '    - {name: hand, topic: pose, type: pose, names: [x, y, z, qx, qy, qz, qw], unit: m, max_age: 0.2}\n'
+HAND_TEXT = DELTA_TEXT.replace('action:', HAND + 'action:')
+
+
+def hand(k, qy, qw):
+    """The k-th pose at 50 Hz."""
     kinds = [TYPES.types[f'geometry_msgs/msg/{name}'] for name in ('PoseStamped', 'Pose', 'Point', 'Quaternion')]
     stamped, pose, point, quaternion = kinds
+    when = START + k * SECOND // 50
+    made = pose(position=point(0.1, 0.2, 0.3), orientation=quaternion(0.0, qy, 0.0, qw))
+    return Item('/pose', stamped(header=header(when), pose=made), when + 1_000_000)
+
+
+def test_a_constant_pose_whose_driver_flips_the_sign_is_constant(tmp_path):
     items = demonstration(3.0)
     for k in range(150):
-        when, sign = START + k * SECOND // 50, 1 if k // 30 % 2 == 0 else -1
-        made = pose(position=point(0.1, 0.2, 0.3), orientation=quaternion(0.0, sign * 0.6, 0.0, sign * 0.8))
-        items.append(Item('/pose', stamped(header=header(when), pose=made), when + 1_000_000))
-    contract = DELTA_TEXT.replace('action:', line + 'action:')
-    frames, _, _ = read(tmp_path, sorted(items, key=lambda item: item.received), contract)
+        sign = 1 if k // 30 % 2 == 0 else -1
+        items.append(hand(k, sign * 0.6, sign * 0.8))
+    frames, _, _ = read(tmp_path, sorted(items, key=lambda item: item.received), HAND_TEXT)
     assert np.std([frame.observation.states['hand'] for frame in frames], axis=0).max() < 1e-12
+
+
+def test_a_hand_that_has_gone_once_around_begins_the_next_episode_as_it_began_the_first(tmp_path):
+    items = [*demonstration(3.0), Item('/goal', text('turn back'), START + 2 * SECOND)]
+    for k in range(150):
+        half = np.pi * min(k / 75, 1.0)  # a turn in 1.5 s
+        items.append(hand(k, np.sin(half + 0.2), np.cos(half + 0.2)))
+    frames, _, _ = read(tmp_path, sorted(items, key=lambda item: item.received), HAND_TEXT)
+    first, second = ([f for f in frames if (f.goal == 'turn back') is again] for again in (False, True))
+    begun, ended, again = (f.observation.states['hand'] for f in (first[0], first[-1], second[0]))
+    assert ended[3:] == pytest.approx(-begun[3:], abs=1e-6), 'within an episode it turns on'
+    assert again[3:] == pytest.approx(begun[3:], abs=1e-6)
+    assert np.ptp([f.observation.states['hand'] for f in second], axis=0).max() < 1e-12
 
 
 @pytest.mark.parametrize('encoding', ['16UC1', '32FC1'])
