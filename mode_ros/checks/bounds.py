@@ -20,6 +20,10 @@ STATE_TOLERANCE = 0.05
 # Of a range that is only likely to be the state's, as that of the group of its name: another unit leaves it by far.
 _LIKELY_TOLERANCE = 0.5
 
+_WAY_OUT = (
+    "Say the messages' unit in the contract (message_unit, or scale and offset) and convert again, or mend the bounds."
+)
+
 
 def beyond_bounds(contract: Contract, actions: NDArray[np.floating], where: str = 'the data set') -> list[Finding]:
     """actions: [n, d], the contract's units. One finding per dimension that leaves [lower, upper], and one where bounds
@@ -120,8 +124,11 @@ def beyond_ranges(
     kind: str,
     where: str,
     whose: str = '',
+    otherwise: str = '',
 ) -> list[Finding]:
-    """values: [n, k], a column for each dimension; tolerance: share of the range; whose: the limits are, in words."""
+    """values: [n, k], a column for each dimension; tolerance: share of the range; whose: the limits are, in words;
+    otherwise: what to do where no other unit explains the numbers.
+    """
     found = []
     for column, dimension in enumerate(dimensions):
         x = values[:, column].astype(np.float64)
@@ -131,13 +138,13 @@ def beyond_ranges(
             continue
         excess = np.maximum(dimension.lower - x, x - dimension.upper)
         worst = float(x[int(np.argmax(excess))])
+        words = _guess(x, dimension)
         found.append(
             Finding(
                 'bounds',
                 f'{kind} {dimension.name}: {in_per_cent(float(outside.mean()))} of the frames in {where} are beyond '
-                f'{whose}{dimension.lower:g} to {dimension.upper:g} {dimension.unit}, the farthest is {worst:.4g}'
-                f"{_guess(x, dimension)}. Say the messages' unit in the contract (message_unit, or scale and offset) "
-                'and convert again, or mend the bounds.',
+                f'{whose}{dimension.lower:g} to {dimension.upper:g} {dimension.unit}, the farthest is '
+                f'{worst:.4g}{words}. {(not words and otherwise) or _WAY_OUT}',
             )
         )
     return found
@@ -147,4 +154,4 @@ def _guess(x: NDArray[np.float64], dimension: Dimension | Range) -> str:
     """What the numbers would fit as, where they would: only then is it worth a word."""
     # Extremes are said above; nearly all must fit.
     seen = float(np.quantile(np.abs(x), 0.99))
-    return guess(dimension.unit, seen, max(abs(dimension.lower), abs(dimension.upper)))
+    return guess(dimension.unit, seen, max(abs(dimension.lower), abs(dimension.upper)), is_bound=True)

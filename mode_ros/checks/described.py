@@ -16,6 +16,10 @@ from mode_ros.control.units import unit_factor
 # By joint: 'rad' or 'm', and its lower and upper limit in it.
 Limits = Mapping[str, tuple[str, float, float]]
 _WHOSE = "the robot description's "
+_OTHERWISE = (
+    "That does not look like another unit. See whether the description is this robot's and counts from the driver's "
+    "zero; if it is right, the robot cannot follow: mend the contract's bounds."
+)
 
 
 def beyond_description(
@@ -74,4 +78,4 @@ def _beyond(
     slack = COMMAND_TOLERANCE * (known.upper - known.lower)
     if own is not None and own.lower >= known.lower - slack and own.upper <= known.upper + slack:
         return []
-    return beyond_ranges([known], x, tolerance, kind, where, _WHOSE)
+    return beyond_ranges([known], x, tolerance, kind, where, _WHOSE, _OTHERWISE)

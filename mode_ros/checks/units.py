@@ -35,6 +35,8 @@ _SMALLER = {
 }
 # Rounding, and a gripper that is pressed a little too far.
 _SLACK = 1.05
+# Who mistakes a unit exceeds a bound by nearly its factor: somewhere the motion uses so much of what the bounds allow.
+_USED = 0.25
 _GRIPPERS = ('grip', 'finger', 'claw', 'jaw')
 
 _WAY_OUT = "Say the messages' unit in the contract (message_unit, or scale and offset) and convert again"
@@ -45,13 +47,15 @@ def is_gripper(*names: str) -> bool:
     return any(word in name.lower() for name in names for word in _GRIPPERS)
 
 
-def guess(unit: str, seen: float, largest: float) -> str:
+def guess(unit: str, seen: float, largest: float, is_bound: bool) -> str:
     """Which slip would explain numbers that are too large.
 
-    seen: how large they are; largest: what they should be at most. As ' (degrees for radians?)'; '' for none.
+    seen: how large they are; largest: what they should be at most; is_bound: that is how far they go, not merely what
+    no robot exceeds. As ' (degrees for radians?)'; '' for none.
     """
     factor, words = _LARGER.get(unit, (0.0, ''))
-    return f' ({words}?)' if 1.5 * largest < seen <= _SLACK * factor * largest else ''
+    least = max(_USED * factor, 1.5) if is_bound else 1.5
+    return f' ({words}?)' if least * largest < seen <= _SLACK * factor * largest else ''
 
 
 def impossible_states(state: State, columns: Sequence[int], values: NDArray[np.floating], where: str) -> list[Finding]:
@@ -124,7 +128,7 @@ def _too_large(
         x = np.asarray(values[:, columns], np.float64)
         share = float((np.abs(x) > _SLACK * most).any(axis=1).mean())
         worst = float(x.flat[int(np.argmax(np.abs(x)))])
-        words = guess(unit, float(np.quantile(np.abs(x).max(axis=1), 0.99)), most)
+        words = guess(unit, float(np.quantile(np.abs(x).max(axis=1), 0.99)), most, is_bound=False)
         names = listed([limits[column][0] for column in columns])
         found.append(
             Finding(

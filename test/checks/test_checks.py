@@ -34,6 +34,12 @@ def test_degrees_for_radians_are_named_with_share_and_largest():
     assert 'message_unit, or scale and offset' in only
 
 
+def test_twice_the_bound_is_no_other_unit():
+    (only,) = said(beyond_bounds(absolute_contract(), wave(4.0)[:, :1] * [1.0, 0.0]))
+    assert 'the farthest is 4' in only
+    assert '?' not in only
+
+
 def test_two_arms_with_joints_of_one_name_are_told_apart():
     arm = ABSOLUTE_TEXT[ABSOLUTE_TEXT.index('  - name: arm') :]
     contract = parse_contract(ABSOLUTE_TEXT + arm.replace('name: arm', 'name: right').replace('arm/', 'right/'), 'x')

@@ -25,6 +25,15 @@ def test_a_command_that_the_contract_allows_and_the_robot_cannot_follow_is_named
     assert said(absolute_contract(), largest=1.5) == []
 
 
+@pytest.mark.parametrize(('times', 'is_unit'), [(1.3, False), (2.0, False), (8.0, False), (20.0, True), (57.3, True)])
+def test_another_unit_is_guessed_only_where_the_numbers_exceed_the_limits_by_its_factor(times, is_unit):
+    loose = parse_contract(ABSOLUTE_TEXT.replace('2.0', '99.0'), 'x')
+    (only,) = said(loose, largest=1.5 * times)
+    assert ('(degrees for radians?)' in only) is is_unit
+    assert ('message_unit, or scale and offset' in only) is is_unit
+    assert ("See whether the description is this robot's" in only) is not is_unit
+
+
 def test_what_the_contract_bounds_as_tightly_is_named_once_and_by_the_other_check():
     tight = {'a': ('rad', -2.0, 2.0), 'b': ('rad', -2.00001, 2.00001)}
     assert said(absolute_contract(), tight, largest=2.5) == []
