@@ -15,6 +15,10 @@ from mode_ros.errors import UserError
 
 Vector = NDArray[np.float64]
 
+# std_msgs/String, latched: the robot's URDF, as robot_state_publisher tells it. Relative, as that one's is: it follows
+# namespaces and remappings, and is /robot_description where there are none.
+DESCRIPTION_TOPIC = 'robot_description'
+
 
 def require_pin(what: str) -> Any:
     """The library; UserError where it is missing. what: begins the sentence, such as "The contract's box"."""

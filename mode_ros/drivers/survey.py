@@ -11,6 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
+from mode_ros.control.kinematics import DESCRIPTION_TOPIC
 from mode_ros.drivers import forward_command, joint_trajectory, pose, servo
 from mode_ros.drivers.graph import that_are_set
 from mode_ros.drivers.gripper import GRAPH_TYPES
@@ -23,7 +24,7 @@ _IMAGES = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'c
 _NO_COLOUR = ('depth', 'infra', 'mask', 'compressedDepth', 'theora', 'disparity', 'confidence')
 
 
-def survey(node: Node, seconds: float, description_topic: str = 'robot_description') -> Survey:
+def survey(node: Node, seconds: float, description_topic: str = DESCRIPTION_TOPIC) -> Survey:
     """Listens for `seconds` of wall time. node: asks, and must not be spun by anybody else meanwhile."""
     heard: dict[str, list[str]] = {}
     descriptions: list[str] = []

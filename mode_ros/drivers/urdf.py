@@ -1,4 +1,4 @@
-"""Joints and their limits from a robot's description (URDF, as on /robot_description). Needs no ROS."""
+"""Joints and their limits from a robot's description (URDF, as on `robot_description`). Needs no ROS."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import Contract, State
 from mode_ros.control.controller import Controller
+from mode_ros.control.kinematics import DESCRIPTION_TOPIC
 from mode_ros.control.observation import Unusable
 from mode_ros.control.takeover import TeleopRefused
 from mode_ros.control.tick import Phase, Tick
@@ -90,7 +91,9 @@ class ControllerNode(ManagedNode):
         sources = Sources(given.deadman_topic, given.deadman_button, given.count_publishers, given.listen_seconds)
         self._safety = SafetyInputs(self, self._contract, self._controller, sources, self._reset)
         if self._controller.workspace.needs_description:
-            self._entities += subscribe_latched(self, String, '/robot_description', self._on_description)
+            self._entities += subscribe_latched(self, String, DESCRIPTION_TOPIC, self._on_description)
+            topic = self.resolve_topic_name(DESCRIPTION_TOPIC)
+            self.get_logger().info(f'the robot is held until its description has come on {topic}')
         self._interventions = self.create_publisher(Bool, INTERVENTION_TOPIC, LATCHED)
         self._driven: bool | None = None
         # Streams that share a topic share a subscription.

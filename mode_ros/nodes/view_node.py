@@ -30,7 +30,7 @@ from mode_ros.ahead.schedule import History, Schedule
 from mode_ros.control.chunk import ChunkRejected, check_chunk
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State
 from mode_ros.control.depth import as_rgb
-from mode_ros.control.kinematics import RobotModel
+from mode_ros.control.kinematics import DESCRIPTION_TOPIC, RobotModel
 from mode_ros.control.observation import Unusable
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
@@ -106,7 +106,7 @@ class ViewNode(Node):
             # As bytes: only those that are drawn are made into pictures.
             self.create_subscription(image_class(self._camera), self._camera.topic, self._on_image, SENSOR, raw=True)
         if self._paths.needs_description:
-            subscribe_latched(self, String, '/robot_description', self._on_description)
+            subscribe_latched(self, String, DESCRIPTION_TOPIC, self._on_description)
 
     def _on_request(self, message: JointTrajectory) -> None:
         try:

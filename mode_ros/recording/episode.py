@@ -26,8 +26,6 @@ KEY_TOPICS = 'mode_ros.topics'
 KEY_RECOVERED = 'mode_ros.recovered'
 KEY_ORIGIN = 'mode_ros.origin'
 
-# std_msgs/String, latched: the robot's URDF, where somebody tells it.
-DESCRIPTION_TOPIC = 'robot_description'
 # std_msgs/Bool, latched: true while a person drives. Part of every recording.
 INTERVENTION_TOPIC = 'intervention'
 SUCCESS_TOPIC = 'success'

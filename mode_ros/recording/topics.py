@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mode_ros.control.contract import Contract
-from mode_ros.recording.episode import CHUNK_TOPIC, DESCRIPTION_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC
+from mode_ros.control.kinematics import DESCRIPTION_TOPIC
+from mode_ros.recording.episode import CHUNK_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from rosbags.interfaces import Connection
 from mode_ros.checks.clocks import clock_findings, lateness_findings, step_findings
 from mode_ros.checks.two_sources import commander_findings, publisher_findings
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract, State, differences
+from mode_ros.control.kinematics import DESCRIPTION_TOPIC
 from mode_ros.errors import UserError
-from mode_ros.recording.episode import DESCRIPTION_TOPIC, INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
+from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC, Episode
 from mode_ros.recording.topics import recorded_topics
 from mode_ros.training.data.bags import Bag, BagProblem, content_key, open_bag, storage_files
 from mode_ros.training.data.clocks import in_words
