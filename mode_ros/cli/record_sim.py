@@ -29,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument('folder', help='gets one folder of bags per task')
     parser.add_argument(
-        '--tasks', default='metaworld-demo', help='tasks or suites, with commas (default: metaworld-demo, ten tasks)'
+        '--tasks',
+        default='metaworld-demo',
+        help='tasks or suites, with commas: drawer-open, libero-spatial/0 (default: metaworld-demo, ten tasks)',
     )
-    parser.add_argument('--simulator', choices=('metaworld', 'libero'), help="default: the suite's, else metaworld")
+    parser.add_argument('--simulator', choices=('metaworld', 'libero'), help="default: the suites', else metaworld")
     parser.add_argument('--episodes', type=int, default=50, help='successful episodes per task (default: 50)')
     parser.add_argument(
         '--seed', type=int, help='of the first episode; the others follow (default: 1000, below is for evaluation)'

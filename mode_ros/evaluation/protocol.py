@@ -10,7 +10,7 @@ from mode_ros.sim import instructions
 from mode_ros.sim.factory import list_tasks
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.simulator import Simulator
-from mode_ros.sim.suites import SUITES, suite_tasks
+from mode_ros.sim.suites import SUITES, libero_task, suite_tasks
 
 CALVIN = 'calvin'
 
@@ -96,7 +96,13 @@ def _check_contrary(simulator: str, suite: str, tasks: tuple[str, ...]) -> None:
 
 
 def _find(name: str, simulator: str, suite: str, known: tuple[str, ...]) -> str:
-    """A task by its name, with or without the suite's prefix, or by its number within the suite."""
+    """A task by its name or its number within the suite, with or without the suite before it."""
+    theirs, slash, within = libero_task(name).partition('/')
+    if slash:
+        if not known[0].startswith(f'{theirs}/'):
+            right = theirs.replace('_', '-')
+            raise UserError(f'The task {name!r} is of the suite {right}, not of {suite}: give --suite {right}.')
+        name = within
     if name.isdecimal() and int(name) < len(known):
         return known[int(name)]
     for task in known:

@@ -30,7 +30,7 @@ from mode_ros.sim.factory import list_tasks, make_simulator
 from mode_ros.sim.instructions import training_instructions
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.simulator import Simulator
-from mode_ros.sim.suites import SUITES, suite_tasks
+from mode_ros.sim.suites import SUITES, libero_task, suite_tasks
 from mode_ros.simulated import check_fits
 
 ROBOTS = {'metaworld': 'metaworld_sawyer', 'libero': 'libero_panda'}
@@ -55,17 +55,17 @@ succeeded, or None where the recording is not to be kept."""
 
 
 def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[str, tuple[str, ...]]:
-    """The simulator and its tasks, from names of tasks and suites; without a suite, `simulator` or Meta-World.
+    """The simulator and its tasks, from names of tasks and suites; where no name tells it, `simulator` or Meta-World.
 
-    Raises UserError for an unknown name, and where a suite belongs to another simulator.
+    Raises UserError for an unknown name, and where a suite or a task of one belongs to another simulator.
     """
     chosen: list[str] = []
     for name in names:
-        if name not in SUITES:
+        if not (theirs := suite_tasks(name)[0] if name in SUITES else 'libero' if libero_task(name) else ''):
             continue
-        theirs = suite_tasks(name)[0]
         if simulator not in (None, theirs):
-            raise UserError(f'The suite {name!r} is of {theirs}, not of {simulator}; record them one after the other.')
+            what = 'suite' if name in SUITES else 'task'
+            raise UserError(f'The {what} {name!r} is of {theirs}, not of {simulator}; record them one after the other.')
         simulator = theirs
     simulator = simulator or 'metaworld'
     for name in names:
@@ -152,11 +152,14 @@ def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int, sh
 def _known_task(simulator: str, name: str) -> str:
     """The task as `list_tasks` calls it."""
     known = list_tasks(simulator)
+    name = libero_task(name) or name
     suite, _, index = name.partition('/')
     if index.isdecimal():
         within = [task for task in known if task.startswith(f'{suite}/')]
         if int(index) < len(within):
             return within[int(index)]
+        if within:
+            raise UserError(f'There is no task {name!r}; {suite} has {len(within)} tasks, 0 to {len(within) - 1}.')
     name = name.removesuffix('-v3')
     if name not in known:
         raise unknown_name(f'task or suite of {simulator}', name, (*known, *SUITES))

@@ -175,6 +175,7 @@ def _find_task(task: str) -> tuple[str, Any]:
     """The suite's name and the benchmark's entry (name, language, files) for 'suite/index' or 'suite/name'."""
     benchmark = _import_libero()
     suite, slash, which = task.partition('/')
+    suite = suite.replace('-', '_')  # the suites' names here have the one, the benchmark's the other
     known = tuple(name for name in benchmark.task_maps if benchmark.task_maps[name])
     if suite not in known:
         raise unknown_name('LIBERO suite', suite, LIBERO_SUITES + tuple(s for s in known if s not in LIBERO_SUITES))

@@ -67,6 +67,15 @@ SUITES: tuple[str, ...] = (*METAWORLD_LISTS, METAWORLD_ALL, *LIBERO_SUITES)
 """All names that `suite_tasks` knows."""
 
 
+def libero_task(name: str) -> str:
+    """'SUITE/TASK' with the suite as LIBERO spells it, of one that is spelt as it is here or there; '' for a name that
+    is no task of a suite of LIBERO.
+    """
+    suite, slash, task = name.partition('/')
+    theirs = LIBERO_SUITES.get(suite.replace('_', '-'))
+    return f'{theirs}/{task}' if slash and theirs else ''
+
+
 def suite_tasks(name: str) -> tuple[str, tuple[str, ...]]:
     """The simulator's name and the tasks of a suite, both as `make_simulator` takes them.
 

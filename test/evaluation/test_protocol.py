@@ -49,6 +49,7 @@ def test_libero_takes_the_first_of_its_initial_states():
     first = found.tasks[0]
     assert protocol(suite='libero-spatial', tasks=('0',)).tasks == (first,)
     assert protocol(suite='libero-spatial', tasks=(first.partition('/')[2],)).tasks == (first,)
+    assert protocol(suite='libero-spatial', tasks=('libero-spatial/0', 'libero_spatial/0', first)).tasks == (first,)
     with pytest.raises(UserError, match=r'50 initial states.*60 is beyond'):
         protocol(suite='libero-spatial', seeds=(60,))
 
@@ -73,6 +74,7 @@ def test_every_perturbed_task_comes_with_its_files(suite, perturbation):
         ({'suite': 'metaworld-dmo'}, r'no suite .metaworld-dmo.; the nearest are metaworld-demo'),
         ({'suite': 'libero-spacial'}, 'libero-spatial'),
         ({'tasks': ('drawer-opn',)}, 'drawer-open'),
+        ({'tasks': ('libero_goal/0',)}, 'is of the suite libero-goal, not of metaworld-demo: give --suite libero-goal'),
         ({'perturb': 'object'}, r'metaworld-demo.*cannot be perturbed; LIBERO-PRO has libero-spatial'),
         ({'suite': 'calvin', 'goals': 'held-out'}, 'held-out goals'),
         ({'suite': 'calvin', 'goals': 'contrary'}, 'no two tasks of which one undoes the other'),

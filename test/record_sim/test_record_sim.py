@@ -385,6 +385,17 @@ def test_names_of_tasks_and_suites():
         choose_tasks([])
 
 
+@pytest.mark.parametrize('name', ['libero-spatial/0', 'libero_spatial/0', 'libero_spatial/a', 'libero-spatial/a'])
+@pytest.mark.parametrize('simulator', [None, 'libero'])
+def test_a_task_of_a_libero_suite_says_which_simulator_it_is(monkeypatch, name, simulator):
+    monkeypatch.setattr(run, 'list_tasks', {'libero': ('libero_goal/x', 'libero_spatial/a'), 'metaworld': ()}.get)
+    assert choose_tasks([name], simulator) == ('libero', ('libero_spatial/a',))
+    with pytest.raises(UserError, match=f"The task '{name}' is of libero, not of metaworld"):
+        choose_tasks([name], 'metaworld')
+    with pytest.raises(UserError, match=r"no task 'libero_spatial/7'; libero_spatial has 1 tasks, 0 to 0"):
+        choose_tasks(['libero-spatial/7'], simulator)
+
+
 @pytest.mark.parametrize(
     ('options', 'told'),
     [(['--episodes', '0'], '--episodes 0'), (['--jobs', '0'], '--jobs 0'), (['--noise', '-1'], 'noise level -1')],
