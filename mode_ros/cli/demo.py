@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mode_ros.policy.runtimes.names import RUNTIMES
+
 HELP = 'run the policy on a simulated arm and film it'
 
 TASKS = {'metaworld': 'drawer-open', 'libero': 'libero_spatial/0'}
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument('--checkpoint', type=Path, help='checkpoint folder (default: the one in config/policies)')
     which.add_argument('--untrained', action='store_true', help='random weights instead')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
-    parser.add_argument('--runtime', choices=('auto', 'torch', 'onnxruntime', 'openvino'), default='auto')
+    parser.add_argument('--runtime', choices=RUNTIMES, default='auto')
     parser.add_argument('--seconds', type=float, default=10.0, help='length of the episode, simulated (default 10)')
     parser.add_argument('--seed', type=int, default=0, help="of the simulator's initial state (default 0)")
     parser.add_argument('--page', action='store_true', help="with the operator's page; goes on until Ctrl-C")

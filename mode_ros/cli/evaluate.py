@@ -12,6 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from mode_ros.policy.runtimes.names import RUNTIMES
+
 # As mode_ros.control.execution and mode_ros.policy.continuation have them, which take a second to import.
 MODES = ('synchronous', 'receding', 'ensemble', 'realtime', 'naive')
 CONTINUATIONS = ('none', 'hard', 'soft', 'guided', 'trained', 'rejoin')
@@ -50,8 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument('--actions', type=int, default=0, help='of a chunk before the next is asked for (default: all)')
     how.add_argument('--continuation', choices=CONTINUATIONS, help="of decided actions (default: the checkpoint's)")
     how.add_argument('--number-format', default='float32', choices=('float32', 'bfloat16', 'int8'))
-    runtimes = 'auto', 'torch', 'onnxruntime', 'openvino'
-    how.add_argument('--runtime', default='torch', choices=runtimes, help='default torch')
+    how.add_argument('--runtime', default='torch', choices=RUNTIMES, help='default torch')
     how.add_argument('--solver', choices=('ddim', 'dpmpp_2m'), help="default: the checkpoint's")
     how.add_argument('--steps', type=int, help="denoising steps per chunk (default: the checkpoint's)")
     how.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mode_ros.control.execution import Mode
 from mode_ros.errors import UserError
 from mode_ros.policy.plans import Continuation
+from mode_ros.policy.runtimes.names import Runtime
 from mode_ros.settings import read_values
 
 Goals = Literal['trained', 'held-out', 'contrary']
@@ -47,9 +48,7 @@ class EvaluationSettings(BaseModel):
     )
     continuation: Continuation | None = Field(default=None, description="empty: the checkpoint's")
     number_format: Literal['float32', 'bfloat16', 'int8'] = Field(default='float32', description='of large products')
-    runtime: Literal['auto', 'torch', 'onnxruntime', 'openvino'] = Field(
-        default='torch', description='what computes the chunks'
-    )
+    runtime: Runtime = Field(default='torch', description='what computes the chunks')
     solver: Literal['ddim', 'dpmpp_2m'] | None = Field(default=None, description="empty: the checkpoint's")
     steps: Count | None = Field(default=None, description='denoising steps')
     device: str = Field(default='auto', description='auto, cpu, cuda or cuda:N')

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from mode_ros.nodes.parameters import parameter
+from mode_ros.policy.runtimes.names import RUNTIMES
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class PolicyParameters:
     runtime: str = parameter(
         'auto',
         'What computes the chunks; auto: the static graph, made once where there is none, where it serves.',
-        choices=('auto', 'torch', 'onnxruntime', 'openvino'),
+        choices=RUNTIMES,
     )
     threads: int = parameter(
         0, 'CPU threads of the network; 0: all cores but one, which is left to the control.', minimum=0, maximum=256

@@ -7,7 +7,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from mode_ros.errors import UserError
 from mode_ros.policy import known_goals
@@ -25,11 +25,9 @@ from mode_ros.policy.runtimes.graph_file import (
 )
 from mode_ros.policy.runtimes.interface import RunningPolicy, with_sampling
 from mode_ros.policy.runtimes.making import Say, lacking, make_graph
+from mode_ros.policy.runtimes.names import RUNTIMES
 
 log = logging.getLogger(__name__)
-
-Runtime = Literal['auto', 'torch', 'onnxruntime', 'openvino']
-RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 
 class _GraphRuntime(NamedTuple):
