@@ -17,7 +17,7 @@ import numpy as np
 
 from mode_ros.control.contract import Contract, load_contract, read_contract_text
 from mode_ros.errors import in_words
-from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, quaternion_from_euler
+from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, one_sign, quaternion_from_euler
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 
@@ -86,6 +86,9 @@ class CalvinRecording(Recording):
         goal = goal or self._words
         if not goal:
             raise RecordingProblem('nobody described it in words; give a goal with --goal')
+        yield from one_sign(self._frames(contract, goal, progress), 'end_effector')
+
+    def _frames(self, contract: Contract, goal: str, progress: Progress) -> Iterator[Frame]:
         for row, number in enumerate(range(self._first, self._last + 1)):
             yield self._frame(contract, row, number, goal)
             progress(1.0 / contract.rate)

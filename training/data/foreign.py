@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from mode_ros.control.contract import Contract, differences
 from mode_ros.control.images import fit
 from mode_ros.control.observation import Observation
+from mode_ros.control.orientation import continuous
+from mode_ros.training.data.frames import Frame
 from mode_ros.training.data.recordings import RecordingProblem
 
 Floats = NDArray[np.float64]
@@ -36,6 +40,17 @@ def make_observation(
         camera.name: fit(images[camera.name], camera.width, camera.height) for camera in contract.observation.cameras
     }
     return Observation(stamp=row * contract.period, images=sized, states=states)
+
+
+def one_sign(frames: Iterator[Frame], stream: str) -> Iterator[Frame]:
+    """The frames of one recording, whose pose `stream` has the signs that a running policy sees (its angles have none,
+    and jump by a full turn).
+    """
+    before = None
+    for frame in frames:
+        before = continuous(frame.observation.states[stream], before)
+        states = {**frame.observation.states, stream: before}
+        yield replace(frame, observation=replace(frame.observation, states=states))
 
 
 def quaternion(axis_angle: Floats) -> Floats:

@@ -19,7 +19,7 @@ from mode_ros.control.contract import Contract
 from mode_ros.errors import UserError, in_words
 from mode_ros.robots import load_named_contract
 from mode_ros.training.data.bags import content_key
-from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, quaternion
+from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, one_sign, quaternion
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 
@@ -95,6 +95,9 @@ class LiberoRecording(Recording):
 
     def read(self, contract: Contract, goal: str, about: About, progress: Progress) -> Iterator[Frame | LeftOut]:
         """As in Recording."""
+        yield from one_sign(self._frames(contract, goal, about, progress), 'end_effector')
+
+    def _frames(self, contract: Contract, goal: str, about: About, progress: Progress) -> Iterator[Frame]:
         if self._problem:
             raise RecordingProblem(self._problem)
         check_same_robot(contract, self._own[0])

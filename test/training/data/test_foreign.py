@@ -163,6 +163,27 @@ def test_calvins_pickle_cannot_run_code(convert, tmp_path):
     assert b'print' in path.read_bytes()
 
 
+@pytest.mark.parametrize('kind', ['libero', 'calvin'])
+def test_a_hand_that_points_down_has_the_sign_that_a_running_policy_sees(convert, tmp_path, kind):
+    angles = np.linspace(-3.3, -3.0, 24)  # beyond half a turn, where angles jump from -pi to pi
+    jumping = (angles + np.pi) % (2 * np.pi) - np.pi
+    turns = np.stack([jumping, np.zeros(24), np.zeros(24)], axis=1)
+    if kind == 'libero':
+        source = libero(tmp_path / 'task_demo.hdf5', demos=1, **{'obs/ee_ori': turns})
+    else:
+        source = calvin(tmp_path / 'calvin', length=24, words=False)
+        for path, turn in zip(sorted(source.glob('episode_*.npz')), turns, strict=True):
+            content = dict(np.load(path))
+            content['robot_obs'][3:6] = turn
+            np.savez(path, **content)
+    status, printed = convert(source, tmp_path / 'data', '--codec', 'png', '--goal', 'put it down')
+    assert status == 0, printed
+    data = open_dataset(tmp_path / 'data', 4)
+    seen = np.array([data[k].state[10:14] for k in range(len(data))])
+    expected = np.stack([-np.sin(angles / 2), 0 * angles, 0 * angles, -np.cos(angles / 2)], axis=1)
+    np.testing.assert_allclose(seen, expected, atol=1e-6)
+
+
 def test_rotations():
     assert quaternion(np.zeros(3)).tolist() == [0, 0, 0, 1]
     turn = quaternion_from_euler(np.array([0.3, -0.2, 0.9]))
