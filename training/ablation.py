@@ -183,7 +183,7 @@ def measure_cost(config: PolicyConfig, clock: Callable[[], float]) -> Cost:
         inputs = random_inputs(denoiser, 1, config.diffusion.sigma_data, torch.Generator().manual_seed(0))
         # The counter does not know packed products, which compute the same.
         with FlopCounterMode(display=False) as counter:
-            _sample(_sampler(denoiser, config, LinearMakers(view_linear, view_linear)), inputs)
+            _sample(_sampler(denoiser, config, LinearMakers.same(view_linear)), inputs)
         sampler = _sampler(denoiser, config, linear_makers('float32', torch.device('cpu')))
         seconds = []
         for _ in range(_WARM_UP + _TIMED):

@@ -87,7 +87,7 @@ class ChunkSampler:
             self._noise = denoiser.noise_embedding(self.sigmas[:-1].to(device))  # [N, D]
             self.routing = decide_routing(denoiser, self._noise)
             if make_products is None:
-                make_products = partial(products_of, denoiser, LinearMakers(make_linear, make_linear))
+                make_products = partial(products_of, denoiser, LinearMakers.same(make_linear))
             products = make_products(self.routing.used)
             self._layers = tuple(
                 LayerOps.of(block, products[index], self.routing, index) for index, block in enumerate(denoiser.stack)

@@ -75,10 +75,10 @@ def _layer(
     up: dict[int, LinearOp] = {}
     down: dict[int, LinearOp] = {}
     for expert in range(config.experts):
-        for made, name, bias_name in ((up, _UP, _UP_BIAS), (down, _DOWN, None)):
+        for made, make, name, bias_name in ((up, makers.experts, _UP, _UP_BIAS), (down, makers.gated, _DOWN, None)):
             matrix, offset = read(name, expert), None if bias_name is None else read(bias_name, expert)
             if expert in used:
-                made[expert] = makers.experts(matrix, offset)
+                made[expert] = make(matrix, offset)
     return LayerProducts(
         query_key_value=makers.attention(read(weight), read(bias)),
         key_value=makers.attention(read(weight, lower), read(bias, lower)) if last else None,

@@ -196,7 +196,7 @@ def test_experts_that_no_step_uses_are_not_kept():
 
     def make_products(used):
         asked.extend(used)
-        return products_of(denoiser, LinearMakers(view_linear, view_linear), used)
+        return products_of(denoiser, LinearMakers.same(view_linear), used)
 
     sampler = ChunkSampler(denoiser, DIFFUSION, make_products=make_products)
     for layer, used in enumerate(asked):

@@ -26,7 +26,7 @@ def distance(found, expected):
 
 
 @pytest.mark.parametrize('number_format', WITHIN)
-@pytest.mark.parametrize('part', ['attention', 'experts'])
+@pytest.mark.parametrize('part', ['attention', 'experts', 'gated'])
 @pytest.mark.parametrize('shape', [(64,), (1, 10, 64), (10, 2, 3, 64)])
 def test_a_product_in_each_format(number_format, part, shape):
     torch.manual_seed(0)
