@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', metavar='SRC', help='checkpoint folder')
     parser.add_argument('output', metavar='DST', nargs='?', type=Path, help='checkpoint folder to write')
     parser.add_argument('--weights', choices=('bfloat16', 'float32'), help='default: bfloat16')
-    parser.add_argument('--runtime', choices=('onnxruntime',), help='make the static graph for it, inside SRC')
+    parser.add_argument(
+        '--runtime', choices=('onnxruntime',), help='make the static graph inside SRC; OpenVINO runs the same one'
+    )
     parser.add_argument(
         '--steps', type=int, help="denoising steps of the copy, or the graph (default: the checkpoint's)"
     )

@@ -81,7 +81,7 @@ def _read(path: Path, config: TextEncoderConfig) -> tuple[list[str], NDArray[np.
     try:
         with np.load(path, allow_pickle=False) as file:
             sentences, embeddings, encoder = file['sentences'].tolist(), file['embeddings'], str(file['encoder'])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):  # TypeError: a lone array
         return None
     fits = embeddings.dtype == np.float32 and embeddings.shape == (len(sentences), config.dim)
     return (sentences, embeddings) if fits and encoder == _encoder(config) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -88,7 +89,15 @@ def test_more_are_added_and_each_is_embedded_once(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ['goals.npz']
 
 
-@pytest.mark.parametrize('spoil', [lambda content: content[:-30], lambda content: b'', lambda content: b'no zip'])
+def lone_array(content):
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    'spoil', [lambda content: content[:-30], lambda content: b'', lambda content: b'no zip', lone_array]
+)
 def test_a_damaged_file_is_refused(tmp_path, spoil):
     path = tmp_path / 'goals.npz'
     write_known_goals(path, ['push'], FakeTextEncoder(12), CLIP)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,16 @@ def no_json(folder):
     (folder / GRAPH).with_name('made.json').write_text('{"format_')
 
 
+def deep_json(folder):
+    (folder / GRAPH).with_name('made.json').write_text('[' * 100_000)
+
+
+def another_file(folder):
+    made = (folder / GRAPH).with_name('made.json')
+    (folder / GRAPH).write_bytes(b'no graph')
+    made.write_text(json.dumps(json.loads(made.read_text()) | {'graph_sha256': sha256(b'no graph').hexdigest()}))
+
+
 @pytest.mark.parametrize(
     ('spoil', 'what'),
     [
@@ -201,6 +212,7 @@ def no_json(folder):
         (cut_short, 'damaged'),
         (no_graph, 'no graph'),
         (no_json, 'cannot be read'),
+        (deep_json, 'cannot be read'),
     ],
 )
 def test_a_stale_or_damaged_graph_is_refused_with_what_to_type(changeable, spoil, what):
@@ -211,6 +223,25 @@ def test_a_stale_or_damaged_graph_is_refused_with_what_to_type(changeable, spoil
     policy = load(changeable, 'auto')
     assert policy.runtime == 'torch'
     assert what in policy.device_note
+
+
+def test_a_graph_that_cannot_be_loaded_is_refused_with_what_to_type(changeable):
+    another_file(changeable)
+    with pytest.raises(UserError, match=r'cannot load .*`mode_ros export --runtime onnxruntime`'):
+        load(changeable)
+    policy = load(changeable, 'auto')
+    assert policy.runtime == 'torch'
+    assert 'cannot load' in policy.device_note
+
+
+def test_a_runtime_that_cannot_be_imported_is_refused_with_what_to_type(checkpoint, monkeypatch):
+    monkeypatch.setattr('mode_ros.policy.runtimes.choose.importlib.util.find_spec', lambda name: name)
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with pytest.raises(UserError, match=r'cannot be imported .*`pip install --force-reinstall onnxruntime`'):
+        load(checkpoint)
+    policy = load(checkpoint, 'auto')
+    assert policy.runtime == 'torch'
+    assert 'cannot be imported' in policy.device_note
 
 
 def test_asked_for_by_name_it_is_made(tmp_path):

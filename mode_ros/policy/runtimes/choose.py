@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.policy import known_goals
 from mode_ros.policy.checkpoint_info import CheckpointInfo, read_info
 from mode_ros.policy.config import Solver
@@ -199,10 +199,16 @@ def _with_graph(
     encoder = text_encoder or _text_encoder(folder, info, command)
     from mode_ros.policy.runtimes import graph_policy, onnx_runtime, openvino_runtime
 
-    if runtime == 'openvino':
-        opened = openvino_runtime.open_graph(graph, settings.threads, settings.number_format)
-    else:
-        opened = onnx_runtime.open_graph(graph, settings.threads, settings.spinning)
+    try:
+        if runtime == 'openvino':
+            opened = openvino_runtime.open_graph(graph, settings.threads, settings.number_format)
+        else:
+            opened = onnx_runtime.open_graph(graph, settings.threads, settings.spinning)
+    except ImportError as error:  # it is there, as unfit has seen: a library that it needs is not, or is another one
+        raise UserError(
+            f'{_GRAPH_RUNTIMES[runtime].name} is installed and cannot be imported ({in_words(error)}): install it '
+            f'again with `pip install --force-reinstall {runtime}`.'
+        ) from error
     return graph_policy.GraphPolicy(info, opened, encoder, note, settings.continuation)
 
 

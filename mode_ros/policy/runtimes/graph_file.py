@@ -119,7 +119,7 @@ def _check(folder: Path, checkpoint: Path, config: PolicyConfig, command: str) -
         raise UserError(f'There is no graph of the policy in {folder}: make it with `{command}`.')
     try:
         made = json.loads((folder / MADE).read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f'The graph in {folder} cannot be read ({in_words(error)}): make it anew with `{command}`.'
         ) from error

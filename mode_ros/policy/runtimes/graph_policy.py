@@ -22,6 +22,9 @@ from mode_ros.policy.stages import DONE, OnStage, ShouldStop
 
 Feed = Mapping[str, NDArray[Any]]
 
+# What helps where a runtime cannot load a graph that is whole: another version may have made it.
+MAKE_ANEW = 'remove its folder, and make it anew where torch is, with `mode_ros export --runtime onnxruntime`'
+
 
 class OpenGraph(NamedTuple):
     """A graph that a runtime has loaded.

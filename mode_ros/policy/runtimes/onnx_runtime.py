@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.policy.runtimes.graph_file import OUTPUT
-from mode_ros.policy.runtimes.graph_policy import Feed, OpenGraph
+from mode_ros.policy.runtimes.graph_policy import MAKE_ANEW, Feed, OpenGraph
 
 
 def open_graph(graph: Path, threads: int, spinning: bool = False) -> OpenGraph:
@@ -30,7 +30,8 @@ def open_graph(graph: Path, threads: int, spinning: bool = False) -> OpenGraph:
         # From the file and not from bytes, which would be one more copy of the weights.
         session = onnxruntime.InferenceSession(str(graph), options, providers=['CPUExecutionProvider'])
     except Exception as error:  # its exceptions have no common base
-        raise UserError(f'ONNX Runtime {onnxruntime.__version__} cannot load {graph} ({error}).') from error
+        version = onnxruntime.__version__
+        raise UserError(f'ONNX Runtime {version} cannot load {graph} ({error}): {MAKE_ANEW}.') from error
     # What the packed weights were made from is free by now, but glibc keeps it: 60 of 266 MB for the shipped policy.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

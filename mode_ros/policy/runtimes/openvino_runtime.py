@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
-from mode_ros.policy.runtimes.graph_policy import Feed, OpenGraph
+from mode_ros.policy.runtimes.graph_policy import MAKE_ANEW, Feed, OpenGraph
 
 # Its names of ours.
 _PRECISIONS = {'float32': 'f32', 'bfloat16': 'bf16'}
@@ -46,7 +46,8 @@ def open_graph(graph: Path, threads: int, number_format: str = 'float32') -> Ope
     try:
         compiled = core.compile_model(core.read_model(graph), 'CPU', settings)
     except RuntimeError as error:
-        raise UserError(f'OpenVINO {openvino.__version__} cannot load {graph} ({error}).') from error
+        version = openvino.__version__
+        raise UserError(f'OpenVINO {version} cannot load {graph} ({error}): {MAKE_ANEW}.') from error
     request = compiled.create_infer_request()
 
     def compute(feed: Feed) -> NDArray[np.float32]:
