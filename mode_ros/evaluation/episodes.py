@@ -56,17 +56,21 @@ class Journal:
         """Opens or begins the folder's evaluation.
 
         identity: plain values under 'checkpoint' and 'settings'; measure: called for a new evaluation, for what is
-        found out once and kept. Raises UserError where the folder holds another evaluation, naming what differs, or
-        something else.
+        found out once and kept. Raises UserError where the folder holds episodes of another evaluation, naming what
+        differs, or something else.
         """
         self.folder = folder
         path = folder / EPISODES
         if path.exists() and not (folder / SETTINGS).exists():
             raise UserError(f'{folder} has {EPISODES} but no {SETTINGS}: give another --output, or remove it.')
-        if (folder / SETTINGS).exists():
-            self.about: dict[str, Any] = read_json(folder / SETTINGS)
-            self._check_same(identity)
-        else:
+        self.about: dict[str, Any] = read_json(folder / SETTINGS) if (folder / SETTINGS).exists() else {}
+        found = self._differing(identity) if self.about else []
+        if found and path.exists():
+            raise UserError(
+                f'{folder} holds the episodes of another evaluation: {"; ".join(found)}. '
+                'Give another --output, or the same settings.'
+            )
+        if found or not self.about:  # another one that was refused before its first episode has left nothing to keep
             self.about = {**identity, **measure()}
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / SETTINGS, json.dumps(self.about, indent=1) + '\n')
@@ -78,15 +82,11 @@ class Journal:
         self._lines.append(episode)
         self.episodes[episode.task, episode.seed] = episode
 
-    def _check_same(self, identity: Mapping[str, Any]) -> None:
+    def _differing(self, identity: Mapping[str, Any]) -> list[str]:
         found = differing(identity['settings'], self.about.get('settings', {}))
         if identity['checkpoint']['digest'] != self.about.get('checkpoint', {}).get('digest'):
             found.insert(0, f'the checkpoint is {identity["checkpoint"]["folder"]} now and another one there')
-        if found:
-            raise UserError(
-                f'{self.folder} holds the episodes of another evaluation: {"; ".join(found)}. '
-                'Give another --output, or the same settings.'
-            )
+        return found
 
 
 def digest(folder: Path) -> str:

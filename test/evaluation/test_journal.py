@@ -1,0 +1,31 @@
+"""What an evaluation's folder is bound to: the episodes in it, and nothing before the first."""
+
+import pytest
+
+from mode_ros.errors import UserError
+from mode_ros.evaluation.episodes import Episode, Journal
+
+EPISODE = Episode('reach', 0, 'reach', True, 1.0, 20, 2, 0, 0, 0, 1)
+
+
+def identity(suite):
+    return {'checkpoint': {'folder': 'policy', 'digest': 'abc'}, 'settings': {'suite': suite}}
+
+
+def test_one_that_was_refused_before_its_first_episode_does_not_bind_the_folder(tmp_path):
+    Journal(tmp_path, identity('libero-spatial'), lambda: {'latency_periods': 9})
+
+    journal = Journal(tmp_path, identity('metaworld-10'), lambda: {'latency_periods': 2})
+
+    assert journal.about == {**identity('metaworld-10'), 'latency_periods': 2}
+    journal.add(EPISODE)
+    again = Journal(tmp_path, identity('metaworld-10'), lambda: pytest.fail('is measured once'))
+    assert again.about == journal.about
+    assert list(again.episodes) == [('reach', 0)]
+    with pytest.raises(UserError, match='suite is libero-spatial now and metaworld-10 there'):
+        Journal(tmp_path, identity('libero-spatial'), lambda: {})
+
+
+def test_what_was_measured_before_the_first_episode_is_kept(tmp_path):
+    Journal(tmp_path, identity('metaworld-10'), lambda: {'latency_periods': 2})
+    assert Journal(tmp_path, identity('metaworld-10'), dict).about['latency_periods'] == 2
