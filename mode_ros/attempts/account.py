@@ -42,11 +42,18 @@ class Score:
     results: Mapping[str, Any]
 
 
+def check_told(data: DataFiles) -> None:
+    """Raises UserError where a data set's frames do not tell who drove."""
+    if INTERVENTION not in data.features:
+        raise UserError(
+            f'The data set {data.root} does not tell who drove; convert its recordings with `mode_ros convert`.'
+        )
+
+
 def effort(root: Path) -> Effort:
     """Counted from a data set's frames; UserError where they do not tell who drove."""
     data = DataFiles(root)
-    if INTERVENTION not in data.features:
-        raise UserError(f'The data set {root} does not tell who drove; convert its recordings with `mode_ros convert`.')
+    check_told(data)
     frames, alone, helped, failed = 0, 0, 0, 0
     for episode, success in zip(data.episodes, episode_success(data), strict=True):
         driven = int(np.asarray(data.rows(episode, [INTERVENTION])[INTERVENTION], bool).sum())

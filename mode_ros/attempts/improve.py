@@ -20,15 +20,18 @@ from pathlib import Path
 
 import yaml
 
-from mode_ros.attempts.account import Effort, Score, effort, table
+from mode_ros.attempts.account import Effort, Score, check_told, effort, table
 from mode_ros.attempts.show import FIRST_ATTEMPT_SEED
+from mode_ros.control.contract import differences, load_contract, parse_contract
 from mode_ros.errors import UserError
-from mode_ros.evaluation.episodes import digest, read_json, write_whole
+from mode_ros.evaluation.episodes import EPISODES, digest, read_json, write_whole
 from mode_ros.evaluation.results import RESULTS, read_results
+from mode_ros.evaluation.settings import MAX_CHUNK_AGE
 from mode_ros.record_sim.run import choose_tasks
 from mode_ros.sim.suites import METAWORLD_ALL as ALL
 from mode_ros.sim.suites import SUITES
 from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.settings import load_train_settings
 
 FIRST_CONTROL_SEED = 2 * FIRST_ATTEMPT_SEED
 # So many scenes are a round's.
@@ -65,7 +68,7 @@ def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: in
     control: also trains on as many minutes of new demonstrations. Raises UserError for what cannot be used, before
     the first step, and where a step fails.
     """
-    _check(agreed, rounds)
+    _check(agreed, rounds, control, jobs)
     _agree(out, agreed)
     verbs = _Verbs(out, agreed, jobs, run or run_verb)
     verbs.evaluate(out / 'round_0', Path(agreed.policy))
@@ -144,13 +147,8 @@ class _Verbs:
         begun = sorted((run / 'checkpoints').glob('step_*'))
         if run.exists() and not begun:
             shutil.rmtree(run)  # killed before there was anything to go on from
-        before = self._policy(kind, number - 1)
         words = ['train', str(Path(agreed.policy) / 'training.yaml')]
-        words += ['data.path=', f'data.mixture={folder / "mixture.yaml"}', 'start.encoders=']
-        words += [f'start.checkpoint={before}', 'start.statistics=checkpoint']
-        if kind == 'round':
-            words += ['data.keep_failures=true']
-        words += [f'run.steps={agreed.steps}', 'optimizer.schedule_steps=null', *agreed.changes]
+        words += _changes(agreed, folder / 'mixture.yaml', self._policy(kind, number - 1), corrected=kind == 'round')
         self._do([*words, '--output', str(run), *(['--resume'] if begun else [])])
 
     def _policy(self, kind: str, number: int) -> Path:
@@ -169,6 +167,15 @@ class _Verbs:
             )
 
 
+def _changes(agreed: Improvement, mixed: Path, before: Path, corrected: bool) -> list[str]:
+    """What a training of the rounds has in place of the policy's own settings."""
+    changes = ['data.path=', f'data.mixture={mixed}', 'start.encoders=']
+    changes += [f'start.checkpoint={before}', 'start.statistics=checkpoint']
+    if corrected:
+        changes += ['data.keep_failures=true']
+    return [*changes, f'run.steps={agreed.steps}', 'optimizer.schedule_steps=null', *agreed.changes]
+
+
 def _scores(out: Path, kind: str, rounds: int) -> list[Score]:
     found, total = [], Effort()
     for number in range(rounds + 1):
@@ -178,34 +185,50 @@ def _scores(out: Path, kind: str, rounds: int) -> list[Score]:
     return found
 
 
-def _check(agreed: Improvement, rounds: int) -> None:
+def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> None:
     numbers = {
         '--attempts': agreed.attempts,
         '--rollouts': agreed.rollouts,
         '--steps': agreed.steps,
         '--rounds': rounds,
+        '--jobs': jobs,
     }
     for option, value in numbers.items():
         if value < 1:
             raise UserError(f'{option} {value} is too small; give 1 or more.')
     if not 0 < agreed.share < 1:
         raise UserError(f'--share {agreed.share:g} cannot be used; give a number between 0 and 1, such as 0.5.')
+    if not 0 <= agreed.latency <= MAX_CHUNK_AGE:
+        raise UserError(f'--latency {agreed.latency:g} cannot be used; give 0 to {MAX_CHUNK_AGE:g} seconds.')
     if agreed.attempts > SEEDS:
         raise UserError(f'--attempts {agreed.attempts} is more than the {SEEDS} scenes of a round.')
     if not (Path(agreed.policy) / 'training.yaml').is_file():
         raise UserError(f'{agreed.policy} has no training.yaml, which says how to train on; give a trained checkpoint.')
-    DataFiles(Path(agreed.data))
+    policy = Path(agreed.policy)
+    load_train_settings(policy / 'training.yaml', _changes(agreed, policy, policy, corrected=True))
+    _check_data(agreed, control)
     # What record-sim takes, evaluate must take, too: a suite, or tasks of Meta-World.
     simulator, _ = choose_tasks(agreed.tasks.split(','))
     if agreed.tasks not in SUITES and simulator != 'metaworld':
         raise UserError(f'--tasks {agreed.tasks} cannot be scored together; name one suite, or tasks of Meta-World.')
 
 
+def _check_data(agreed: Improvement, control: bool) -> None:
+    data, path = DataFiles(Path(agreed.data)), Path(agreed.policy) / 'contract.yaml'
+    if control:
+        check_told(data)
+    if data.contract_text is None:
+        return  # what the training's data.contract says is the training's to check
+    found = differences(load_contract(path), parse_contract(data.contract_text, f'of the data set {data.root}'))
+    if found:
+        raise UserError(f'{path} and the data set {data.root} are of robots that differ: {"; ".join(found)}.')
+
+
 def _agree(out: Path, agreed: Improvement) -> None:
-    """Notes what the rounds have in common, and refuses what differs from what was noted."""
+    """Notes what the rounds have in common, and refuses what differs from what was noted, once an episode is there."""
     values = {**json.loads(json.dumps(asdict(agreed))), 'digest': digest(Path(agreed.policy))}
     path = out / SETTINGS
-    if path.exists():
+    if path.exists() and (out / 'round_0' / 'evaluation' / EPISODES).exists():
         known = read_json(path)
         differing = [
             f'{name} is {values[name]} now and {known.get(name)} there'
@@ -215,7 +238,7 @@ def _agree(out: Path, agreed: Improvement) -> None:
         if differing:
             raise UserError(f'{out} holds other rounds: {"; ".join(differing)}. Give the same, or another folder.')
         return
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and any(out.iterdir()) and not path.exists():
         raise UserError(f'{out} is not empty and holds no rounds; give another folder.')
     out.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(values, indent=1) + '\n')

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from support.contracts import ABSOLUTE_TEXT
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 from support.training_sets import write_data_set
 
 from mode_ros.attempts import improve as module
@@ -60,6 +60,7 @@ class Verbs:
         else:
             out = Path(words[words.index('--output') + 1])
             out.mkdir(parents=True)
+            (out / 'episodes.jsonl').touch()
             solved = {'round_0': 2, 'round_1': 9, 'round_2': 9}.get(out.parent.name, 4)
             (out / 'results.json').write_text(json.dumps(results([k < solved for k in range(10)])))
         return 0
@@ -74,6 +75,7 @@ def agreed(tmp_path, monkeypatch):
     policy = tmp_path / 'policy'
     policy.mkdir()
     (policy / 'training.yaml').write_text('data: {path: x}\n')
+    (policy / 'contract.yaml').write_text(ABSOLUTE_TEXT)
     monkeypatch.setattr(module, 'digest', lambda _: 'abc')
     base = data_set(tmp_path / 'base', ['E' * 60] * 4, [True] * 4)
     return Improvement(str(policy), str(base), 'metaworld-demo', 5, 10, 100, ('optimizer.learning_rate=1e-4',))
@@ -161,15 +163,48 @@ def test_what_does_not_fit_is_refused_before_the_first_step(agreed, tmp_path):
         ({'tasks': 'metaworld-dem'}, "no task.*'metaworld-dem'"),
         ({'policy': str(tmp_path)}, 'no training.yaml'),
         ({'data': str(tmp_path / 'nothing')}, 'nothing'),
+        ({'latency': -1.0}, '--latency -1'),
+        ({'changes': ('data.intervention_wait=2',)}, 'intervention_wait'),
+        ({'changes': ('optimizer.learning_rate',)}, 'changes no setting'),
     ):
         with pytest.raises(UserError, match=message):
             improve(out, replace(agreed, **changes), 1, False, 1, Verbs(fails_at=0))
+    with pytest.raises(UserError, match='--jobs 0'):
+        improve(out, agreed, 1, False, 0, Verbs(fails_at=0))
     assert not out.exists()
     improve(out, agreed, 1, False, 1, Verbs())
     with pytest.raises(UserError, match=r'steps is 7 now and 100 there'):
         improve(out, replace(agreed, steps=7), 1, False, 1, Verbs())
     with pytest.raises(UserError, match='not empty'):
         improve(tmp_path / 'base', agreed, 1, False, 1, Verbs())
+
+
+def test_data_of_another_robot_or_without_who_drove_are_refused_before_the_first_step(agreed, tmp_path):
+    from dataclasses import replace
+
+    out = tmp_path / 'out'
+    other = data_set(tmp_path / 'other', ['E' * 60], [True])
+    (other / 'meta' / 'contract.yaml').write_text(DELTA_TEXT)
+    with pytest.raises(UserError, match='robots that differ'):
+        improve(out, replace(agreed, data=str(other)), 1, False, 1, Verbs(fails_at=0))
+    mute = {'state': np.zeros((60, 2)), 'action': np.zeros((60, 2)), 'task': 'reach'}
+    write_data_set(tmp_path / 'mute', [mute], ABSOLUTE_TEXT, fps=10, streams={'joints': 2}, success=[True])
+    silent = replace(agreed, data=str(tmp_path / 'mute'))
+    with pytest.raises(UserError, match='does not tell who drove'):
+        improve(out, silent, 1, True, 1, Verbs(fails_at=0))
+    assert not out.exists()
+    improve(out, silent, 1, False, 1, verbs := Verbs())
+    assert verbs.verbs == ['evaluate', *ROUND], 'only a control needs to know'
+
+
+def test_rounds_that_were_refused_before_an_episode_may_be_told_otherwise(agreed, tmp_path):
+    from dataclasses import replace
+
+    out = tmp_path / 'out'
+    with pytest.raises(UserError, match='exit status 1'):
+        improve(out, replace(agreed, tasks='libero-spatial'), 1, False, 1, Verbs(fails_at=0))
+    improve(out, agreed, 1, False, 1, Verbs(fails_at=9))
+    assert json.loads((out / 'improve.json').read_text())['tasks'] == 'metaworld-demo'
 
 
 def test_minutes_are_those_that_a_person_drove(tmp_path):
