@@ -23,7 +23,7 @@ def test_one_that_was_refused_before_its_first_episode_does_not_bind_the_folder(
     assert again.about == journal.about
     assert list(again.episodes) == [('reach', 0)]
     with pytest.raises(UserError, match='suite is libero-spatial now and metaworld-10 there'):
-        Journal(tmp_path, identity('libero-spatial'), lambda: {})
+        Journal(tmp_path, identity('libero-spatial'), dict)
 
 
 def test_what_was_measured_before_the_first_episode_is_kept(tmp_path):
