@@ -89,7 +89,7 @@ def test_what_fails_leaves_auto_with_torch_and_says_why(checkpoint, monkeypatch)
     monkeypatch.setattr(export, 'export_graph', refuse)
     policy, _ = load(checkpoint, make=True)
     assert policy.runtime == 'torch'
-    assert policy.device_note.endswith('because The disk is full')
+    assert policy.device_note.endswith('because the disk is full')
     with pytest.raises(UserError, match='The disk is full'):
         load(checkpoint, 'onnxruntime')
 

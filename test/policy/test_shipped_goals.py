@@ -26,5 +26,5 @@ def test_meta_worlds_are_those_that_demonstrations_are_recorded_with():
 def test_liberos_are_those_of_the_benchmark():
     from mode_ros.sim.suites import suite_tasks
 
-    names = suite_tasks('libero-spatial')[1]
+    names = suite_tasks('libero-spatial')[1] + suite_tasks('libero-object')[1]
     assert sorted(goals('libero_panda')) == sorted(name.partition('/')[2].replace('_', ' ') for name in names)

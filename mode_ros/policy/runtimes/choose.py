@@ -108,7 +108,8 @@ def load_policy(
             return _with_graph(folder, info, settings, command, text_encoder, 'runtime auto chose onnxruntime')
         except UserError as error:
             log.warning('%s', error)
-            reason = str(error).rstrip('.')
+            reason = str(error)
+    reason = _within_a_sentence(reason)
     policy = _with_torch(folder, settings, text_encoder, f' The runtime auto asks for it because {reason}.')
     policy.device_note += f'; runtime auto chose torch, because {reason}'
     return policy
@@ -158,6 +159,10 @@ def _made(folder: Path, settings: RunSettings, command: str, say: Say) -> str:
 def _prefers_gpu(device: str) -> bool:
     """Whether `auto` leaves the choice to torch. Asking CUDA itself would need torch, which takes seconds to import."""
     return device == 'auto' and any(map(os.path.exists, _GPUS)) and importlib.util.find_spec('torch') is not None
+
+
+def _within_a_sentence(message: str) -> str:
+    return message[:1].lower() + message[1:].rstrip('.')
 
 
 def _with_torch(
