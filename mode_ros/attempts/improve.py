@@ -202,9 +202,9 @@ def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> None:
         raise UserError(f'--latency {agreed.latency:g} cannot be used; give 0 to {MAX_CHUNK_AGE:g} seconds.')
     if agreed.attempts > SEEDS:
         raise UserError(f'--attempts {agreed.attempts} is more than the {SEEDS} scenes of a round.')
-    if not (Path(agreed.policy) / 'training.yaml').is_file():
-        raise UserError(f'{agreed.policy} has no training.yaml, which says how to train on; give a trained checkpoint.')
     policy = Path(agreed.policy)
+    if not (policy / 'training.yaml').is_file():
+        raise UserError(f'{agreed.policy} has no training.yaml, which says how to train on; give a trained checkpoint.')
     load_train_settings(policy / 'training.yaml', _changes(agreed, policy, policy, corrected=True))
     _check_data(agreed, control)
     # What record-sim takes, evaluate must take, too: a suite, or tasks of Meta-World.

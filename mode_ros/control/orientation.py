@@ -52,7 +52,8 @@ class EpisodeSigns:
             self._goal = goal
             self.begin()
         for name in self._poses:
-            self._turned.setdefault(name, continuous(states[name], None) is not states[name])
+            if name not in self._turned:
+                self._turned[name] = continuous(states[name], None) is not states[name]
         return {name: _turned(values) if self._turned.get(name) else values for name, values in states.items()}
 
 

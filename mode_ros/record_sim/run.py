@@ -61,7 +61,8 @@ def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[st
     """
     chosen: list[str] = []
     for name in names:
-        if not (theirs := suite_tasks(name)[0] if name in SUITES else 'libero' if libero_task(name) else ''):
+        theirs = _simulator_of(name)
+        if not theirs:
             continue
         if simulator not in (None, theirs):
             what = 'suite' if name in SUITES else 'task'
@@ -147,6 +148,13 @@ def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int, sh
     bag.abort()
     partial.remove()
     return False
+
+
+def _simulator_of(name: str) -> str:
+    """As the name of a suite, or of a task within one, tells it; '' where it does not."""
+    if name in SUITES:
+        return suite_tasks(name)[0]
+    return 'libero' if libero_task(name) else ''
 
 
 def _known_task(simulator: str, name: str) -> str:
