@@ -211,14 +211,17 @@ class PageNode(Node):
             self._estop_words.said(False)
             self._estop.publish(Bool(data=False))
             await asyncio.sleep(2.0 * self._contract.command_seconds)  # heard before the service is asked
+            if self._estop_words.own:
+                return False, 'Stop was said again.'
         begun, latest = self._now(), time.monotonic() + RELEASE_LONGEST
         while True:
             done, words = await self.call('controller', 'release')
-            stopped_again = self._estop_words.own or self._estop_words.others
             over = self._now() - begun > RELEASE_SECONDS * NANOSECONDS or time.monotonic() > latest
-            if done or stopped_again or over:
+            if done or over:
                 return done, words
             await asyncio.sleep(2.0 * self._contract.command_seconds)
+            if self._estop_words.own or self._estop_words.others:  # who stops meanwhile is not to be overruled
+                return done, words
 
     async def call(self, node: str, word: str) -> tuple[bool, str]:
         return await self._calls.call(node, word)

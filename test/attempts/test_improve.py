@@ -202,7 +202,7 @@ def test_rounds_that_were_refused_before_an_episode_may_be_told_otherwise(agreed
 
     out = tmp_path / 'out'
     with pytest.raises(UserError, match='exit status 1'):
-        improve(out, replace(agreed, tasks='libero-spatial'), 1, False, 1, Verbs(fails_at=0))
+        improve(out, replace(agreed, tasks='metaworld-10'), 1, False, 1, Verbs(fails_at=0))
     improve(out, agreed, 1, False, 1, Verbs(fails_at=9))
     assert json.loads((out / 'improve.json').read_text())['tasks'] == 'metaworld-demo'
 

@@ -109,6 +109,34 @@ def test_who_says_stop_again_is_not_released_by_what_was_asked_before(bench, pag
     assert len(given) == 1
 
 
+def test_who_says_stop_while_it_waits_to_ask_again_is_not_asked_about(page, monkeypatch):
+    asked = []
+
+    async def refused(node, word):
+        asked.append((node, word))
+        asyncio.get_running_loop().call_soon(page.stop)  # in the wait that follows
+        return False, 'the robot is still coming to rest'
+
+    monkeypatch.setattr(page, 'call', refused)
+    assert asyncio.run(page.release()) == (False, 'the robot is still coming to rest')
+    assert asked == [('controller', 'release')]
+
+
+def test_who_says_stop_before_it_is_asked_at_all_stays_stopped(page, monkeypatch):
+    asked = []
+    monkeypatch.setattr(page, 'call', lambda *words: asked.append(words))
+    page.stop()
+
+    async def stop_at_once():
+        releasing_now = asyncio.ensure_future(page.release())
+        await asyncio.sleep(0)  # it has lifted the stop and waits until that is heard
+        page.stop()
+        return await releasing_now
+
+    assert asyncio.run(stop_at_once()) == (False, 'Stop was said again.')
+    assert not asked
+
+
 @pytest.mark.parametrize('before', [True, False])
 def test_somebody_elses_stop_is_not_lifted(bench, contract_file, before):
     """Nor one that was said before the page was there."""
