@@ -5,7 +5,7 @@ import time
 import pytest
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, text
-from support.page_nodes import CONTRACT, Listener, Page, hold, let_go, press
+from support.page_nodes import CONTRACT, Listener, Page, hold, let_go, press, tell
 
 pytest.importorskip('metaworld')
 pytestmark = [pytest.mark.browser, pytest.mark.rendering]
@@ -52,9 +52,7 @@ def browser(page):
 def test_every_button_on_a_robot(browser, robot):
     wait_for(lambda: 'running' in text(browser, 'nodes') or 'slower' in text(browser, 'nodes'), 'the simulator', 60.0)
     wait_for(lambda: all(figure.get_attribute('data-pictures') for figure in tiles(browser)), 'pictures')
-    find(browser, '#goal').send_keys('push the drawer\n')
-    wait_for(lambda: robot.goals[-1:] == ['push the drawer'], 'the goal')
-    wait_for(lambda: text(browser, 'goal-now') == 'push the drawer', 'that it was heard')
+    tell(browser, robot, 'push the drawer')
     press(browser, '[data-call="controller/pause"]', 'pause')
     wait_for(lambda: 'holding' in text(browser, 'state'), 'holding')
     press(browser, '[data-call="controller/start"]', 'start')

@@ -71,6 +71,25 @@ def press(browser, selector, words):
         raise AssertionError(f'{error}; the answer is {text(browser, "answer")!r}') from None
 
 
+def tell(browser, listener, goal):
+    """Types a goal once the listener hears the topic, and waits for the page's answer and for what was heard.
+
+    Where it fails, it says which of the two did not come, and what came instead.
+    """
+    wait_for(lambda: listener.goals, 'a goal of the start: nothing is heard on the topic')
+    find(browser, '#goal').send_keys(f'{goal}\n')
+    try:
+        wait_for(lambda: f'The goal is "{goal}".' in text(browser, 'answer'), f'the answer to the goal {goal!r}')
+        wait_for(lambda: listener.goals[-1:] == [goal], f'the goal {goal!r} on its topic')
+        wait_for(lambda: text(browser, 'goal-now') == goal, f'that the page heard the goal {goal!r}')
+    except AssertionError as error:
+        typed = find(browser, '#goal').get_attribute('value')
+        raise AssertionError(
+            f'{error}; the goals heard: {listener.goals}; the page shows {text(browser, "goal-now")!r}, its answer is '
+            f'{text(browser, "answer")!r}, its field holds {typed!r}'
+        ) from None
+
+
 def hold(browser, key):
     """Presses a button as soon as the page says who drives, and keeps it."""
     from selenium.webdriver.common.action_chains import ActionChains
