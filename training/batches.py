@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from torch import Tensor
 from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.goals import normalize_sentence
-from mode_ros.policy.images import to_tensor
 from mode_ros.policy.language import TextEncoder
 from mode_ros.policy.normalization import (
     Normalizer,
@@ -29,11 +27,12 @@ from mode_ros.policy.normalization import (
     build_normalizer,
     build_state_normalizer,
 )
-from mode_ros.training.colours import Factors, change_colours, draw_factors
+from mode_ros.training.colours import Factors, draw_factors
 from mode_ros.training.data.dataset import Dataset, Sample
 from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.mixture import embodiment_statistics
 from mode_ros.training.loss import Draws, log_logistic_sigmas
+from mode_ros.training.pictures import CachedPictures, DevicePictures, Pictures
 from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
 from mode_ros.training.weighting import draw, weigh_frames
@@ -72,17 +71,6 @@ class Batch:
             draws=Draws(*map(move, self.draws)),
             failed=None if self.failed is None else move(self.failed),
         )
-
-
-def shift_images(images: NDArray[Any], offsets: Indices) -> NDArray[Any]:
-    """Each image moved by its own whole number of pixels, its edge repeated. images: [b, H, W, c]; offsets: [b, 2]."""
-    height, width = images.shape[1:3]
-    rows = np.clip(np.arange(height) + offsets[:, :1], 0, height - 1)
-    columns = np.clip(np.arange(width) + offsets[:, 1:], 0, width - 1)
-    shifted = np.empty_like(images)
-    for image, row, column, target in zip(images, rows, columns, shifted, strict=True):
-        np.take(image[row], column, axis=1, out=target)
-    return shifted
 
 
 class Source:
@@ -150,6 +138,7 @@ class Source:
         ]
         self._columns = [_columns(data, config.state_streams) for data in datasets]
         self._colours = settings.colours
+        self._pictures: Pictures = CachedPictures(self.datasets, config.cameras)
         self._shifts = [settings.shift_in_pixels(camera.name, camera.width) for camera in config.cameras]
         self.held_out = split([_tasks(data) for data in datasets], self.selection, settings.validation_share, seed)
         self._learnt = []
@@ -183,6 +172,10 @@ class Source:
     def frames(self) -> int:
         """Moments that are learnt from."""
         return sum(map(len, self._learnt))
+
+    def hold_pictures(self, device: torch.device) -> None:
+        """From now on, pick the pictures from the memory of a device. Raises UserError where it has no room."""
+        self._pictures = DevicePictures(self.datasets, self.config.cameras, device)
 
     def batch(self, step: int, size: int, rows: slice, loss: LossSettings) -> Batch:
         """Rows of the batch of a step, with random shifts and dropped goals; size: of the whole batch."""
@@ -280,7 +273,6 @@ class Source:
         colours: Sequence[Factors] = (),
     ) -> Batch:
         """colours: of each camera, none: as they are."""
-        images = [np.empty((len(which), *c.shape), c.number) for c in self.config.cameras]
         network = self.config.denoiser
         state = np.empty((len(which), network.state_dim), np.float32)
         actions = np.empty((len(which), network.chunk_length, network.action_dim), np.float32)
@@ -289,23 +281,15 @@ class Source:
         goal = torch.empty(len(which), network.goal_dim)
         for number in np.unique(which):
             at = np.flatnonzero(which == number)
-            sample = self.datasets[number].batch(frames[at], repeat=loss.padding == 'repeat')
-            for camera, target in zip(self.config.cameras, images, strict=True):
-                target[at] = sample.images[camera.name]
+            sample = self.datasets[number].batch(frames[at], repeat=loss.padding == 'repeat', pictures=False)
             state[at], actions[at] = self._normalize(int(number), sample)
             padding[at] = sample.padding
             ahead = np.minimum(frames[at][:, None] + np.arange(network.chunk_length), len(self.datasets[number]) - 1)
             failed[at] = self._weights_of[number].failed[ahead] & ~sample.padding
             goal[torch.from_numpy(at)] = torch.stack([self.goals[normalize_sentence(text)] for text in sample.goal])
-        shifted = [shift_images(each, by) if by.any() else each for each, by in zip(images, offsets, strict=True)]
-        if colours:
-            shifted = [
-                each if camera.depth else change_colours(each, by)
-                for each, by, camera in zip(shifted, colours, self.config.cameras, strict=True)
-            ]
         kept = goal * draws.goal_kept
         return Batch(
-            images=tuple(to_tensor(each).permute(0, 3, 1, 2) for each in shifted),
+            images=self._pictures(which, frames, offsets, colours),
             state=torch.from_numpy(state) if network.state_dim else None,
             goal=kept if loss.goal_dropped == 'whole' else goal,
             kept_goal=kept,

@@ -47,6 +47,10 @@ class DataSettings(_Settings):
     mixture: str = Field(default='', description='instead of path: a YAML file of several data sets with weights')
     contract: str = Field(default='', description="name or path of the robot's contract, for data that carry none")
     cache: str | None = Field(default=None, description='folder of decoded pictures; by default inside the data set')
+    pictures: Literal['cache', 'device'] = Field(
+        default='cache',
+        description='where they are picked from: the decoded files, or a copy of all in the memory of the GPU',
+    )
     keep_failures: bool = Field(default=False, description='learn from episodes that are marked as failures, too')
     validation_share: Share = Field(default=0.1, description="share of each task's episodes that are held out")
     shift: Mapping[str, float] = Field(

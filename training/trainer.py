@@ -44,6 +44,7 @@ from mode_ros.training.validation import Validation, validate
 # learnt. (Batch norm sees other parts of the batch when it is cut in another way, as on another number of processes.)
 _MAY_CHANGE = {
     'data.cache',
+    'data.pictures',
     'run.accumulate',
     'run.shard',
     'run.log_every',
@@ -131,6 +132,8 @@ class Trainer:
         """
         if resume:
             self._restore()
+        if self._settings.data.pictures == 'device':
+            self._plan.source.hold_pictures(self._accelerator.device)
         progress = self._progress()
         if progress is not None:
             progress.begin(self.step)
@@ -356,6 +359,8 @@ class Trainer:
 
     def _agree(self, *mine: bool) -> list[bool]:
         """For each question whether any process says yes; one exchange for all of them."""
+        if self._accelerator.num_processes == 1:  # without a word to the GPU, which would have to finish first
+            return list(mine)
         said = torch.tensor(mine, dtype=torch.float32, device=self._accelerator.device)
         return [share > 0 for share in self.mean_over_all(said).tolist()]
 

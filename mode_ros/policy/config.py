@@ -17,6 +17,7 @@ Normalization = Literal['min_max', 'quantile', 'mean_std', 'none']
 Solver = Literal['ddim', 'dpmpp_2m']
 Schedule = Literal['exponential', 'karras']
 ResnetArchitecture = Literal['resnet18', 'resnet34', 'resnet50']
+Pooling = Literal['mean', 'keypoints']
 RoutingKind = Literal['noise', 'token', 'noise_and_token', 'observation', 'expert_choice', 'dense']
 DenseWidth = Literal['total', 'active']
 NoiseConditioning = Literal['attention', 'none', 'film']
@@ -163,6 +164,11 @@ class ImageEncoderConfig(_Settings):
     architecture: ResnetArchitecture = Field(default='resnet18', description='resnet18, resnet34 or resnet50')
     width: float = Field(default=1.0, gt=0, le=1, description='resnet18 only: share of its channels, to be faster')
     shared: bool = Field(default=False, description='one for all cameras, whose pictures must be of one size')
+    pooling: Pooling = Field(
+        default='mean',
+        description='of the last feature map: mean (published), or keypoints, which add where each channel is '
+        'strongest; resnet18 only',
+    )
 
     @property
     def feature_dim(self) -> int:
@@ -173,6 +179,8 @@ class ImageEncoderConfig(_Settings):
     def _fits_together(self) -> ImageEncoderConfig:
         if self.width != 1.0 and self.architecture != 'resnet18':
             raise ValueError(f'width {self.width} is for resnet18 alone; {self.architecture} is as published')
+        if self.pooling != 'mean' and self.architecture != 'resnet18':
+            raise ValueError(f'pooling {self.pooling} is for resnet18 alone; {self.architecture} is as published')
         if self.width * 64 % 1:
             raise ValueError(f'width {self.width} gives no whole number of channels of 64; try 0.5 or 0.25')
         return self

@@ -5,7 +5,7 @@ Both are built on torchvision's ResNet, whose ImageNet weights load into `backbo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -14,8 +14,33 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from mode_ros.policy.config import FilmBegins, ImageEncoderConfig, Initialisation, ResnetArchitecture
+from mode_ros.policy.config import FilmBegins, ImageEncoderConfig, Initialisation, Pooling, ResnetArchitecture
 from mode_ros.policy.initialisation import begin_as_plain_layers
+
+
+def mean_over_image(x: Tensor) -> Tensor:
+    """[B, C, H, W] → [B, C], as published."""
+    return x.mean(dim=(-2, -1))
+
+
+def mean_and_keypoints(x: Tensor) -> Tensor:
+    """[B, C, H, W] → [B, 3·C]: the channels' means, then the columns and the rows, −1 to 1, where they are strongest.
+
+    That place is the mean one under a softmax over the image (Levine et al. 2016, arXiv 1504.00702), so that it moves
+    with a thing by less than the map's coarse steps; a mean alone says that a thing is there, and hardly where.
+    """
+    height, width = x.shape[-2:]
+    weights = F.softmax(x.flatten(2).float(), dim=-1).unflatten(2, (height, width))
+    columns, rows = (torch.linspace(-1, 1, side, device=x.device) for side in (width, height))
+    places = [weights.sum(-2) @ columns, weights.sum(-1) @ rows]
+    return torch.cat([mean_over_image(x), *(each.to(x.dtype) for each in places)], dim=-1)
+
+
+# What pools the last feature map, and how many numbers it makes of a channel.
+_POOLINGS: Mapping[Pooling, tuple[Callable[[Tensor], Tensor], int]] = {
+    'mean': (mean_over_image, 1),
+    'keypoints': (mean_and_keypoints, 3),
+}
 
 
 class FilmResnet(nn.Module):
@@ -23,6 +48,7 @@ class FilmResnet(nn.Module):
 
     backbone: ResNet
     film: nn.ModuleList
+    pool: Callable[[Tensor], Tensor] = staticmethod(mean_over_image)
 
     def forward(self, images: Tensor, goal: Tensor) -> Tensor:
         """images: [B, 3, H, W], normalised (mode_ros.policy.images); goal: [B, goal_dim] → [B, feature_dim]."""
@@ -73,13 +99,15 @@ class StageFilmResnet(FilmResnet):
         x = self._stem(images)
         for stage, film in zip(self.stages, self.film, strict=True):
             x = film(stage(x), goal)
-        return x.mean(dim=(-2, -1))
+        return self.pool(x)
 
 
 class BlockFilmResnet(FilmResnet):
     """Published form (b), ResNet-18: FiLM inside each block after its second batch norm, then Linear(512→512)."""
 
-    def __init__(self, goal_dim: int, width: float = 1.0, film_begins: FilmBegins = 'random') -> None:
+    def __init__(
+        self, goal_dim: int, width: float = 1.0, film_begins: FilmBegins = 'random', pooling: Pooling = 'mean'
+    ) -> None:
         """width: share of the published channels; film_begins: as a linear layer does, as published, or as identity."""
         super().__init__()
         self.backbone = _backbone('resnet18') if width == 1.0 else _NarrowResnet18(width)
@@ -87,7 +115,8 @@ class BlockFilmResnet(FilmResnet):
         begin = {'random': _random_film, 'identity': _identity_film}[film_begins]
         self.film = nn.ModuleList(begin(goal_dim, round(width * 64) * 2**stage) for stage in range(4))
         feature_dim = ImageEncoderConfig(architecture='resnet18', width=width).feature_dim
-        self.output = nn.Linear(feature_dim, feature_dim)
+        self.pool, numbers = _POOLINGS[pooling]
+        self.output = nn.Linear(numbers * feature_dim, feature_dim)
 
     def forward(self, images: Tensor, goal: Tensor) -> Tensor:
         """images: [B, 3, H, W], goal: [B, goal_dim] → [B, 512·width]."""
@@ -97,7 +126,7 @@ class BlockFilmResnet(FilmResnet):
             for block, factors in zip(stage, film(modulation).chunk(2, dim=-1), strict=True):
                 scale, shift = factors.chunk(2, dim=-1)
                 x = _film_block(cast(BasicBlock, block), x, _over_image(scale), _over_image(shift))
-        return cast(Tensor, self.output(x.mean(dim=(-2, -1))))
+        return cast(Tensor, self.output(self.pool(x)))
 
 
 def build_film_resnet(
@@ -113,7 +142,7 @@ def build_film_resnet(
     """
     if config.architecture != 'resnet18':
         return StageFilmResnet(config.architecture, goal_dim)
-    encoder = BlockFilmResnet(goal_dim, config.width, film_begins or _FILM_BEGINS[initialisation])
+    encoder = BlockFilmResnet(goal_dim, config.width, film_begins or _FILM_BEGINS[initialisation], config.pooling)
     if initialisation == 'published':
         # The published one makes its blocks anew, and takes the stem alone from torchvision's.
         for stage in encoder.stages:

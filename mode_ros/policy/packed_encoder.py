@@ -157,6 +157,7 @@ class PackedResnet:
         stem = encoder.backbone
         self._film = encoder.film
         self._inside = isinstance(encoder, BlockFilmResnet)
+        self._pool = encoder.pool
         self._output = encoder.output if isinstance(encoder, BlockFilmResnet) else None
         self._stem = _Convolution(stem.conv1, stem.bn1, size, relu=True)
         size = [*self._stem.size[:2], *((side - 1) // 2 + 1 for side in self._stem.size[2:])]
@@ -188,7 +189,7 @@ class PackedResnet:
             if not self._inside:
                 film = next(factors)
                 x = torch.addcmul(film.shift, x, film.scale)
-        x = x.mean(dim=(-2, -1))
+        x = self._pool(x)
         return x if self._output is None else cast(Tensor, self._output(x))
 
 

@@ -56,6 +56,7 @@ def plainly(network, images, goal):
 CASES = {
     'resnet18': ImageEncoderConfig(),
     'half as wide': ImageEncoderConfig(width=0.5),
+    'with keypoints': ImageEncoderConfig(width=0.5, pooling='keypoints'),
     'resnet34': ImageEncoderConfig(architecture='resnet34'),
     'resnet50': ImageEncoderConfig(architecture='resnet50'),
 }

@@ -7,7 +7,8 @@ from support.contracts import DELTA_TEXT
 from support.training_sets import TextNumbers, camera_set, joints_set, train_settings
 
 from mode_ros.errors import UserError
-from mode_ros.training.batches import ahead, shift_images
+from mode_ros.training.batches import ahead
+from mode_ros.training.pictures import shift_images
 from mode_ros.training.plan import make_plan
 from mode_ros.training.selection import held_out_episodes
 from mode_ros.training.settings import DataSettings, LossSettings

@@ -133,10 +133,10 @@ class Dataset:
             batch.goal[0],
         )
 
-    def batch(self, indices: ArrayLike, repeat: bool = False) -> Sample:
+    def batch(self, indices: ArrayLike, repeat: bool = False, pictures: bool = True) -> Sample:
         """The samples at `indices` [b], stacked; indices from 0 to len - 1.
 
-        repeat: pad displacements with the last one, too, instead of with standing still.
+        repeat: pad displacements with the last one, too, instead of with standing still; pictures: with them.
         """
         at = np.asarray(indices, np.int64)
         ahead = at[:, None] + np.arange(self.chunk_length)
@@ -145,7 +145,7 @@ class Dataset:
         actions = self.actions[np.minimum(ahead, last)]
         if not repeat:
             actions[padding[:, :, None] & self._delta] = 0.0
-        images = {name: frames[at] for name, frames in self.frames.items()}
+        images = {name: frames[at] for name, frames in self.frames.items()} if pictures else {}
         return Sample(images, self.state[at], actions, padding, [self.goal(int(index)) for index in at])
 
     @cached_property
