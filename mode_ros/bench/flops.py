@@ -12,14 +12,14 @@ from mode_ros.policy.inference import ChunkSampler
 KINDS = ('full sequence', 'this project', 'dense')
 
 
-def chunk_flops(setting: Setting, batch: int) -> dict[str, int]:
+def chunk_flops(setting: Setting, batch: int, device: str = 'cpu') -> dict[str, int]:
     """Operations per chunk for each of KINDS.
 
     Counted on plain products in float32: the counter does not know packed ones, which compute the same.
     """
     torch.set_grad_enabled(True)  # the counter sees nothing of what inference mode hides; no gradient is asked for
-    plain = Setting(setting.denoiser, setting.diffusion, setting.weights, 'cpu', setting.threads)
-    inputs = make_inputs(setting.denoiser, batch, 'cpu')
+    plain = Setting(setting.denoiser, setting.diffusion, setting.weights, device, setting.threads)
+    inputs = make_inputs(setting.denoiser, batch, device)
     sampler = ChunkSampler(load_network(plain, ()), setting.diffusion)
     goal = sampler.read_goal(inputs.goal)
     counts = {}

@@ -156,6 +156,37 @@ def write_runtimes(folder: Path, checkpoint: str, cores: int, found: Sequence[Fo
     _write(folder, 'runtimes', {**about, 'ways': runtime_values(found)})
 
 
+def card_row(row: Mapping[str, Any]) -> str:
+    """A row of write_card on one line: times in milliseconds, memory in gigabytes."""
+    words = []
+    for name, value in row.items():
+        if name in ('p50', 'p99', 'least', 'prefix', 'limit') and value is not None:
+            words.append(f'{name} {1000 * value:.3f} ms')
+        elif name == 'stages':
+            words += [f'{stage} {1000 * seconds:.3f} ms' for stage, seconds in value.items()]
+        elif name == 'peak_bytes':
+            words.append(f'peak {value / 1e9:.2f} GB')
+        elif value is not None:
+            words.append(f'{name} {value:.3g}' if isinstance(value, float) else f'{name} {value}')
+    return ', '.join(words)
+
+
+def write_card(folder: Path, part: str, device: str, threads: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write card_PART.json to `folder`, with what torch rounds to TF32 unless told otherwise."""
+    about: dict[str, Any] = dict(machine(device, threads))
+    if device == 'cuda':
+        card = torch.cuda.get_device_properties(0)
+        about |= {
+            'card': card.name,
+            'bytes': card.total_memory,
+            'cuda': torch.version.cuda,
+            'cudnn': torch.backends.cudnn.version(),
+            'products in TF32': torch.backends.cuda.matmul.allow_tf32,
+            'convolutions in TF32': torch.backends.cudnn.allow_tf32,
+        }
+    _write(folder, f'card_{part}', {'machine': about, 'rows': list(rows)})
+
+
 def _row(
     result: Result, config: PolicyConfig, encoder: Sequence[float], flops: Mapping[str, int], limit: Limit
 ) -> dict[str, Any]:

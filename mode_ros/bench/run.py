@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mode_ros.bench import report
+from mode_ros.bench.card import measure_chunks
+from mode_ros.bench.card_images import measure_encoders, measure_policy
+from mode_ros.bench.card_training import measure_training
 from mode_ros.bench.continuation import DELAYS, ReadMoments, compare_continuations
 from mode_ros.bench.encoder import encoder_seconds
 from mode_ros.bench.flops import chunk_flops
@@ -132,6 +138,51 @@ def run_training(settings: BenchSettings) -> None:
         for kind in KINDS
     }
     report.write_training(settings.output, config, settings.device, settings.threads, found)
+
+
+def run_card(
+    settings: BenchSettings, parts: Sequence[str], training_batches: Sequence[int], checkpoint: Path | None = None
+) -> None:
+    """'chunks', 'images' and 'training', all ways in this process; prints each row, writes card_PART.json after each.
+
+    checkpoint: a trained policy, for the part 'images'. A part that fails is told, and the next goes on.
+    """
+    torch.set_num_threads(settings.threads)
+    failed = []
+    for part in parts:
+        try:
+            _run_part(settings, part, training_batches, checkpoint)
+        except UserError:
+            raise
+        except Exception:  # noqa: BLE001  (a GPU is lent for minutes: the others are still wanted)
+            traceback.print_exc()
+            failed.append(part)
+    if failed:
+        raise UserError(
+            f'{", ".join(failed)} failed on this device, as told above; the others are in {settings.output}.'
+        )
+
+
+def _run_part(settings: BenchSettings, part: str, training_batches: Sequence[int], checkpoint: Path | None) -> None:
+    rows: list[dict[str, Any]] = []
+    begin = time.perf_counter()
+    config, name, rounds, device = settings.policy, settings.configuration, settings.rounds, settings.device
+
+    def keep(row: dict[str, Any]) -> None:
+        rows.append({'after': round(time.perf_counter() - begin, 1), **row})
+        print(report.card_row(rows[-1]), flush=True)
+        report.write_card(settings.output, part, device, settings.threads, rows)
+
+    with torch.set_grad_enabled(part == 'training'):
+        if part == 'training':
+            for batch in training_batches:
+                measure_training(config.denoiser, name, batch, max(rounds // 10, 2), device, keep)
+        elif part == 'images':
+            measure_encoders(config, name, rounds, device, keep)
+            if checkpoint is not None:
+                measure_policy(checkpoint, rounds, device, keep)
+        else:
+            measure_chunks(config, settings.batches, rounds, device, keep)
 
 
 def run_runtimes(checkpoint: Path, settings: BenchSettings, cores: int) -> None:

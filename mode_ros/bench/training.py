@@ -6,13 +6,18 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mode_ros.policy.config import DenoiserConfig
 from mode_ros.policy.denoiser import Denoiser
+from mode_ros.policy.mixture import Mixture
+from mode_ros.policy.routing import Routing
 
+# (the mixture, after the second norm [B, T, D], its routing) → what the experts add, [B, T, D].
+Mix = Callable[[Mixture, Tensor, Routing], Tensor]
 # Rounds that are not counted: lazy set-up in torch, and the optimiser's state.
 _WARM_UP = 2
 PARTS = ('forward and backward', 'optimiser')
@@ -46,7 +51,7 @@ def compare_training(
     The image encoders, which are the same for both, are left out.
     """
     networks = {'mixture': config, 'dense': dense_counterpart(config)}
-    steps = {name: _make_step(each, batch, device, KINDS[kind]) for name, each in networks.items()}
+    steps = {name: training_step(each, batch, device, KINDS[kind]) for name, each in networks.items()}
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(rounds + _WARM_UP):
         for name, (step, _) in steps.items():
@@ -71,11 +76,19 @@ def ratios(costs: Mapping[str, TrainingCost]) -> dict[str, float]:
     return {**by_part, 'step': ratio(mixture.totals, dense.totals)}
 
 
-def _make_step(
-    config: DenoiserConfig, batch: int, device: str, kind: torch.dtype
+def training_step(
+    config: DenoiserConfig, batch: int, device: str, kind: torch.dtype, mix: Mix | None = None
 ) -> tuple[Callable[[], tuple[float, float]], int]:
+    """What takes a step and tells the seconds of its PARTS, and how many numbers the network has.
+
+    mix: instead of the mixture's own way to run its experts.
+    """
     torch.manual_seed(0)
-    network = Denoiser(config).to(device).train()
+    with torch.device(device):
+        network = Denoiser(config).train()
+    if mix is not None:
+        for block in network.stack:
+            block.mixture.forward = partial(mix, block.mixture)  # type: ignore[method-assign]
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.05, fused=True)  # as training does
 
     def normal(*shape: int) -> Tensor:

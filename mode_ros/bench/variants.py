@@ -93,10 +93,10 @@ def build_variant(name: str, setting: Setting, batch: int) -> Compute:
     """Load a variant's weights and make whatever it makes ahead; `name` is one of TITLES."""
     device = torch.device(setting.device)
     if name in NUMBER_FORMATS:
-        return _fast_path(ours(name, setting), batch)
+        return fast_path(ours(name, setting), batch)
     if name in ('soft', 'trained'):
         continuing = ours('float32', setting, marked=name == 'trained')
-        return _fast_path(continuing, batch, _plan(continuing, 'trained' if name == 'trained' else 'soft', batch))
+        return fast_path(continuing, batch, plan_for(continuing, 'trained' if name == 'trained' else 'soft', batch))
     network = load_network(setting, ())
     if name == 'mixture':
         return lambda x, _: sample_plain(network, setting.diffusion, x.noise, x.goal, x.images, x.state)
@@ -148,9 +148,9 @@ def measure_once(compute: Compute, inputs: Inputs) -> Measured:
     return Measured(between - first, last - between, time.process_time() - processor, chunk.cpu())
 
 
-def _plan(sampler: ChunkSampler, how: Continuation, batch: int) -> Known:
+def plan_for(network: ChunkSampler | Denoiser, how: Continuation, batch: int) -> Known:
     """Half a chunk is decided, and all of it planned."""
-    config = sampler.config
+    config = network.config
     actions = np.random.default_rng(0).normal(size=(config.chunk_length, config.action_dim))
     one = known_of(actions, config.chunk_length // 2, how, config)
     whole = (None if each is None else torch.cat([each] * batch) for each in one)
@@ -160,8 +160,10 @@ def _plan(sampler: ChunkSampler, how: Continuation, batch: int) -> Known:
     return Known(target, weight, clean)
 
 
-def _fast_path(sampler: ChunkSampler, batch: int, known: Known | None = None) -> Compute:
-    sampler.prepare(batch)
+def fast_path(sampler: ChunkSampler, batch: int, known: Known | None = None, recorded: bool = True) -> Compute:
+    """A chunk by this sampler; recorded: its step loop as a CUDA graph, on a GPU; known: what it continues."""
+    if recorded:
+        sampler.prepare(batch)
     goals: dict[int, object] = {}
 
     def compute(x: Inputs, between: Callable[[], None]) -> Tensor:

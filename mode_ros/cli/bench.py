@@ -6,7 +6,8 @@ The variants run in processes of their own and take turns, so that drift cancels
 step counts with 200 steps on a checkpoint; --continuation compares the ways to go on from a plan on recorded moments;
 --runtimes compares torch with the static graph, end to end, and what each does to a control loop beside it; --node runs
 policy_node itself with a robot's streams, with the graph and with torch: its memory, its start, its chunks;
---training compares a training step with that of a dense transformer of as many active numbers.
+--training compares a training step with that of a dense transformer of as many active numbers; --card measures a GPU
+in one process, a part at a time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 HELP = 'measure latency, memory and accuracy'
 
 # soft and trained, float32 with a plan to continue, are measured when they are named.
+CARD_PARTS = ('chunks', 'images', 'training')
 WITH_A_PLAN = ('soft', 'trained')
 VARIANTS = ('fused copies', 'mixture', 'dense', 'float32', 'bfloat16', 'int8')
 
@@ -48,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--solvers', type=Path, metavar='CHECKPOINT', help='solvers and step counts, instead')
     parser.add_argument('--runtimes', type=Path, metavar='CHECKPOINT', help='torch and the static graph, instead')
     parser.add_argument('--node', type=Path, metavar='CHECKPOINT', help='policy_node as a process, instead')
+    parser.add_argument('--card', nargs='+', choices=CARD_PARTS, help='all ways in one process, for a GPU, instead')
+    parser.add_argument('--training-batches', nargs='+', type=int, default=[64], help='of --card (default 64)')
+    parser.add_argument('--policy', type=Path, metavar='CHECKPOINT', help='for --card images: a trained policy, too')
     parser.add_argument('--continuation', type=Path, metavar='CHECKPOINT', help='ways to continue a plan, instead')
     parser.add_argument(
         '--dataset', type=Path, help='moments of it: for --continuation, and for --solvers instead of random ones'
@@ -60,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _node(arguments.node, arguments.rounds, arguments.output)
     from mode_ros.bench.run import (
         BenchSettings,
+        run_card,
         run_comparison,
         run_continuations,
         run_runtimes,
@@ -83,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
             '--dataset gives the observations for --solvers CHECKPOINT or --continuation CHECKPOINT, and both are '
             'missing.'
         )
+    if arguments.policy and 'images' not in (arguments.card or ()):
+        raise UserError('--policy is measured by --card images, and that is missing.')
     if arguments.continuation and not arguments.dataset:
         raise UserError('--continuation compares on recorded moments: name a data set with --dataset.')
     if arguments.continuation:
@@ -91,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         run_runtimes(arguments.runtimes, settings, arguments.threads)
     elif arguments.solvers:
         run_solvers(arguments.solvers, settings, _moments(arguments.dataset) if arguments.dataset else None)
+    elif arguments.card:
+        run_card(settings, arguments.card, arguments.training_batches, arguments.policy)
     elif arguments.training:
         run_training(settings)
     elif arguments.scaling:

@@ -1,4 +1,4 @@
-"""Helper modules importable (pytest's importlib mode does not do it), and torch on one thread."""
+"""Helper modules importable (pytest's importlib mode does not do it), torch on one thread, and the devices."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope='module', params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """Each device that a policy runs on, in float32 proper: cuDNN's convolutions round to TF32 unless told not to."""
+    rounds = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield torch.device(request.param)
+    torch.backends.cudnn.allow_tf32 = rounds

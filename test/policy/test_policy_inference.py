@@ -61,6 +61,27 @@ def test_fast_path_equals_plain_path(changes, batch):
     assert_same_chunk(sampler.sample(prefix, noise, first=first), expected)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize('recorded', [False, True], ids=['loop', 'recorded'])
+@pytest.mark.parametrize('batch', [1, 2])
+@pytest.mark.parametrize('changes', CASES.values(), ids=CASES)
+def test_fast_path_on_a_gpu_equals_the_plain_path_on_the_cpu(changes, batch, recorded):
+    denoiser = random_denoiser(**changes)
+    goal, noise = random_goal_and_noise(denoiser.config, batch)
+    images, state = observation(denoiser.config, batch)
+    expected = sample_plain(denoiser, DIFFUSION, noise, goal, images, state)
+    goal, noise, images, state = (None if x is None else x.cuda() for x in (goal, noise, images, state))
+    sampler = ChunkSampler(denoiser.cuda(), DIFFUSION)
+    if recorded:
+        sampler.prepare(batch)
+    prefix, first = sampler.begin(sampler.read_goal(goal), images, state, noise)
+    assert (first is None) == recorded
+    for _ in range(2):
+        found = sampler.sample(prefix, noise, first=first).cpu()
+        error = (found - expected).abs().max() / expected.abs().max()
+        assert error < 1e-4, f'relative error {error:.1e}'
+
+
 @pytest.mark.parametrize('steps', [1, 2, 23])
 def test_any_number_of_steps(steps):
     denoiser = random_denoiser()

@@ -155,3 +155,22 @@ def test_the_graph_gives_what_the_loop_gives():
     sampler.prepare()
     for _ in range(2):
         torch.testing.assert_close(sampler.sample(prefix, noise), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('max_committed', [0, 3])
+def test_the_graph_continues_a_plan_as_the_loop_does(max_committed):
+    denoiser = random_denoiser(max_committed=max_committed).cuda()
+    sampler = ChunkSampler(denoiser, DiffusionConfig())
+    torch.manual_seed(0)
+    goal, images, noise, target = (torch.randn(*s).cuda() for s in ((2, 10), (2, 2, 12), (2, 5, 3), (2, 5, 3)))
+    decided = torch.arange(5, device='cuda') < 2
+    clean = decided.expand(2, 5) if max_committed else None
+    plans = [Known(target, decided.float().view(1, 5, 1).expand(2, 5, 1), clean), None]
+    prefix = sampler.read_observation(sampler.read_goal(goal), images)
+    expected = [sampler.sample(prefix, noise, known=known) for known in plans]
+    sampler.prepare(2)
+    found = [sampler.sample(prefix, noise, known=known) for known in plans]
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(found[0][:, :2], target[:, :2])
+    assert (found[1] - found[0])[:, 2:].abs().max() > 1e-3  # what follows is another chunk
