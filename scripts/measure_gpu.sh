@@ -31,4 +31,4 @@ nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,tem
 part 60 tests "$PYTHON" -m pytest -q -rf --tb=short -p no:cacheprovider -m "$tests" \
     test/policy/test_policy_{golden,linear,loading,inference,policy}.py
 card 60 small --card chunks images training --training-batches "${training[@]}" ${POLICY:+--policy "$POLICY"}
-card 100 large --configuration large --card images training chunks "${large[@]}"
+card 100 large --configuration large --card images chunks training "${large[@]}"

@@ -74,6 +74,8 @@ class Way:
 # Those of one variant side by side: its weights are loaded once. The first is what the others are compared with.
 WAYS = (
     Way('mixture'),
+    Way(FUSED),
+    Way(FUSED, tf32=True),
     Way('float32'),
     Way('float32', recorded=True),
     Way('float32', recorded=True, tf32=True),
@@ -81,8 +83,6 @@ WAYS = (
     Way('bfloat16', recorded=True),
     Way('trained'),
     Way('trained', recorded=True),
-    Way(FUSED),
-    Way(FUSED, tf32=True),
     Way('dense'),
 )
 

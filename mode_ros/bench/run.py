@@ -152,8 +152,9 @@ def run_card(
     for part in parts:
         try:
             _run_part(settings, part, training_batches, checkpoint)
-        except UserError:
-            raise
+        except UserError as error:
+            print(f'{part}: {error}', flush=True)
+            failed.append(part)
         except Exception:  # noqa: BLE001  (a GPU is lent for minutes: the others are still wanted)
             traceback.print_exc()
             failed.append(part)
@@ -176,7 +177,7 @@ def _run_part(settings: BenchSettings, part: str, training_batches: Sequence[int
     with torch.set_grad_enabled(part == 'training'):
         if part == 'training':
             for batch in training_batches:
-                measure_training(config.denoiser, name, batch, max(rounds // 10, 2), device, keep)
+                measure_training(config.denoiser, name, batch, max(rounds // 20, 2), device, keep)
         elif part == 'images':
             measure_encoders(config, name, rounds, device, keep)
             if checkpoint is not None:

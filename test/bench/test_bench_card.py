@@ -60,6 +60,11 @@ def test_a_part_that_fails_does_not_keep_the_next_from_running(tiny, tmp_path, m
         run_card(BenchSettings(rounds=2, threads=1, output=tmp_path), ['chunks', 'training'], [2])
     assert len(read(tmp_path, 'training')) == 6
     assert 'ZeroDivisionError' in capsys.readouterr().err
+    nowhere = tmp_path / 'nowhere'
+    with pytest.raises(UserError, match='images failed on this device'):
+        run_card(BenchSettings(rounds=2, threads=1, output=tmp_path), ['images'], [2], nowhere)
+    assert str(nowhere) in capsys.readouterr().out
+    assert len(read(tmp_path, 'images')) == 3  # what was measured before
 
 
 @pytest.mark.parametrize('tokens', [False, True])
