@@ -19,6 +19,7 @@ from mode_ros.control.depth import as_rgb
 from mode_ros.control.observation import Unusable
 from mode_ros.messages.images import decode_image, image_class
 from mode_ros.messages.stamps import to_nanoseconds
+from mode_ros.nodes.goal_speaker import GoalSpeaker
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR
 
 Frame = dict[str, NDArray[np.uint8]]
@@ -49,7 +50,7 @@ class Monitor(Node):
         self._first_camera = contract.observation.cameras[0].name if contract.observation.cameras else ''
         for camera in contract.observation.cameras:
             self.create_subscription(image_class(camera), camera.topic, self._on_image(camera), SENSOR)
-        self.goals = self.create_publisher(String, contract.goal_topic, LATCHED)
+        self.goals = GoalSpeaker(self, contract.goal_topic)
         self.create_subscription(String, contract.goal_topic, self._on_goal, LATCHED)
         self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND)
         self.create_subscription(Bool, 'success', self._on_success, LATCHED)

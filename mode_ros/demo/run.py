@@ -13,7 +13,6 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from std_msgs.msg import String
 
 from mode_ros.bringup.nodes import NodeSpec, simulation_nodes
 from mode_ros.bringup.processes import Processes, isolated
@@ -92,7 +91,7 @@ def run_demo(settings: DemoSettings) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)
     if settings.goal:
-        monitor.goals.publish(String(data=settings.goal))
+        monitor.goals.say(settings.goal)
     try:
         with Processes(specs, share_folder() / 'config' / 'nodes.yaml', settings.output / 'logs') as processes:
             _watch(settings, contract, monitor, executor, processes)

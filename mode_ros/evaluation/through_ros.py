@@ -20,7 +20,6 @@ from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
-from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from mode_ros.bringup.nodes import NodeSpec, simulation_nodes
@@ -139,7 +138,7 @@ class _Session:
         goal, period = about.goals[seed], self._contract.period_seconds
         self._transition(Transition.TRANSITION_DEACTIVATE)
         self._reset_with(seed)
-        self._monitor.goals.publish(String(data=goal))
+        self._monitor.goals.say(goal)
         self._forget()
         # A chunk that was asked for before the reset is thought out first, and is not counted.
         self._until(

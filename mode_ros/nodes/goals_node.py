@@ -14,6 +14,7 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from mode_ros.control.goal_queue import GoalQueue, parse_goals
+from mode_ros.nodes.goal_speaker import GoalSpeaker
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import LATCHED, subscribe_latched
@@ -38,7 +39,7 @@ class GoalsNode(Node):
         given = read_parameters(self, GoalsParameters)
         contract = load_named_contract(given.contract)[0]
         self._queue = GoalQueue(given.seconds)
-        self._goal = self.create_publisher(String, contract.goal_topic, LATCHED)
+        self._goal = GoalSpeaker(self, contract.goal_topic)
         self._status = self.create_publisher(String, 'goal_queue', LATCHED)
         self._pause = self.create_client(Trigger, f'{given.controller}/pause') if given.controller else None
         subscribe_latched(self, Bool, 'success', self._on_success)
@@ -76,7 +77,7 @@ class GoalsNode(Node):
             self.get_logger().info(f'{ended[-1].goal!r}: {ended[-1].how} after {ended[-1].seconds:.1f} s')
         if self._queue.goal:
             self.get_logger().info(f'goal {len(ended) + 1} of {told["of"]}: {self._queue.goal!r}')
-            self._goal.publish(String(data=self._queue.goal))
+            self._goal.say(self._queue.goal)
         elif ended and self._pause is not None:
             # Without it the policy would go on with the last goal, which has no end of its own.
             if self._pause.service_is_ready():

@@ -23,6 +23,7 @@ from mode_ros.control.contract import Camera as CameraStream
 from mode_ros.errors import UserError
 from mode_ros.messages.images import image_class
 from mode_ros.messages.pictures import as_picture
+from mode_ros.nodes.goal_speaker import GoalSpeaker
 from mode_ros.nodes.page_ahead import PageAhead
 from mode_ros.nodes.page_calls import PageCalls
 from mode_ros.nodes.page_driving import PageDriving
@@ -189,7 +190,7 @@ class PageNode(Node):
     def _speak(self) -> None:
         given = self.parameters
         self._estop = self.create_publisher(Bool, 'estop', LATCHED)
-        self._goals = self.create_publisher(String, self._contract.goal_topic, LATCHED)
+        self._goals = GoalSpeaker(self, self._contract.goal_topic)
         self._goal_queue = self.create_publisher(String, 'goals', COMMAND)
         names = {what: getattr(given, what) for what in ('controller', 'recorder', 'simulator', 'goals')}
         self._calls = PageCalls(self, names)
@@ -201,7 +202,7 @@ class PageNode(Node):
         self.get_logger().warning('stop: said on estop from the page')
 
     def say_goal(self, goal: str) -> None:
-        self._goals.publish(String(data=goal))
+        self._goals.say(goal)
 
     def say_goals(self, goals: Sequence[str]) -> None:
         self._goal_queue.publish(String(data='\n'.join(goals)))

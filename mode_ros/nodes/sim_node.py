@@ -25,7 +25,7 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Camera, Contract
@@ -37,6 +37,7 @@ from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.setpoints import decode_setpoint, names_any
 from mode_ros.messages.stamps import to_time
 from mode_ros.messages.states import MESSAGE_TYPES
+from mode_ros.nodes.goal_speaker import GoalSpeaker
 from mode_ros.nodes.managed import Diagnostics
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.process import run_node
@@ -141,7 +142,7 @@ class SimNode(Node):
             )
         types = {state.topic: MESSAGE_TYPES[state.type] for state in self._contract.observation.states}
         self._states = {topic: self.create_publisher(kind, topic, 10) for topic, kind in types.items()}
-        self._goal = self.create_publisher(String, self._contract.goal_topic, LATCHED)
+        self._goal = GoalSpeaker(self, self._contract.goal_topic)
         self._success_publisher = self.create_publisher(Bool, 'success', LATCHED)
 
     def _on_command(self, group: ActionGroup, message: Any) -> None:
@@ -174,7 +175,7 @@ class SimNode(Node):
                 self._refuse_second_clock()
                 self._reset(simulator)
                 if self.parameters.publish_goal:
-                    self._goal.publish(String(data=simulator.instruction))
+                    self._goal.say(simulator.instruction)
                 self._ready.set()
                 self.get_logger().info(f'{self.parameters.simulator}: {simulator.task}, "{simulator.instruction}"')
                 self._simulate(simulator)
