@@ -37,11 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.control.contract import parse_contract
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
-    from mode_ros.training.data.convert import Conversion, check_apart, choose_contract, default_jobs
+    from mode_ros.training.data.convert import Conversion, check_apart, choose_contract
     from mode_ros.training.data.data_files import DataFiles
     from mode_ros.training.data.editing import catch_up, is_edited, original_of
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings
+    from mode_ros.training.data.jobs import default_jobs
     from mode_ros.training.data.staging import Settings
     from mode_ros.training.data.strays import passed_over
     from mode_ros.training.data.video import refuse_sizes

@@ -288,6 +288,12 @@ def test_the_core_imports_where_ros_is_missing(parts, absent):
     assert run_without(absent, '\n'.join(f'import {name}' for name in names)) == ''
 
 
+def test_a_training_needs_no_ros():
+    """A rented GPU rarely has it."""
+    absent = ('rclpy', 'cv_bridge', 'sensor_msgs', 'geometry_msgs', 'std_msgs', 'trajectory_msgs', 'rosbags')
+    assert run_without(absent, 'import mode_ros.training.train, mode_ros.cli.train') == ''
+
+
 def test_the_command_line_is_built_on_a_robot_without_the_extras():
     """Its help and its verbs for robots, such as doctor and check, must be there."""
     absent = (

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import multiprocessing
-import os
 import queue
 import shutil
 import signal
@@ -367,11 +366,6 @@ def _report(seconds: float) -> None:
     if _worker['stop'].is_set():
         raise concurrent.futures.CancelledError
     _worker['ticks'].put(seconds)
-
-
-def default_jobs() -> int:
-    """Processes to use: one per core that this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 def check_apart(target: Path, recordings: Sequence[Recording]) -> None:

@@ -24,9 +24,9 @@ from mode_ros.checks.names import match_names
 from mode_ros.control.contract import Contract, parse_contract
 from mode_ros.errors import UserError, in_words, suggest
 from mode_ros.policy.normalization import Statistics, StreamStatistics
-from mode_ros.training.data.convert import default_jobs
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.frame_cache import FrameCache
+from mode_ros.training.data.jobs import default_jobs
 from mode_ros.training.data.layout import ACTION, INTERVENTION, STATE
 
 CACHE_FOLDER = 'cache'
