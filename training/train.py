@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from mode_ros.alone import alone
 from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 from mode_ros.policy.network import PolicyNetwork
@@ -49,10 +51,13 @@ def train(config: Path, changes: Sequence[str], out: Path, resume: bool, cpu: bo
         trainer = Trainer(plan, out, accelerator)
         if check_only:
             return LOOK_AT if any(not finding.note for finding in plan.findings) else ''
-        if accelerator.is_main_process:  # after all that may be refused, so that OUT stays free for a second try
-            prepare_folder(out, settings, resume)
-        accelerator.wait_for_everyone()
-        found = trainer.train(resume)
+        # After all that may be refused, so that OUT stays free for a second try.
+        locked = accelerator.is_main_process and (out.exists() or not resume)
+        with alone(out, 'training') if locked else contextlib.nullcontext():
+            if accelerator.is_main_process:
+                prepare_folder(out, settings, resume)
+            accelerator.wait_for_everyone()
+            found = trainer.train(resume)
     except Stopped as stopped:
         return str(stopped)
     except (RuntimeError, MemoryError) as error:

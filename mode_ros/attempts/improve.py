@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import yaml
 
+from mode_ros.alone import alone
 from mode_ros.attempts.account import Effort, Score, check_told, effort, table
 from mode_ros.attempts.show import FIRST_ATTEMPT_SEED
 from mode_ros.control.contract import differences, load_contract, parse_contract
@@ -32,6 +34,7 @@ from mode_ros.sim.suites import METAWORLD_ALL as ALL
 from mode_ros.sim.suites import SUITES
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.settings import load_train_settings
+from mode_ros.with_parent import ending_with_us
 
 FIRST_CONTROL_SEED = 2 * FIRST_ATTEMPT_SEED
 # So many scenes are a round's.
@@ -69,8 +72,13 @@ def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: in
     the first step, and where a step fails.
     """
     _check(agreed, rounds, control, jobs)
-    _agree(out, agreed)
-    verbs = _Verbs(out, agreed, jobs, run or run_verb)
+    with alone(out, '`mode_ros improve`'):
+        _agree(out, agreed)
+        return _rounds(out, agreed, rounds, control, jobs, run or run_verb)
+
+
+def _rounds(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: int, run: Run) -> str:
+    verbs = _Verbs(out, agreed, jobs, run)
     verbs.evaluate(out / 'round_0', Path(agreed.policy))
     for number in range(1, rounds + 1):
         verbs.round(number)
@@ -82,8 +90,22 @@ def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: in
 
 
 def run_verb(words: Sequence[str]) -> int:
-    """`mode_ros WORDS` in a process of its own, its output where this one's is."""
-    return subprocess.run([sys.executable, '-m', 'mode_ros', *words], check=False).returncode
+    """`mode_ros WORDS` in a process of its own, its output where this one's is; it ends with this one."""
+    child = subprocess.Popen(
+        [sys.executable, '-m', 'mode_ros', *words],
+        env=ending_with_us(os.environ),
+        start_new_session=True,  # Ctrl-C is for us to pass on, once: the second would break off the saving
+    )
+    try:
+        return child.wait()
+    except BaseException:
+        child.terminate()
+        child.wait()  # a training saves first; Ctrl-C once more breaks that off
+        raise
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
 
 
 def mixture(base: Path, new: Sequence[Path], share: float) -> str:
@@ -160,6 +182,11 @@ class _Verbs:
     def _do(self, words: list[str], good: Sequence[int] = (0,)) -> None:
         print('mode_ros ' + ' '.join(words), file=sys.stderr, flush=True)
         status = self._run(words)
+        if status < 0:
+            raise UserError(
+                f'`mode_ros {words[0]}` was killed (signal {-status}), perhaps for lack of memory; type the same '
+                'command again to go on from there.'
+            )
         if status not in good:
             raise UserError(
                 f'`mode_ros {words[0]}` ended with exit status {status}, and said why above; type the same command '

@@ -15,6 +15,7 @@ from types import TracebackType
 import yaml
 
 from mode_ros.bringup.nodes import NodeSpec
+from mode_ros.with_parent import ending_with_us
 
 # A node ends within 3 s of a signal by itself; what does not is killed.
 END_SECONDS = 3.0
@@ -29,7 +30,7 @@ def isolated(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Processes:
-    """A context in which nodes run; on leaving it, however, none is left behind."""
+    """A context in which nodes run; on leaving it, however, none is left behind, nor when this process is killed."""
 
     def __init__(
         self, specs: Sequence[NodeSpec], settings: Path, logs: Path, environment: Mapping[str, str] | None = None
@@ -76,7 +77,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=None if self._environment is None else dict(self._environment),
+                env=ending_with_us(os.environ if self._environment is None else self._environment),
             )
 
     def log(self, executable: str) -> Path:

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TextIO
 
 from mode_ros.errors import UserError
+from mode_ros.with_parent import end_with_parent
 
 # Verb to module, in the order of the help text.
 VERBS = {
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command; exits 0 when done, 1 after an error, 2 for a wrong command line, 128 + the signal's
     number when interrupted.
     """
+    end_with_parent()
     parsed = _parse(arguments)
     calm_progress_bars(sys.stderr)
     for number in (signal.SIGTERM, signal.SIGHUP):

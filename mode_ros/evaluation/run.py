@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from mode_ros.alone import alone
+from mode_ros.control.contract import Contract
 from mode_ros.evaluation import results as scores
 from mode_ros.evaluation.calvin_package import check_available
 from mode_ros.evaluation.episodes import Episode, Journal, digest, write_whole
@@ -54,7 +56,19 @@ def evaluate(settings: EvaluationSettings, load: Load = load_policy) -> dict[str
         seconds = _measured_latency(policy()) if settings.latency is None else settings.latency
         return {'latency_seconds': round(seconds, 6), 'latency_periods': in_periods(seconds, contract)}
 
-    journal = Journal(settings.output, _identity(settings), measure)
+    with alone(settings.output, 'evaluation'):
+        journal = Journal(settings.output, _identity(settings), measure)
+        return _score(settings, protocol, contract, journal, policy)
+
+
+def _score(
+    settings: EvaluationSettings,
+    protocol: Protocol,
+    contract: Contract,
+    journal: Journal,
+    policy: Any,
+) -> dict[str, Any]:
+    """Runs what is missing in the journal and writes the results. policy: gives it, and is asked once."""
     if settings.jobs > 1:
         policy.cache_clear()  # it was only measured here, and a large one takes gigabytes
     work = Work(settings, protocol.simulator, journal.about['latency_periods'])

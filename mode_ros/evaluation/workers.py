@@ -17,6 +17,7 @@ from mode_ros.errors import UserError
 from mode_ros.evaluation.episodes import Episode
 from mode_ros.evaluation.evaluator import Evaluator, Work, load_policy
 from mode_ros.policy.stages import Interrupted
+from mode_ros.with_parent import end_worker_with_parent
 
 # A task's episodes are split where there would be fewer pieces than this per process, so that none idles for long.
 PIECES_PER_JOB = 2
@@ -84,6 +85,7 @@ _worker: dict[str, Any] = {}
 def _begin(work: Work, stop: Any, finished: Any) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides and sets `stop`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_worker_with_parent()
     torch.set_num_threads(work.settings.threads or 1)
     _worker.update(work=work, stop=stop, finished=finished)
 

@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from mode_ros.bringup.arguments import REFUSED
 from mode_ros.errors import UserError
+from mode_ros.with_parent import end_with_parent
 
 # After a signal: longer than a safe stop takes, shorter than a person waits.
 SHUTDOWN_SECONDS = 2.5
@@ -68,6 +69,7 @@ def run_node(make_node: Callable[[], Node]) -> None:
     # rclpy's own handler would shut its context down at once, and with it the publishers that a safe stop needs.
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     signals = _Signals()
+    end_with_parent(signal.SIGINT)
     node: Node | None = None
     code = 0
     try:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from mode_ros.sim.names import unknown_name
 from mode_ros.sim.simulator import Simulator
 from mode_ros.sim.suites import SUITES, libero_task, suite_tasks
 from mode_ros.simulated import check_fits
+from mode_ros.with_parent import end_worker_with_parent
 
 ROBOTS = {'metaworld': 'metaworld_sawyer', 'libero': 'libero_panda'}
 """The contract of each simulator's robot, in config/robots."""
@@ -244,15 +243,7 @@ _stage = _Stage()
 def _begin_worker() -> None:
     # Ctrl-C reaches every process of the terminal; the parent lets what is running end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_worker_with_parent()
 
 
 def _work(terms: Terms, root: Path, seed: int, show: Show) -> bool:

@@ -1,6 +1,10 @@
 """Rounds are commands: in their order, skipped where their result is there, and counted into a table."""
 
 import json
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +235,48 @@ def test_the_command_hands_on_what_it_is_told(agreed, tmp_path, monkeypatch):
     ((out, found, rounds, control, jobs),) = seen
     assert (out, rounds, control, jobs) == (tmp_path / 'out', 2, True, 1)
     assert found.changes == ('optimizer.learning_rate=1e-4', 'data.intervention_weight=2')
+
+
+VERB = """#!{python}
+import os, signal, sys, time
+def end(*_):
+    time.sleep(1)  # longer than subprocess.run waits before it kills
+    open({saved!r}, 'w').close()
+    sys.exit(130)
+signal.signal(signal.SIGTERM, end)
+open({ready!r}, 'w').close()
+time.sleep(100)
+"""
+
+
+def test_what_a_verb_saves_on_ctrl_c_is_waited_for(tmp_path, monkeypatch):
+    verb, ready, saved = tmp_path / 'verb', tmp_path / 'ready', tmp_path / 'saved'
+    verb.write_text(VERB.format(python=sys.executable, ready=str(ready), saved=str(saved)))
+    verb.chmod(0o755)
+    monkeypatch.setattr(module.sys, 'executable', str(verb))
+
+    def ctrl_c():
+        while not ready.exists():
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=ctrl_c, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        module.run_verb(['train'])
+    assert saved.exists()
+
+
+def test_a_verb_that_was_killed_is_said_to_be(agreed, tmp_path):
+    with pytest.raises(UserError, match=r'`mode_ros evaluate` was killed \(signal 9\).*type the same command again'):
+        improve(tmp_path / 'out', agreed, 1, False, 1, lambda _: -9)
+
+
+def test_two_at_once_are_refused(agreed, tmp_path):
+    out = tmp_path / 'out'
+
+    def typed_again(words):
+        with pytest.raises(UserError, match='Another `mode_ros improve` is running'):
+            improve(out, agreed, 1, False, 1, Verbs(fails_at=0))
+        return Verbs()(words)
+
+    improve(out, agreed, 1, False, 1, typed_again)

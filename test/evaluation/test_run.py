@@ -299,3 +299,13 @@ def test_delays_are_in_periods():
         return make_settings(checkpoint='c', output='o', delay=text).delays
 
     assert [delays(text) for text in ('0', '4', '2-6')] == [(1, 1), (4, 4), (2, 6)]
+
+
+def test_two_at_once_in_one_folder_are_refused(go, monkeypatch):
+    def again(settings):
+        with pytest.raises(UserError, match='Another evaluation is running'):
+            go()
+        return OneWay()
+
+    go(load=again)
+    assert len(lines(go.output)) == 8

@@ -30,6 +30,8 @@ CORE = {
     'settings',
     'simulated',
     'simulated_messages',
+    'with_parent',
+    'alone',
 }
 # What each part of mode_ros may import from mode_ros, besides itself. A new part must be given its line here.
 MAY_IMPORT = {
@@ -39,6 +41,8 @@ MAY_IMPORT = {
     'errors': set(),
     'paths': {'errors'},
     'json_lines': {'errors'},
+    'alone': {'errors'},
+    'with_parent': set(),
     'settings': {'errors'},
     'forms': {'errors', 'settings'},
     'control': {'errors', 'settings'},

@@ -40,6 +40,7 @@ from mode_ros.training.data.staging import (
     staged_folder,
     without_numbers,
 )
+from mode_ros.with_parent import end_worker_with_parent
 
 
 @dataclass(frozen=True)
@@ -336,6 +337,7 @@ _worker: dict[str, Any] = {}
 def _begin_worker(stop: Any, ticks: Any) -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides and sets `stop`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_worker_with_parent()
     _worker.update(stop=stop, ticks=ticks)
 
 
