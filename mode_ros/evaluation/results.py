@@ -184,16 +184,17 @@ def motion_line(results: Mapping[str, Any]) -> str:
     mean = results['mean']
     if 'jerk' not in mean:
         return ''
+    settings = results['settings']
+    executed = f'Executed {settings.get("execution", "synchronous")}: held {percent(mean["share_held"])} of the time'
+    if settings.get('through_ros'):
+        return f'{executed}; {mean["chunks_late"]} chunks late. Through the nodes neither seams nor jerk are told.'
     seams = (
         f'{mean["seams"]} seams, on average {mean["seam_position"]:.3g} off and {mean["seam_velocity"]:.3g} '
         'per second in speed'
         if mean['seams']
         else 'no seam in motion'
     )
-    return (
-        f'Executed {results["settings"].get("execution", "synchronous")}: held {percent(mean["share_held"])} of the '
-        f'time; {seams}; jerk {mean["jerk"]:.3g}; {mean["chunks_late"]} chunks late.'
-    )
+    return f'{executed}; {seams}; jerk {mean["jerk"]:.3g}; {mean["chunks_late"]} chunks late.'
 
 
 def _versions() -> dict[str, str]:

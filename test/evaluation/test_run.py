@@ -11,6 +11,7 @@ from evaluation.stand_in import PointSimulator, Scripted
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation import run as runner
+from mode_ros.evaluation.results import motion_line
 from mode_ros.evaluation.run import evaluate
 from mode_ros.evaluation.settings import make_settings
 from mode_ros.evaluation.workers import pieces
@@ -309,3 +310,11 @@ def test_two_at_once_in_one_folder_are_refused(go, monkeypatch):
 
     go(load=again)
     assert len(lines(go.output)) == 8
+
+
+def test_what_nodes_do_not_tell_is_not_said(go):
+    results = go()
+    assert 'no seam in motion; jerk 0' not in motion_line(results)
+    assert 'jerk' in motion_line(results)
+    told = motion_line({**results, 'settings': {**results['settings'], 'through_ros': True}})
+    assert told.endswith('0 chunks late. Through the nodes neither seams nor jerk are told.')
