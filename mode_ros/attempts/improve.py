@@ -29,7 +29,7 @@ from mode_ros.errors import UserError
 from mode_ros.evaluation.episodes import EPISODES, digest, read_json, write_whole
 from mode_ros.evaluation.results import RESULTS, read_results
 from mode_ros.evaluation.settings import MAX_CHUNK_AGE
-from mode_ros.record_sim.run import choose_tasks
+from mode_ros.record_sim.choice import Choice, choose_tasks
 from mode_ros.sim.suites import METAWORLD_ALL as ALL
 from mode_ros.sim.suites import SUITES
 from mode_ros.training.data.data_files import DataFiles
@@ -40,7 +40,7 @@ FIRST_CONTROL_SEED = 2 * FIRST_ATTEMPT_SEED
 # So many scenes are a round's.
 SEEDS = 10_000
 SETTINGS, TABLE = 'improve.json', 'improve.md'
-# What convert says when something was left out, which its report tells.
+# The exit status when something was left out, of convert, whose report tells what, and of this one.
 LEFT_OUT = 3
 
 Run = Callable[[Sequence[str]], int]
@@ -68,25 +68,29 @@ class Improvement:
 def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: int, run: Run | None = None) -> str:
     """Runs what is missing of the rounds 0 to `rounds`, and returns the table, which is in OUT/improve.md, too.
 
+    The tasks of a suite that have no expert are left out of all of it; which ones, the table and standard error say.
     control: also trains on as many minutes of new demonstrations. Raises UserError for what cannot be used, before
     the first step, and where a step fails.
     """
-    _check(agreed, rounds, control, jobs)
+    choice = _check(agreed, rounds, control, jobs)
+    if choice.left_out:
+        print(choice.told(), file=sys.stderr, flush=True)
     with alone(out, '`mode_ros improve`'):
         _agree(out, agreed)
-        return _rounds(out, agreed, rounds, control, jobs, run or run_verb)
+        verbs = _Verbs(out, agreed, choice, jobs, run or run_verb)
+        text = _rounds(out, Path(agreed.policy), rounds, control, verbs)
+        text += f'\n{choice.told()}.\n' if choice.left_out else ''
+        write_whole(out / TABLE, text)
+        return text
 
 
-def _rounds(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: int, run: Run) -> str:
-    verbs = _Verbs(out, agreed, jobs, run)
-    verbs.evaluate(out / 'round_0', Path(agreed.policy))
+def _rounds(out: Path, policy: Path, rounds: int, control: bool, verbs: _Verbs) -> str:
+    verbs.evaluate(out / 'round_0', policy)
     for number in range(1, rounds + 1):
         verbs.round(number)
         if control:
             verbs.control(number)
-    text = table(_scores(out, 'round', rounds), _scores(out, 'control', rounds)[1:] if control else [])
-    write_whole(out / TABLE, text)
-    return text
+    return table(_scores(out, 'round', rounds), _scores(out, 'control', rounds)[1:] if control else [])
 
 
 def run_verb(words: Sequence[str]) -> int:
@@ -116,8 +120,10 @@ def mixture(base: Path, new: Sequence[Path], share: float) -> str:
 
 
 class _Verbs:
-    def __init__(self, out: Path, agreed: Improvement, jobs: int, run: Run) -> None:
+    def __init__(self, out: Path, agreed: Improvement, choice: Choice, jobs: int, run: Run) -> None:
         self._out, self._agreed, self._jobs, self._run = out, agreed, jobs, run
+        # Named one by one where a suite is not whole, so that what is recorded is what is scored.
+        self._left = ','.join(choice.tasks) if choice.left_out else ''
 
     def round(self, number: int) -> None:
         """Attempts of the last round's policy, and a training on their corrections."""
@@ -147,12 +153,13 @@ class _Verbs:
             return
         words = ['evaluate', str(policy), '--rollouts', str(agreed.rollouts), '--latency', f'{agreed.latency:g}']
         words += ['--suite', agreed.tasks] if agreed.tasks in SUITES else ['--suite', ALL, '--tasks', agreed.tasks]
+        words += ['--tasks', self._left] if self._left else []
         self._do([*words, '--videos', '0', '--jobs', str(self._jobs), '--output', str(out)])
 
     def _record(self, bags: Path, episodes: int, seed: int, data: Path, *more: str) -> None:
         if data.exists():
             return
-        given = ['--tasks', self._agreed.tasks, '--episodes', str(episodes), '--seed', str(seed)]
+        given = ['--tasks', self._left or self._agreed.tasks, '--episodes', str(episodes), '--seed', str(seed)]
         self._do(['record-sim', str(bags), *given, '--jobs', str(self._jobs), *more])
         folders = sorted(str(path) for path in bags.iterdir() if path.is_dir())
         # An attempt that failed in the end was corrected, too: its corrections are learnt from, and its minutes count.
@@ -212,7 +219,7 @@ def _scores(out: Path, kind: str, rounds: int) -> list[Score]:
     return found
 
 
-def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> None:
+def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> Choice:
     numbers = {
         '--attempts': agreed.attempts,
         '--rollouts': agreed.rollouts,
@@ -235,9 +242,10 @@ def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> None:
     load_train_settings(policy / 'training.yaml', _changes(agreed, policy, policy, corrected=True))
     _check_data(agreed, control)
     # What record-sim takes, evaluate must take, too: a suite, or tasks of Meta-World.
-    simulator, _ = choose_tasks(agreed.tasks.split(','))
-    if agreed.tasks not in SUITES and simulator != 'metaworld':
+    choice = choose_tasks(agreed.tasks.split(','))
+    if agreed.tasks not in SUITES and choice.simulator != 'metaworld':
         raise UserError(f'--tasks {agreed.tasks} cannot be scored together; name one suite, or tasks of Meta-World.')
+    return choice
 
 
 def _check_data(agreed: Improvement, control: bool) -> None:

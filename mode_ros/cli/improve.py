@@ -4,8 +4,9 @@
 
 Each step is one of the verbs record-sim, convert, train and evaluate, which are printed as they are run. Run it again
 after an interruption: what is finished stays. OUT/improve.md has success per round against minutes of correcting, and
-with --control against as many minutes of new demonstrations. Exit status: 0 when all is done, 1 after an error, 130 on
-Ctrl-C.
+with --control against as many minutes of new demonstrations. The tasks of a suite that have no expert are left out,
+which is said before the first round. Exit status: 0 when all is done, 3 when tasks were left out, 1 after an error, 130
+on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the rounds and prints the table."""
-    from mode_ros.attempts.improve import Improvement, improve
+    from mode_ros.attempts.improve import LEFT_OUT, Improvement, improve
+    from mode_ros.record_sim.choice import choose_tasks
 
     agreed = Improvement(
         str(arguments.policy.absolute()),
@@ -58,4 +60,4 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise
-    return 0
+    return LEFT_OUT if choose_tasks(agreed.tasks.split(',')).left_out else 0

@@ -8,8 +8,11 @@ succeed are dropped. Run it again after an interruption: what is finished stays.
 
     mode_ros convert FOLDER/*/ DATASET
 
-Exit status: 0 when every task has its episodes, 3 when one was given up because its expert failed too often, 1 after
-an error, 130 on Ctrl-C.
+A task that has no expert is refused before the first episode where it is named itself. Where its suite is named it is
+left out, which is said then, and the others are recorded.
+
+Exit status: 0 when every task has its episodes, 3 when one was left out because it has no expert or given up because
+its expert failed too often, 1 after an error, 130 on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 HELP = 'record demonstrations of simulated tasks'
-GIVEN_UP = 3
+INCOMPLETE = 3
 # As mode_ros.control.execution has them.
 MODES = ('synchronous', 'receding', 'ensemble', 'realtime', 'naive')
 
@@ -64,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     import os
 
     from mode_ros.errors import UserError
-    from mode_ros.record_sim.run import ROBOTS, Show, choose_tasks, demonstration, record
+    from mode_ros.record_sim.choice import choose_tasks
+    from mode_ros.record_sim.run import ROBOTS, Show, demonstration, record
     from mode_ros.record_sim.task_folder import Attempts, Terms
     from mode_ros.robots import load_named_contract
     from mode_ros.sim.demonstrator import Noise
@@ -100,10 +104,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f'{option} {value} is too small; give {least} or more.')
     Noise().scaled(noise)  # refuses what cannot be used
     names = [name.strip() for name in arguments.tasks.split(',') if name.strip()]
-    simulator, tasks = choose_tasks(names, arguments.simulator)
-    text = contract_text or load_named_contract(arguments.robot or ROBOTS[simulator])[1]
-    terms = [Terms(simulator, task, text, noise, seed, agreed) for task in tasks]
+    choice = choose_tasks(names, arguments.simulator)
+    text = contract_text or load_named_contract(arguments.robot or ROBOTS[choice.simulator])[1]
+    terms = [Terms(choice.simulator, task, text, noise, seed, agreed) for task in choice.tasks]
     target = Path(arguments.folder).expanduser()
+    if choice.left_out:
+        print(choice.told(), file=sys.stderr, flush=True)
     try:
         outcome = record(
             target, terms, arguments.episodes, jobs, show, [path.expanduser() for path in arguments.besides]
@@ -111,11 +117,13 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise
-    counted = f'{outcome.recorded} new episodes, {outcome.total} in all, of {len(tasks)} task{"s"[: len(tasks) > 1]}'
+    counted = f'{outcome.recorded} new episodes, {outcome.total} in all, of {len(terms)} task{"s"[: len(terms) > 1]}'
     print(f'{target}: {counted}; next: mode_ros convert {target}/*/ DATASET')
     if outcome.failed:
         listed = ', '.join(f'{task} {count}' for task, count in outcome.failed.items())
         print(f'dropped without success: {listed}', file=sys.stderr)
     for task in outcome.given_up:
         print(f'given up: {task}, whose expert failed too often; try less --noise', file=sys.stderr)
-    return GIVEN_UP if outcome.given_up else 0
+    if choice.left_out:
+        print(f'left out, without an expert: {", ".join(choice.left_out)}', file=sys.stderr)
+    return INCOMPLETE if outcome.given_up or choice.left_out else 0

@@ -24,11 +24,9 @@ from mode_ros.recording.bag import Bag
 from mode_ros.recording.episode import Episode, absolute_topic
 from mode_ros.recording.topics import recorded_topics
 from mode_ros.sim.demonstrator import Noise
-from mode_ros.sim.factory import list_tasks, make_simulator
+from mode_ros.sim.factory import make_simulator
 from mode_ros.sim.instructions import training_instructions
-from mode_ros.sim.names import unknown_name
 from mode_ros.sim.simulator import Simulator
-from mode_ros.sim.suites import SUITES, libero_task, suite_tasks
 from mode_ros.simulated import check_fits
 from mode_ros.with_parent import end_worker_with_parent
 
@@ -51,28 +49,6 @@ class Outcome:
 Show = Callable[[Simulator, Contract, str, Terms, int, Write], bool | None]
 """Shows the goal once from a seed's initial state, with all that a recorder hears given to the last; says whether it
 succeeded, or None where the recording is not to be kept."""
-
-
-def choose_tasks(names: Sequence[str], simulator: str | None = None) -> tuple[str, tuple[str, ...]]:
-    """The simulator and its tasks, from names of tasks and suites; where no name tells it, `simulator` or Meta-World.
-
-    Raises UserError for an unknown name, and where a suite or a task of one belongs to another simulator.
-    """
-    chosen: list[str] = []
-    for name in names:
-        theirs = _simulator_of(name)
-        if not theirs:
-            continue
-        if simulator not in (None, theirs):
-            what = 'suite' if name in SUITES else 'task'
-            raise UserError(f'The {what} {name!r} is of {theirs}, not of {simulator}; record them one after the other.')
-        simulator = theirs
-    simulator = simulator or 'metaworld'
-    for name in names:
-        chosen += suite_tasks(name)[1] if name in SUITES else (_known_task(simulator, name),)
-    if not chosen:
-        raise UserError('No task is given; name tasks, or a suite of ' + ', '.join(SUITES) + '.')
-    return simulator, tuple(dict.fromkeys(chosen))
 
 
 def demonstration(
@@ -147,30 +123,6 @@ def record_episode(simulator: Simulator, terms: Terms, root: Path, seed: int, sh
     bag.abort()
     partial.remove()
     return False
-
-
-def _simulator_of(name: str) -> str:
-    """As the name of a suite, or of a task within one, tells it; '' where it does not."""
-    if name in SUITES:
-        return suite_tasks(name)[0]
-    return 'libero' if libero_task(name) else ''
-
-
-def _known_task(simulator: str, name: str) -> str:
-    """The task as `list_tasks` calls it."""
-    known = list_tasks(simulator)
-    name = libero_task(name) or name
-    suite, _, index = name.partition('/')
-    if index.isdecimal():
-        within = [task for task in known if task.startswith(f'{suite}/')]
-        if int(index) < len(within):
-            return within[int(index)]
-        if within:
-            raise UserError(f'There is no task {name!r}; {suite} has {len(within)} tasks, 0 to {len(within) - 1}.')
-    name = name.removesuffix('-v3')
-    if name not in known:
-        raise unknown_name(f'task or suite of {simulator}', name, (*known, *SUITES))
-    return name
 
 
 Ended = Generator[tuple[TaskFolder, int, bool], None, None]

@@ -28,6 +28,20 @@ def make_simulator(name: str, task: str, control_period: float = 0.05) -> Simula
     raise unknown_name('simulator', name, SIMULATORS)
 
 
+def missing_expert(name: str, task: str) -> str:
+    """Why a task of `list_tasks` has no scripted expert, in a few words, '' where it has one.
+
+    Told without setting the task up, in milliseconds. Raises UserError as `make_simulator`.
+    """
+    if name == 'metaworld':
+        return ''  # the benchmark brings one for each, and those of this project's own tasks are among them
+    if name == 'libero':
+        from mode_ros.sim.libero_sim import missing_expert as missing
+
+        return missing(task)
+    raise unknown_name('simulator', name, SIMULATORS)
+
+
 def list_tasks(name: str) -> tuple[str, ...]:
     """All tasks of a simulator, as `make_simulator` takes them, in the benchmark's order; UserError as there."""
     if name == 'metaworld':

@@ -8,7 +8,7 @@ from mode_ros.errors import UserError
 from mode_ros.sim.libero_expert_drawer import OpenDrawer, can_open_drawer
 from mode_ros.sim.libero_expert_motion import Variation, draw_variation, native_action, reaching
 from mode_ros.sim.libero_expert_pick import PickAndPlace, can_pick_and_place
-from mode_ros.sim.libero_expert_scene import Goal, LiberoScene
+from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import Skill
 from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
@@ -28,8 +28,13 @@ class LiberoExpert:
 
     def __init__(self, scene: LiberoScene, task: str, generator: np.random.Generator) -> None:
         self._scene = scene
+        if missing := missing_skill(scene):
+            raise UserError(
+                f'The task {task!r} has no scripted expert, because there is {missing}. LIBERO brings none; the one of '
+                f'this project can do {CAN}.'
+            )
         variation = draw_variation(generator)
-        self._skills = [skill for goal in scene.goals for skill in _skills(scene, task, goal, variation, generator)]
+        self._skills = [skill for goal in scene.goals for skill in _skills(scene, goal, variation, generator)]
 
     @property
     def skill(self) -> Skill:
@@ -49,10 +54,17 @@ class LiberoExpert:
         return native_action(self._scene.hand(), command, step_limits, steps)
 
 
-def _skills(
-    scene: LiberoScene, task: str, goal: Goal, variation: Variation, generator: np.random.Generator
-) -> list[Skill]:
-    """What is to be done for one goal, in this order."""
+def missing_skill(task: Kinds) -> str:
+    """The first of a task's goals that there is no skill for, in words; '' where it can all be done."""
+    for goal in task.goals:
+        if not any(can(task, goal) for can in (can_pick_and_place, can_open_drawer, can_turn_on)):
+            asked = ' '.join(part for part in (goal.predicate, goal.subject, goal.place) if part)
+            return f'no skill for its goal {asked!r}'
+    return ''
+
+
+def _skills(scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator) -> list[Skill]:
+    """What is to be done for one goal that there is a skill for, in this order."""
     if can_pick_and_place(scene, goal):
         opening = Goal('open', goal.place or '')
         before: list[Skill] = []
@@ -61,10 +73,4 @@ def _skills(
         return [*before, PickAndPlace(scene, goal, variation, generator)]
     if can_open_drawer(scene, goal):
         return [OpenDrawer(scene, goal, variation)]
-    if can_turn_on(scene, goal):
-        return [TurnOn(scene, goal, variation, generator)]
-    asked = ' '.join(part for part in (goal.predicate, goal.subject, goal.place) if part)
-    raise UserError(
-        f'The task {task!r} has no scripted expert, because there is no skill for its goal {asked!r}. LIBERO brings '
-        f'none; the one of this project can do {CAN}.'
-    )
+    return [TurnOn(scene, goal, variation, generator)]

@@ -8,7 +8,7 @@ import numpy as np
 from mode_ros.sim.libero_expert_grasps import FINGERTIP, downward, half_turn
 from mode_ros.sim.libero_expert_hold import AWAY, CLOSING, LONGEST_CLOSING, LONGEST_RECOVERY, ON_GRASP, OPENING
 from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, turn_angle
-from mode_ros.sim.libero_expert_scene import Goal, LiberoScene
+from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import LOW, NEAR, STALLED, STILL, Phase, Skill
 from mode_ros.sim.simulator import Floats
 
@@ -28,9 +28,9 @@ BACK = 0.08
 """How far the hand goes back from the open drawer, m."""
 
 
-def can_open_drawer(scene: LiberoScene, goal: Goal) -> bool:
+def can_open_drawer(task: Kinds, goal: Goal) -> bool:
     """Whether the goal is to open a drawer whose handle the hand can come to."""
-    return goal.predicate == 'open' and scene.place_kind(goal.subject) in DRAWERS
+    return goal.predicate == 'open' and task.place_kind(goal.subject) in DRAWERS
 
 
 class OpenDrawer(Skill):

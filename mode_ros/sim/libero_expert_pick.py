@@ -9,7 +9,7 @@ from mode_ros.sim.libero_expert_boxes import Boxes, penetration
 from mode_ros.sim.libero_expert_grasps import grasp_settings, place_settings
 from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE, Grasping
 from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
-from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
+from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene, Pose
 from mode_ros.sim.libero_expert_skill import NEAR, STALLED, Phase
 from mode_ros.sim.simulator import Floats
 
@@ -29,13 +29,13 @@ WAYS_OUT = [
 """Steps aside, the shortest first, from under what hangs over a thing, such as an open drawer, m."""
 
 
-def can_pick_and_place(scene: LiberoScene, goal: Goal) -> bool:
+def can_pick_and_place(task: Kinds, goal: Goal) -> bool:
     """Whether it is known how to hold the goal's subject and where to let it go."""
     return (
         goal.predicate in ('on', 'in')
         and goal.place is not None
-        and grasp_settings(scene.kind(goal.subject)) is not None
-        and place_settings(scene.place_kind(goal.place)) is not None
+        and grasp_settings(task.kind(goal.subject)) is not None
+        and place_settings(task.place_kind(goal.place)) is not None
     )
 
 

@@ -1,7 +1,8 @@
 """What LIBERO's expert sees: the true poses and shapes of a scene, and what the task asks for. Reads, never writes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,25 @@ class Goal:
     place: str | None = None
 
 
+class Kinds(Protocol):
+    """What a task asks for and what these things are: enough to know which skills it takes."""
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All that has to be reached."""
+
+    def kind(self, name: str) -> str:
+        """The benchmark's category of an object or a fixture: 'akita_black_bowl' for 'akita_black_bowl_1'."""
+
+    def place_kind(self, name: str) -> str:
+        """The category of what a place is or belongs to, and the region: 'plate', 'basket/contain_region'."""
+
+
+def read_goals(parsed: Mapping[str, Any]) -> tuple[Goal, ...]:
+    """The goals of a scene file, as the benchmark parses it."""
+    return tuple(Goal(*(str(part) for part in goal)) for goal in parsed['goal_state'])
+
+
 @dataclass(frozen=True)
 class Drawer:
     """handle: [3] m, the middle of its bar in the world. opens: [3] the horizontal unit vector along which it opens."""
@@ -72,7 +92,7 @@ class LiberoScene:
         self._geoms_of: dict[str, NDArray[np.int64]] = {
             name: self._solid[roots[self._solid] == model.body_rootid[body]] for name, body in self._bodies.items()
         }
-        self.goals = tuple(Goal(*(str(part) for part in goal)) for goal in env.parsed_problem['goal_state'])
+        self.goals = read_goals(env.parsed_problem)
 
     def hand(self) -> Hand:
         """The hand now."""
@@ -104,11 +124,11 @@ class LiberoScene:
         return str(self._env.object_sites_dict[name].parent_name or '') if self.is_region(name) else name
 
     def kind(self, name: str) -> str:
-        """The benchmark's category of an object or a fixture: 'akita_black_bowl' for 'akita_black_bowl_1'."""
+        """As in `Kinds`."""
         return str(self._env.get_object(name).category_name)
 
     def place_kind(self, name: str) -> str:
-        """The category of what a place is or belongs to, and the region: 'plate', 'basket/contain_region'."""
+        """As in `Kinds`."""
         owner = self.owner(name)
         if name == owner:
             return self.kind(name)

@@ -8,16 +8,16 @@ from mode_ros.sim.libero_expert_boxes import Boxes
 from mode_ros.sim.libero_expert_grasps import downward, knob_settings
 from mode_ros.sim.libero_expert_hold import AWAY, Grasping
 from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
-from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
+from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene, Pose
 from mode_ros.sim.libero_expert_skill import Phase
 
 TURN = 1.2
 """How far the hand turns, rad; the benchmark counts the stove as on from 0.5."""
 
 
-def can_turn_on(scene: LiberoScene, goal: Goal) -> bool:
+def can_turn_on(task: Kinds, goal: Goal) -> bool:
     """Whether the goal is to switch something on whose knob it is known how to hold."""
-    return goal.predicate == 'turnon' and knob_settings(scene.kind(goal.subject)) is not None
+    return goal.predicate == 'turnon' and knob_settings(task.kind(goal.subject)) is not None
 
 
 class TurnOn(Grasping):

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
-from mode_ros.sim.libero_expert import LiberoExpert
+from mode_ros.sim.libero_expert import LiberoExpert, missing_skill
+from mode_ros.sim.libero_expert_problem import LiberoProblem
 from mode_ros.sim.libero_expert_scene import LiberoScene
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.rendering import OffscreenRenderer, choose_backend
@@ -42,6 +43,17 @@ def libero_tasks() -> tuple[str, ...]:
     """The 130 tasks of the five suites as 'suite/name', in the benchmark's order; UserError without LIBERO."""
     benchmark = _import_libero()
     return tuple(f'{suite}/{name}' for suite in LIBERO_SUITES for name in benchmark.task_maps[suite])
+
+
+def missing_expert(task: str) -> str:
+    """Why the expert cannot do a task, as in 'no skill for its goal ...', '' where it can: from the task's file alone.
+
+    Raises UserError for an unknown task, and without LIBERO.
+    """
+    scene = _task_files(*_find_task(task)).scene
+    from libero.libero.envs.bddl_utils import robosuite_parse_problem
+
+    return missing_skill(LiberoProblem(robosuite_parse_problem(str(scene))))
 
 
 class LiberoSimulator(Simulator):
@@ -163,12 +175,11 @@ class LiberoSimulator(Simulator):
         return self._renderer.render(CAMERA_OF[camera], width, height)
 
 
-class _Files:
+class _Files(NamedTuple):
     """Where a task's scene and its initial states lie."""
 
-    def __init__(self, scene: Path, initial_states: Path) -> None:
-        self.scene = scene
-        self.initial_states = initial_states
+    scene: Path
+    initial_states: Path
 
 
 def _find_task(task: str) -> tuple[str, Any]:

@@ -18,6 +18,8 @@ from mode_ros.attempts.account import difference, effort
 from mode_ros.attempts.improve import Improvement, improve
 from mode_ros.cli.main import build_parser
 from mode_ros.errors import UserError
+from mode_ros.record_sim import choice as choosing
+from mode_ros.record_sim.choice import Choice
 
 
 def data_set(root, drivers, success):
@@ -114,6 +116,40 @@ def test_two_rounds_with_their_control(agreed, tmp_path):
     assert '| round 2 | 0.2 | 2, 2, 0 | 90.0 %' in text
     assert '| demonstrations 1 | 0.1 | 0, 1, 0 | 40.0 %' in text
     assert 'Round 1 against demonstrations: +50.0' in text
+
+
+def test_tasks_without_an_expert_are_neither_recorded_nor_scored_and_that_is_said(
+    agreed, tmp_path, monkeypatch, capsys
+):
+    from dataclasses import replace
+
+    some = {'libero_goal/push': 'no skill'}
+    choice = Choice('libero', ('libero_goal/put', 'libero_goal/open'), some)
+    monkeypatch.setattr(module, 'choose_tasks', lambda names: choice)
+    verbs, out = Verbs(), tmp_path / 'out'
+
+    def first(words):
+        said.append(capsys.readouterr().err)
+        return verbs(words)
+
+    said = []
+    text = improve(out, replace(agreed, tasks='libero-goal'), 1, True, 1, first)
+
+    assert said[0].startswith('1 of 3 tasks is left out, without a scripted expert: libero_goal/push (no skill)\n')
+    assert '\n1 of 3 tasks is left out, without a scripted expert: libero_goal/push (no skill).\n' in text
+    assert text == (out / 'improve.md').read_text()
+    asked = [words[words.index('--tasks') + 1] for words in verbs.lines if words[0] in ('evaluate', 'record-sim')]
+    assert asked == ['libero_goal/put,libero_goal/open'] * 5
+    assert all(words[words.index('--suite') + 1] == 'libero-goal' for words in verbs.lines if words[0] == 'evaluate')
+
+
+def test_the_exit_status_tells_that_tasks_were_left_out(agreed, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'improve', lambda *_: '')
+    words = ['improve', str(tmp_path / 'out'), '--policy', agreed.policy, '--data', agreed.data]
+    arguments = build_parser().parse_args(words)
+    assert arguments.run(arguments) == 0
+    monkeypatch.setattr(choosing, 'missing_expert', lambda _, task: 'no skill' if task == 'reach' else '')
+    assert arguments.run(arguments) == 3
 
 
 def test_the_control_has_as_many_minutes(agreed, tmp_path):

@@ -21,8 +21,8 @@ from mode_ros.errors import UserError
 from mode_ros.messages.commands import encode_command
 from mode_ros.messages.images import encode_compressed_image, encode_image
 from mode_ros.messages.states import encode_joint_state, encode_pose
-from mode_ros.record_sim import run
-from mode_ros.record_sim.run import choose_tasks, record
+from mode_ros.record_sim import choice, run
+from mode_ros.record_sim.run import record
 from mode_ros.record_sim.session import START
 from mode_ros.record_sim.task_folder import Terms
 from mode_ros.record_sim.wire import Wire
@@ -370,30 +370,51 @@ def test_a_contract_of_another_robot_is_refused():
         check_fits(other, 'This', ToySimulator('reach', other.period_seconds))
 
 
-def test_names_of_tasks_and_suites():
+def no_expert_for(monkeypatch, *tasks):
+    monkeypatch.setattr(choice, 'missing_expert', lambda _, task: 'no skill' if task in tasks else '')
+
+
+def typed(*words):
+    return verb.run(build_parser().parse_args(['record-sim', *map(str, words), '--episodes', '1', '--jobs', '1']))
+
+
+def test_of_a_suite_what_has_no_expert_is_named_and_the_rest_is_recorded(toys, tmp_path, monkeypatch, capsys):
+    no_expert_for(monkeypatch, 'drawer-open-halfway', 'window-close-halfway')
+    told_before = []
+    make = run.make_simulator
+    monkeypatch.setattr(
+        run, 'make_simulator', lambda *given: told_before.append(capsys.readouterr().err) or make(*given)
+    )
+
+    assert typed(tmp_path / 'out', '--tasks', 'metaworld-halfway') == 3
+
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {
+        'drawer-close-halfway',
+        'faucet-open-halfway',
+        'faucet-close-halfway',
+        'window-open-halfway',
+    }
+    assert len(everything(tmp_path / 'out')) == 4
+    named = 'drawer-open-halfway (no skill), window-close-halfway (no skill)'
+    assert f'2 of 6 tasks are left out, without a scripted expert: {named}\n' in told_before[0]
+    said = capsys.readouterr()
+    assert 'left out, without an expert: drawer-open-halfway, window-close-halfway\n' in said.err
+    assert '4 in all, of 4 tasks' in said.out
+
+
+@pytest.mark.parametrize('names', ['drawer-open-halfway', 'metaworld-halfway,drawer-open-halfway'])
+def test_a_named_task_without_an_expert_is_refused_before_anything_is_recorded(toys, tmp_path, monkeypatch, names):
     pytest.importorskip('metaworld')
-    assert choose_tasks(['reach', 'door-open-v3', 'reach']) == ('metaworld', ('reach', 'door-open'))
-    simulator, tasks = choose_tasks(['metaworld-demo', 'push'])
-    assert (simulator, len(tasks), tasks[-1]) == ('metaworld', 11, 'push')
-    with pytest.raises(UserError, match='drawer-open'):
-        choose_tasks(['drawer-opne'])
-    with pytest.raises(UserError, match='metaworld-demo'):
-        choose_tasks(['metaworld-dem'])
-    with pytest.raises(UserError, match='of metaworld, not of libero'):
-        choose_tasks(['metaworld-demo'], 'libero')
-    with pytest.raises(UserError, match='No task'):
-        choose_tasks([])
+    no_expert_for(monkeypatch, 'drawer-open-halfway', 'window-close-halfway')
+    with pytest.raises(UserError, match=r'of drawer-open-halfway \(no skill\); leave out'):
+        typed(tmp_path / 'out', '--tasks', names)
+    assert not toys
+    assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize('name', ['libero-spatial/0', 'libero_spatial/0', 'libero_spatial/a', 'libero-spatial/a'])
-@pytest.mark.parametrize('simulator', [None, 'libero'])
-def test_a_task_of_a_libero_suite_says_which_simulator_it_is(monkeypatch, name, simulator):
-    monkeypatch.setattr(run, 'list_tasks', {'libero': ('libero_goal/x', 'libero_spatial/a'), 'metaworld': ()}.get)
-    assert choose_tasks([name], simulator) == ('libero', ('libero_spatial/a',))
-    with pytest.raises(UserError, match=f"The task '{name}' is of libero, not of metaworld"):
-        choose_tasks([name], 'metaworld')
-    with pytest.raises(UserError, match=r"no task 'libero_spatial/7'; libero_spatial has 1 tasks, 0 to 0"):
-        choose_tasks(['libero-spatial/7'], simulator)
+def test_with_an_expert_for_each_nothing_is_said_of_it(toys, tmp_path, monkeypatch, capsys):
+    assert typed(tmp_path / 'out', '--tasks', 'metaworld-halfway') == 0
+    assert 'left out' not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

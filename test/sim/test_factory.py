@@ -6,7 +6,7 @@ import pytest
 
 from mode_ros.errors import UserError
 from mode_ros.sim import libero_sim, metaworld_sim, rendering
-from mode_ros.sim.factory import list_tasks, make_simulator
+from mode_ros.sim.factory import list_tasks, make_simulator, missing_expert
 
 
 @pytest.fixture
@@ -32,6 +32,8 @@ def test_unknown_simulator(name):
         make_simulator(name, 'reach')
     with pytest.raises(UserError, match='metaworld'):
         list_tasks(name)
+    with pytest.raises(UserError, match='metaworld'):
+        missing_expert(name, 'reach')
 
 
 @pytest.mark.parametrize(

