@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-# A service that does not answer for so long has a node that does not (seconds).
+# A service that has nothing to wait for, and does not answer for so long, has a node that does not (seconds).
 ANSWER_SECONDS = 5.0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
-from mode_ros.nodes.asking import NotAnswered, ask
+from mode_ros.nodes.asking import ANSWER_SECONDS, NotAnswered, ask
 
 _TRIGGERS = {
     'controller': ('start', 'pause', 'reset', 'release'),
@@ -16,6 +16,11 @@ _TRIGGERS = {
     'simulator': ('reset',),
     'goals': ('next',),
 }
+
+# Longer than an answer takes of nodes that do their work first: the recorder's writer is waited for, a minute at most
+# (recorder_node.FINISH_SECONDS), and a simulator builds its scene anew. What they say, as how much was lost, must not
+# be missed (seconds).
+PATIENCE = {'recorder': 65.0, 'simulator': 60.0}
 
 
 class PageCalls:
@@ -41,7 +46,8 @@ class PageCalls:
         """(whether it was done, the node's words, or why there are none)."""
         client, request = self._clients[node, word]
         try:
-            result = await ask(client, request, self._names[node], word)
+            patience = PATIENCE.get(node, ANSWER_SECONDS)
+            result = await ask(client, request, self._names[node], word, patience)
         except NotAnswered as error:
             return False, str(error)
         return bool(result.success), str(result.message)

@@ -11,7 +11,7 @@ from support.bench import wait_for
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.messages.teleop import decode_teleop
-from mode_ros.nodes import page_node
+from mode_ros.nodes import page_calls, page_node
 from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.goals_node import GoalsNode
 from mode_ros.nodes.page_node import PageNode
@@ -92,6 +92,23 @@ def test_a_clock_that_stands_still_does_not_keep_a_release_for_ever(bench, page,
     monkeypatch.setattr(page, '_now', lambda: 7)
     assert asyncio.run(page.release()) == (False, 'the states are silent')
     assert len(given) > 1
+
+
+def test_who_works_before_it_answers_is_waited_for_and_who_does_not_is_not(page, monkeypatch):
+    """As a recorder that writes what is still queued, and then says how much was lost."""
+    from mode_ros.nodes.recorder_node import FINISH_SECONDS
+
+    waited = {}
+
+    async def ask(client, request, node, word, seconds):
+        waited[node] = seconds
+        return Trigger.Response(success=True, message=word)
+
+    monkeypatch.setattr(page_calls, 'ask', ask)
+    for what, word in (('controller', 'pause'), ('recorder', 'stop'), ('simulator', 'reset')):
+        assert asyncio.run(page.call(what, word)) == (True, word)
+    assert waited['recorder_node'] > FINISH_SECONDS
+    assert waited['sim_node'] > 10 * waited['controller_node'] > 0
 
 
 def test_who_says_stop_again_is_not_released_by_what_was_asked_before(bench, page):

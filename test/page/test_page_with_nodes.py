@@ -5,7 +5,7 @@ import time
 import pytest
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, text
-from support.page_nodes import CONTRACT, Listener, Page, hold, let_go, press, tell
+from support.page_nodes import CONTRACT, Listener, Page, await_page, hold, let_go, press, tell
 
 pytest.importorskip('metaworld')
 pytestmark = [pytest.mark.browser, pytest.mark.rendering]
@@ -52,6 +52,8 @@ def browser(page):
 def test_every_button_on_a_robot(browser, robot):
     wait_for(lambda: 'running' in text(browser, 'nodes') or 'slower' in text(browser, 'nodes'), 'the simulator', 60.0)
     wait_for(lambda: all(figure.get_attribute('data-pictures') for figure in tiles(browser)), 'pictures')
+    for node in ('controller_node', 'recorder_node'):
+        wait_for(lambda node=node: f'{node} has not been heard' not in text(browser, 'nodes'), node, 60.0)
     tell(browser, robot, 'push the drawer')
     press(browser, '[data-call="controller/pause"]', 'pause')
     wait_for(lambda: 'holding' in text(browser, 'state'), 'holding')
@@ -65,13 +67,20 @@ def test_every_button_on_a_robot(browser, robot):
     wait_for(lambda: 'STOPPED' not in text(browser, 'state'), 'the release')
     find(browser, '#tab-drive').click()
     press(browser, '[data-call="recorder/stop"]', 'Nothing is being recorded')
+    await_recorder(browser)
     press(browser, '[data-call="recorder/start"]', 'Recording episode_000000')
     press(browser, '[data-call="recorder/failure"]', 'marked as a failure')
     press(browser, '[data-call="recorder/success"]', 'marked as a success')
     press(browser, '[data-call="recorder/stop"]', 'episode_000000: ')
+    await_recorder(browser)
     press(browser, '[data-call="recorder/start"]', 'Recording episode_000001')
     press(browser, '[data-call="recorder/discard"]', 'discarded')
     assert errors(browser) == []
+
+
+def await_recorder(browser):
+    """Until it can start an episode: on a busy machine a stream may have been late a moment ago."""
+    wait_for(lambda: text(browser, 'recording') == '✓ ready', 'the recorder')
 
 
 def tiles(browser):
@@ -86,11 +95,11 @@ def test_a_second_viewer_sees_the_same_and_is_told_who_drives(browser, page, rob
         for one in (browser, other):
             one.execute_script('document.getElementById("tab-drive").click()')
         hold(browser, 'w')
-        wait_for(robot.moves, 'motion')
+        await_page(browser, robot.moves, 'motion')
         hold(other, 's')
-        wait_for(lambda: 'a page at 127.0.0.1 drives' in text(other, 'driving'), 'who drives')
-        wait_for(lambda: text(other, 'driving').startswith('✗ Not driving'), 'the refusal')
-        wait_for(robot.moves, 'that the first one goes on driving')
+        await_page(other, lambda: 'a page at 127.0.0.1 drives' in text(other, 'driving'), 'who drives')
+        await_page(other, lambda: text(other, 'driving').startswith('✗ Not driving'), 'the refusal')
+        await_page(browser, robot.moves, 'that the first one goes on driving')
         assert min(twist.twist.linear.x for twist in robot.twists[-40:]) > -0.01, 'and never as the second wants'
         let_go(other)
         let_go(browser)
@@ -103,7 +112,7 @@ def test_a_page_that_is_killed_while_somebody_drives_stops_the_robot(browser, pa
     """The dead-man: nothing of the page is left to say anything."""
     find(browser, '#tab-drive').click()
     hold(browser, 'w')
-    wait_for(robot.moves, 'motion')
+    await_page(browser, robot.moves, 'motion')
     page.kill()
     wait_for(lambda: not robot.moves(), 'a stop')
     time.sleep(0.3)

@@ -144,7 +144,12 @@ def goal(browser, words):
     field = find(browser, '#goal')
     field.clear()
     field.send_keys(f'{words}\n')
-    until(lambda: text(browser, 'goal-now') == words, 'the goal')
+    try:
+        until(lambda: text(browser, 'goal-now') == words, f'the goal {words!r}')
+    except AssertionError as error:
+        raise AssertionError(
+            f'{error}; the page shows {text(browser, "goal-now")!r}, its answer is {text(browser, "answer")!r}'
+        ) from None
 
 
 def test_an_episode_is_replayed_on_the_simulated_robot(browser, robot):
