@@ -68,7 +68,7 @@ class TaskFolder:
         """Makes it in `out` where it is missing; what a killed run left half done is removed. held: seeds that are
         elsewhere already, and not tried.
 
-        Raises UserError where it cannot be written, is in use, or was recorded on other terms.
+        Raises UserError where it cannot be written, is in use, or has seeds that were tried on other terms.
         """
         self.terms = terms
         self.root = out / terms.task.replace('/', '__')
@@ -131,7 +131,7 @@ class TaskFolder:
                 f'{self.root} to record its episodes again.'
             ) from error
         found = _differing(self.terms, theirs)
-        if found:
+        if found and (failed or self._recordings.finished()):
             raise UserError(
                 f'The demonstrations in {self.root} were recorded on other terms. Here, and there: '
                 f'{"; ".join(found)}. Give the same, or another folder.'

@@ -355,6 +355,17 @@ def test_other_terms_in_the_same_folder_are_refused(toys, tmp_path, change, told
         record(tmp_path, [terms(**change)], episodes=1, jobs=1)
 
 
+def test_terms_that_were_refused_before_an_episode_may_be_told_otherwise(toys, tmp_path, monkeypatch):
+    _, libero = load_named_contract('libero_panda')
+    with pytest.raises(UserError, match='rotation_x'):
+        record(tmp_path, [terms(contract=libero)], episodes=1, jobs=1)
+    assert record(tmp_path, [terms()], episodes=1, jobs=1).total == 1
+    monkeypatch.setattr(ToySimulator, 'hopeless', frozenset(range(1000, 2000)))
+    record(tmp_path, [terms('push')], episodes=1, jobs=1)
+    with pytest.raises(UserError, match=r'noise: 0.5, not 1.0'):  # seeds that failed are not forgotten
+        record(tmp_path, [terms('push', noise=0.5)], episodes=1, jobs=1)
+
+
 def test_a_folder_with_other_recordings_is_refused(toys, tmp_path):
     (tmp_path / 'reach' / 'episode_000000').mkdir(parents=True)
     with pytest.raises(UserError, match='not from record-sim'):
