@@ -23,7 +23,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # the folder itself: nothing of ours lies in it
     except OSError as error:
-        raise UserError(f'The folder {folder} cannot be written ({in_words(error)}): give another --output.') from error
+        raise UserError(f'The folder {folder} cannot be written ({in_words(error)}): give another one.') from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

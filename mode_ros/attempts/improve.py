@@ -42,6 +42,10 @@ SEEDS = 10_000
 SETTINGS, TABLE = 'improve.json', 'improve.md'
 # The exit status when something was left out, of convert, whose report tells what, and of this one.
 LEFT_OUT = 3
+# What train --check says when something in the data should be looked at, which it prints.
+LOOK_AT = 3
+# What the rounds say themselves; another word for it would train every round on something else.
+OURS = ('data.path', 'data.mixture', 'start.checkpoint', 'start.encoders', 'run.steps')
 
 Run = Callable[[Sequence[str]], int]
 """Runs one command line of mode_ros, and returns its exit status."""
@@ -85,6 +89,7 @@ def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: in
 
 
 def _rounds(out: Path, policy: Path, rounds: int, control: bool, verbs: _Verbs) -> str:
+    verbs.check()
     verbs.evaluate(out / 'round_0', policy)
     for number in range(1, rounds + 1):
         verbs.round(number)
@@ -113,7 +118,7 @@ def run_verb(words: Sequence[str]) -> int:
 
 
 def mixture(base: Path, new: Sequence[Path], share: float) -> str:
-    """A mixture file: what there was, and the new data sets, which get `share` of the samples between them."""
+    """A mixture file: what there was, and the new data sets, if any, which get `share` of the samples between them."""
     items = [{'path': str(base.absolute()), 'weight': 1 - share}]
     items += [{'path': str(path.absolute()), 'weight': share / len(new)} for path in new]
     return yaml.safe_dump({'datasets': items}, sort_keys=False)
@@ -124,6 +129,17 @@ class _Verbs:
         self._out, self._agreed, self._jobs, self._run = out, agreed, jobs, run
         # Named one by one where a suite is not whole, so that what is recorded is what is scored.
         self._left = ','.join(choice.tasks) if choice.left_out else ''
+
+    def check(self) -> None:
+        """Whether the policy can be trained on at all, before hours are spent on attempts."""
+        if (self._out / 'round_0' / 'evaluation' / RESULTS).exists():
+            return
+        mixed = self._out / 'check.yaml'
+        write_whole(mixed, mixture(Path(self._agreed.data), [], 0.0))
+        words = ['train', str(Path(self._agreed.policy) / 'training.yaml')]
+        words += _changes(self._agreed, mixed, Path(self._agreed.policy), corrected=False)
+        self._do([*words, '--output', str(self._out / 'check'), '--check'], (0, LOOK_AT))
+        mixed.unlink()
 
     def round(self, number: int) -> None:
         """Attempts of the last round's policy, and a training on their corrections."""
@@ -236,14 +252,20 @@ def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> Choice
         raise UserError(f'--latency {agreed.latency:g} cannot be used; give 0 to {MAX_CHUNK_AGE:g} seconds.')
     if agreed.attempts > SEEDS:
         raise UserError(f'--attempts {agreed.attempts} is more than the {SEEDS} scenes of a round.')
+    for change in agreed.changes:
+        key = change.partition('=')[0].strip()
+        if key in OURS:
+            instead = 'give --steps' if key == 'run.steps' else 'leave it out'
+            raise UserError(f'--set {change} cannot be used, since the rounds decide {key} themselves: {instead}.')
     policy = Path(agreed.policy)
     if not (policy / 'training.yaml').is_file():
         raise UserError(f'{agreed.policy} has no training.yaml, which says how to train on; give a trained checkpoint.')
     load_train_settings(policy / 'training.yaml', _changes(agreed, policy, policy, corrected=True))
     _check_data(agreed, control)
     # What record-sim takes, evaluate must take, too: a suite, or tasks of Meta-World.
-    choice = choose_tasks(agreed.tasks.split(','))
-    if agreed.tasks not in SUITES and choice.simulator != 'metaworld':
+    names = agreed.tasks.split(',')
+    choice = choose_tasks(names)
+    if agreed.tasks not in SUITES and (choice.simulator != 'metaworld' or set(names) & set(SUITES)):
         raise UserError(f'--tasks {agreed.tasks} cannot be scored together; name one suite, or tasks of Meta-World.')
     return choice
 

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     agreed = Improvement(
         str(arguments.policy.absolute()),
         str(arguments.data.absolute()),
-        arguments.tasks,
+        ','.join(dict.fromkeys(name.strip() for name in arguments.tasks.split(',') if name.strip())),
         arguments.attempts,
         arguments.rollouts,
         arguments.steps,

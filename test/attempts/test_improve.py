@@ -47,10 +47,10 @@ class Verbs:
     """Leaves what each verb would leave, and remembers the command lines."""
 
     def __init__(self, fails_at=None):
-        self.lines, self.fails_at = [], fails_at
+        self.lines, self.checked, self.fails_at = [], [], fails_at
 
     def __call__(self, words):
-        if len(self.lines) == self.fails_at:
+        if len(self.lines) == self.fails_at and '--check' not in words:
             return 1
         self.lines.append(list(words))
         verb = words[0]
@@ -61,6 +61,9 @@ class Verbs:
             data_set(
                 Path(words[-1]), ['p' * 60 + 'E' * 60, 'p' * 60] if corrected else ['E' * 60], [True] * (1 + corrected)
             )
+        elif verb == 'train' and '--check' in words:
+            self.lines.pop()
+            self.checked.append(list(words))
         elif verb == 'train':
             (Path(words[words.index('--output') + 1]) / 'policy').mkdir(parents=True)
         else:
@@ -152,6 +155,25 @@ def test_the_exit_status_tells_that_tasks_were_left_out(agreed, tmp_path, monkey
     assert arguments.run(arguments) == 3
 
 
+def test_the_training_is_checked_before_the_first_step(agreed, tmp_path):
+    def refuses(words):
+        assert words[0] == 'train'
+        assert words[-1] == '--check'
+        (item,) = yaml.safe_load(Path(words[3].partition('=')[2]).read_text())['datasets']
+        assert item['path'] == agreed.data
+        return 1
+
+    out = tmp_path / 'out'
+    with pytest.raises(UserError, match='`mode_ros train` ended with exit status 1'):
+        improve(out, agreed, 1, False, 1, refuses)
+    improve(out, agreed, 1, False, 1, verbs := Verbs())
+    assert len(verbs.checked) == 1
+    assert f'start.checkpoint={agreed.policy}' in verbs.checked[0]
+    assert 'optimizer.learning_rate=1e-4' in verbs.checked[0]
+    improve(out, agreed, 2, False, 1, verbs := Verbs())
+    assert not verbs.checked, 'once is enough'
+
+
 def test_the_control_has_as_many_minutes(agreed, tmp_path):
     verbs = Verbs()
     improve(tmp_path / 'out', agreed, 1, True, 1, verbs)
@@ -206,6 +228,10 @@ def test_what_does_not_fit_is_refused_before_the_first_step(agreed, tmp_path):
         ({'latency': -1.0}, '--latency -1'),
         ({'changes': ('data.intervention_wait=2',)}, 'intervention_wait'),
         ({'changes': ('optimizer.learning_rate',)}, 'changes no setting'),
+        ({'changes': ('start.checkpoint=mine',)}, 'decide start.checkpoint themselves: leave it out'),
+        ({'changes': ('run.steps=5',)}, 'give --steps'),
+        ({'tasks': 'reach,metaworld-10'}, 'cannot be scored together'),
+        ({'tasks': 'libero-spatial/0'}, 'cannot be scored together'),
     ):
         with pytest.raises(UserError, match=message):
             improve(out, replace(agreed, **changes), 1, False, 1, Verbs(fails_at=0))
@@ -302,17 +328,28 @@ def test_what_a_verb_saves_on_ctrl_c_is_waited_for(tmp_path, monkeypatch):
     assert saved.exists()
 
 
+def test_names_of_tasks_may_have_spaces_and_come_twice(agreed, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, 'improve', lambda *given: seen.append(given) or '')
+    words = ['improve', str(tmp_path / 'out'), '--policy', agreed.policy, '--data', agreed.data]
+    arguments = build_parser().parse_args([*words, '--tasks', 'reach, push,reach'])
+    arguments.run(arguments)
+    assert seen[0][1].tasks == 'reach,push'
+
+
 def test_a_verb_that_was_killed_is_said_to_be(agreed, tmp_path):
     with pytest.raises(UserError, match=r'`mode_ros evaluate` was killed \(signal 9\).*type the same command again'):
-        improve(tmp_path / 'out', agreed, 1, False, 1, lambda _: -9)
+        improve(tmp_path / 'out', agreed, 1, False, 1, lambda words: -9 if words[0] == 'evaluate' else 0)
 
 
 def test_two_at_once_are_refused(agreed, tmp_path):
     out = tmp_path / 'out'
 
+    verbs = Verbs()
+
     def typed_again(words):
         with pytest.raises(UserError, match='Another `mode_ros improve` is running'):
             improve(out, agreed, 1, False, 1, Verbs(fails_at=0))
-        return Verbs()(words)
+        return verbs(words)
 
     improve(out, agreed, 1, False, 1, typed_again)
