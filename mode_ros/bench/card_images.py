@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,6 +26,8 @@ from mode_ros.policy.stages import STAGES, StageTimer
 
 _WARM_UP = 5
 _INPUTS = 4
+# Ways that a policy does not take, such as launching a chunk's operations one by one, end after so long.
+_SECONDS, _FEWEST = 3.0, 10
 
 
 def measure_encoders(config: PolicyConfig, name: str, rounds: int, device: str, keep: Keep) -> None:
@@ -42,7 +45,7 @@ def measure_encoders(config: PolicyConfig, name: str, rounds: int, device: str, 
             row = {'network': name, 'tf32': tf32}
             encode = _encode(network, goal)
             found = encode(given[0]).cpu()
-            times = _times(partial(_encode_one, encode, given), rounds, device)
+            times = times_of(partial(_encode_one, encode, given), rounds, device)
             keep({**row, 'what': 'image encoders', 'error': relative_rms(found, expected), **times})
             for number_format in ('float32', 'bfloat16'):
                 _chunks(network, config, number_format, encode, given, goal, noise, rounds, device, row, keep)
@@ -72,14 +75,19 @@ def _chunks(
         whole, first = sampler.begin(prefix, encode(images), None, noise)
         return sampler.sample(whole, noise, first=first)
 
-    def report(what: str, run: Callable[[int], Tensor]) -> None:
+    def report(what: str, run: Callable[[int], Tensor], seconds: float = math.inf) -> None:
         error = relative_rms(run(0).cpu(), launched)
         keep(
-            {**row, 'what': f'chunk in {number_format}, {what}', 'from_launched': error, **_times(run, rounds, device)}
+            {
+                **row,
+                'what': f'chunk in {number_format}, {what}',
+                'from_launched': error,
+                **times_of(run, rounds, device, seconds),
+            }
         )
 
     launched = chunk(given[0]).cpu()
-    report('launched one by one', lambda k: chunk(given[k]))
+    report('launched one by one', lambda k: chunk(given[k]), _SECONDS)
     if device != 'cuda':
         return
     places = [image.clone() for image in given[0]]
@@ -170,9 +178,15 @@ def _shake(network: PolicyNetwork) -> None:
             parameter.normal_(std=parameter.shape[-1] ** -0.5 if parameter.dim() > 1 else 0.1)
 
 
-def _times(run: Callable[[int], object], rounds: int, device: str) -> dict[str, Any]:
-    seconds = []
+def times_of(run: Callable[[int], object], rounds: int, device: str, allowed: float = math.inf) -> dict[str, Any]:
+    """Of a call with the number of its input, each round's seconds as `spread` has them.
+
+    allowed: seconds after which no further round begins, once there are _FEWEST.
+    """
+    seconds: list[float] = []
     for number in range(-_WARM_UP, rounds):
+        if number >= _FEWEST and sum(seconds) > allowed:
+            break
         _wait(device)
         begin = time.perf_counter()
         run(number % _INPUTS)

@@ -32,7 +32,7 @@ from mode_ros.bench.weights import make_weights
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint
 from mode_ros.policy.config import DenoiserConfig, PolicyConfig
-from mode_ros.policy.linear import NUMBER_FORMATS, check_number_format
+from mode_ros.policy.linear import NUMBER_FORMATS, check_number_format, is_available
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.runtimes.openvino_runtime import number_formats
 
@@ -44,13 +44,24 @@ ReadInputs = Callable[[CheckpointInfo, PolicyNetwork], Inputs]
 OpenMoments = Callable[[CheckpointInfo, PolicyNetwork], tuple[ReadMoments, Sequence[bool]]]
 
 
+def on_device(variants: Sequence[str], device: str) -> tuple[str, ...]:
+    """Those of `variants` that the device has: a GPU has no int8. device: 'cpu' or 'cuda'.
+
+    All of them for a GPU that is not there, which BenchSettings refuses.
+    """
+    if device == 'cuda' and not torch.cuda.is_available():
+        return tuple(variants)
+    lacking = [name for name in NUMBER_FORMATS if not is_available(name, torch.device(device))]
+    return tuple(name for name in variants if name not in lacking)
+
+
 @dataclass(frozen=True)
 class BenchSettings:
     """What the command line says."""
 
     configuration: str = 'small'
     layers: int | None = None
-    variants: tuple[str, ...] = ('fused copies', *NUMBER_FORMATS)
+    variants: tuple[str, ...] = ('fused copies', 'float32')
     batches: tuple[int, ...] = (1,)
     rounds: int = 10
     device: str = 'cpu'

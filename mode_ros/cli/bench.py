@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--configuration', choices=('small', 'large'), default='small', help='default small')
     parser.add_argument('--layers', type=int, help="instead of the configuration's")
     parser.add_argument(
-        '--variants', nargs='+', choices=(*VARIANTS, *WITH_A_PLAN), default=VARIANTS, help='the first is the reference'
+        '--variants',
+        nargs='+',
+        choices=(*VARIANTS, *WITH_A_PLAN),
+        help='the first is the reference (default all that the device has, without a plan)',
     )
     parser.add_argument('--batches', nargs='+', type=int, help='batch sizes (default 1 8)')
     parser.add_argument('--rounds', type=int, default=10, help='chunks per variant (default 10)')
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _node(arguments.node, arguments.rounds, arguments.output)
     from mode_ros.bench.run import (
         BenchSettings,
+        on_device,
         run_card,
         run_comparison,
         run_continuations,
@@ -77,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = BenchSettings(
         configuration=arguments.configuration,
         layers=arguments.layers,
-        variants=tuple(arguments.variants),
+        variants=tuple(arguments.variants or on_device(VARIANTS, arguments.device)),
         batches=tuple(arguments.batches or ([64] if arguments.training else [1, 8])),
         rounds=arguments.rounds,
         device=arguments.device,

@@ -8,6 +8,7 @@ import torch
 from mode_ros.bench import card
 from mode_ros.bench.baselines import loop_over_experts
 from mode_ros.bench.card import Way, rounding, spread
+from mode_ros.bench.card_images import times_of
 from mode_ros.bench.limit import Rates
 from mode_ros.bench.run import BenchSettings, run_card
 from mode_ros.cli.main import main
@@ -90,6 +91,14 @@ def test_rounding_is_as_before_afterwards():
 def test_a_99th_percentile_needs_a_hundred_rounds():
     assert spread([1.0] * 99)['p99'] is None
     assert spread([1.0] * 99 + [2.0])['p99'] == pytest.approx(1.01)
+
+
+def test_rounds_end_when_their_time_is_over_but_not_before_ten_are_told():
+    called = []
+    assert times_of(called.append, 100, 'cpu', 0.0)['rounds'] == 10
+    assert len(called) == 15  # with those that warm up
+    assert times_of(called.append, 100, 'cpu')['rounds'] == 100
+    assert times_of(called.append, 3, 'cpu', 0.0)['rounds'] == 3
 
 
 def test_a_policy_without_images_to_be_measured(capsys, tmp_path):
