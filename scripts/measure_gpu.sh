@@ -18,7 +18,8 @@ if [ "$DEVICE" != cuda ]; then
 fi
 
 part() { # per cent of the time that is left, name, command …
-    local limit=$(((LIMIT - SECONDS) * $1 / 100)) name=$2 began=$SECONDS; shift 2
+    local limit=$(((LIMIT - 5 - SECONDS) * $1 / 100)) # what does not end on the signal is killed 5 s later
+    local name=$2 began=$SECONDS; shift 2
     if ((limit < 5)); then echo "== $name: no time left" | tee -a "$OUT/log.txt"; return; fi
     timeout --kill-after=5 "$limit" "$@" 2>&1 | tee -a "$OUT/log.txt"
     echo "== $name: status ${PIPESTATUS[0]} after $((SECONDS - began)) of $limit s, $SECONDS of $LIMIT s in all" |
