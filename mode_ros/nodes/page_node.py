@@ -23,6 +23,7 @@ from mode_ros.control.contract import Camera as CameraStream
 from mode_ros.errors import UserError
 from mode_ros.messages.images import image_class
 from mode_ros.messages.pictures import as_picture
+from mode_ros.nodes.estop_listener import ESTOP_DEPTH
 from mode_ros.nodes.goal_speaker import GoalSpeaker
 from mode_ros.nodes.page_ahead import PageAhead
 from mode_ros.nodes.page_calls import PageCalls
@@ -46,12 +47,11 @@ TOKEN_VARIABLE = 'MODE_ROS_PAGE_TOKEN'
 
 ADDRESS_WORDS = 'The page is at'
 
-ESTOP_DEPTH = 100
-
-# A release that comes before the arm has come to rest, or before the controller has heard the word on `estop`, is asked
-# for again for so long: nobody should have to press twice for that, nor be surprised by a late start. Seconds of the
-# robot's clock, by which its arm comes to rest: a simulation may be slow. Should that clock stand, of a steady one.
-RELEASE_SECONDS, RELEASE_LONGEST = 1.5, 10.0
+# A release that comes before the arm has come to rest, or before the controller knows that nobody says stop any more,
+# is asked for again for so long: nobody should have to press twice for that, nor be surprised by a late start. Seconds
+# of the robot's clock, by which its arm comes to rest: a simulation may be slow. Should that clock stand, of a steady
+# one.
+RELEASE_SECONDS, RELEASE_LONGEST = 2.5, 10.0
 
 
 @dataclass(frozen=True)

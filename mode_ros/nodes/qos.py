@@ -20,6 +20,16 @@ COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def read_latched(
+    node: Node, message_type: Any, topic: str, callback: Callable[[Any], None], depth: int = 1
+) -> Subscription:
+    """A reader of what is latched alone, beside one that hears the others."""
+    qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    # rclpy would warn that it does not hear an ordinary publisher; the other reader does.
+    silent = SubscriptionEventCallbacks(use_default_callbacks=False)
+    return node.create_subscription(message_type, topic, callback, qos, event_callbacks=silent)
+
+
 def subscribe_latched(node: Node, message_type: Any, topic: str, callback: Callable[[Any], None]) -> list[Subscription]:
     """Subscribes to a latched topic so that an ordinary publisher (`ros2 topic pub`) is heard too.
 
@@ -27,9 +37,7 @@ def subscribe_latched(node: Node, message_type: Any, topic: str, callback: Calla
     arrives twice: callbacks must not mind.
     """
     volatile = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-    # rclpy would warn that the latched reader does not hear an ordinary publisher; the other one does.
-    silent = SubscriptionEventCallbacks(use_default_callbacks=False)
     return [
-        node.create_subscription(message_type, topic, callback, LATCHED, event_callbacks=silent),
+        read_latched(node, message_type, topic, callback),
         node.create_subscription(message_type, topic, callback, volatile),
     ]

@@ -23,6 +23,7 @@ from mode_ros.control.listening import LOOK_SECONDS, Listening
 from mode_ros.control.publishers import too_many, voices
 from mode_ros.control.safety import Breach, as_data
 from mode_ros.control.tick import Phase, Tick
+from mode_ros.nodes.estop_listener import EstopListener
 from mode_ros.nodes.publishers import everybody, publishing_nodes
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 
@@ -56,13 +57,12 @@ class SafetyInputs:
     ) -> None:
         """reset: starts over, and returns '' or why not."""
         self._node, self._controller, self._contract = node, controller, contract
-        self._estop: bool | None = None
         self._goal = ''
         self._told = ''
         self._breach: Breach | None = None
         self._publisher = node.create_publisher(String, SAFETY_TOPIC, LATCHED)
-        self._subscriptions = list(subscribe_latched(node, Bool, 'estop', self._on_estop))
-        self._subscriptions += subscribe_latched(node, String, contract.goal_topic, self._on_goal)
+        self._estop = EstopListener(node, controller.set_estop, self._on_beat)
+        self._subscriptions = list(subscribe_latched(node, String, contract.goal_topic, self._on_goal))
         if sources.deadman:
             self._subscriptions.append(node.create_subscription(Bool, sources.deadman, self._on_deadman, COMMAND))
         if sources.button >= 0:
@@ -129,6 +129,7 @@ class SafetyInputs:
             logger.info('it may move' if not holding else f'holding: {holding}')
 
     def close(self) -> None:
+        self._estop.close()
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         for service in self._services:
@@ -139,12 +140,8 @@ class SafetyInputs:
 
     # ---- what is heard -----------------------------------------------------------------------------------------
 
-    def _on_estop(self, message: Bool) -> None:
-        if bool(message.data) != (self._estop or False):
-            self._node.get_logger().warning(f'emergency stop {"engaged" if message.data else "released"}')
-        self._estop = bool(message.data)
+    def _on_beat(self) -> None:
         self._controller.permission.signs.heartbeat(time.monotonic_ns())
-        self._controller.set_estop(self._estop)
 
     def _on_goal(self, message: String) -> None:
         if message.data != self._goal:
