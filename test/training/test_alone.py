@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from support.training_sets import fresh_accelerate
 
 from mode_ros.alone import alone
 from mode_ros.errors import UserError
@@ -11,6 +12,7 @@ from mode_ros.training import train as module
 
 @pytest.mark.parametrize('resume', [False, True])
 def test_a_second_training_in_a_folder_is_refused(tmp_path, monkeypatch, resume):
+    fresh_accelerate()
     (tmp_path / 'small.yaml').write_text('data: {path: nothing}\n')
     monkeypatch.setattr(module, 'make_plan', lambda _: SimpleNamespace(findings=()))
     monkeypatch.setattr(module, 'describe', lambda _: '')
