@@ -42,6 +42,7 @@ from mode_ros.training.progress import LOG, read_log
 from mode_ros.training.settings import TrainSettings, as_begun, load_train_settings
 from mode_ros.training.snapshots import POLICY, checkpoints
 from mode_ros.training.train import find_config, train
+from mode_ros.with_parent import ending_with_us
 
 RESULT, TABLE, NUMBERS, OUTPUT = 'result.json', 'ablation.md', 'ablation.json', 'output.log'
 
@@ -338,7 +339,7 @@ def _train_apart(runs: Sequence[Run], jobs: int, cpu: bool) -> str:
                 [*command, '--output', str(run.folder)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'},
+                env=ending_with_us({**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}),
                 start_new_session=True,  # Ctrl-C is for us to pass on, once: the second would break off the saving
             )
         started.append(process)

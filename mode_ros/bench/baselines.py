@@ -16,9 +16,8 @@ from torch import Tensor
 from mode_ros.policy.config import DiffusionConfig
 from mode_ros.policy.denoiser import Block, Denoiser
 from mode_ros.policy.diffusion import SOLVERS, scalings, schedule
-from mode_ros.policy.layers import gate, gated_expert, merge_heads, split_heads
-from mode_ros.policy.mixture import Mixture
-from mode_ros.policy.routing import Routing, select_experts
+from mode_ros.policy.layers import gate, merge_heads, split_heads
+from mode_ros.policy.routing import select_experts
 
 # (after the second norm [B, T, D], denoising step) → what the experts add, [B, T, D].
 Feedforward = Callable[[Tensor, int], Tensor]
@@ -102,25 +101,6 @@ def fused_copies(block: Block, noise: Tensor) -> Feedforward:
     """As published: one wide copy of the selected experts for each noise level."""
     copies = [FusedExperts.of(block, level.unsqueeze(0)) for level in noise]
     return lambda z, step: copies[step](z)
-
-
-def loop_over_experts(mixture: Mixture, z: Tensor, routing: Routing) -> Tensor:
-    """As published, while training: expert after expert looks for the samples or tokens that selected it.
-
-    z: [B, T, D] → [B, T, D]. Each expert's weights are tensors of their own, as there.
-    """
-    out = torch.zeros_like(z)
-    weights = zip(mixture.up_weight.unbind(), mixture.up_bias.unbind(), mixture.down_weight.unbind(), strict=True)
-    dropout = mixture.dropout if mixture.training else 0.0
-    for index, own in enumerate(weights):
-        selected = routing.experts == index  # [B, k]
-        rows = selected.any(-1)
-        if not rows.any():
-            continue
-        y = gated_expert(z[rows], *own, dropout)  # [n, (T,) D]
-        shares = (routing.weights * selected).sum(-1)[rows].view(-1, *[1] * (y.dim() - 1))
-        out[rows] += (shares * y).to(z.dtype)
-    return out
 
 
 def dense(block: Block, noise: Tensor) -> Feedforward:

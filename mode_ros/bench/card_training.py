@@ -6,11 +6,11 @@ import gc
 
 import torch
 
-from mode_ros.bench.baselines import loop_over_experts
 from mode_ros.bench.card import Keep, rounding, spread
 from mode_ros.bench.memory import peak_resident
 from mode_ros.bench.training import KINDS, dense_counterpart, training_step
 from mode_ros.policy.config import DenoiserConfig
+from mode_ros.policy.mixture import Mixture
 
 _WARM_UP = 3
 # Of the products; 'TF32' is float32 that a GPU rounds.
@@ -22,7 +22,7 @@ def measure_training(config: DenoiserConfig, name: str, batch: int, rounds: int,
     networks = {
         'dense': (dense_counterpart(config), None),
         'mixture': (config, None),
-        'loop': (config, loop_over_experts),
+        'loop': (config, Mixture.forward_plain),
     }
     for products in _PRODUCTS if device == 'cuda' else ('float32', 'bfloat16'):
         steps = {}

@@ -68,14 +68,20 @@ class Mixture(nn.Module):
         return out
 
     def forward_plain(self, z: Tensor, routing: Routing) -> Tensor:
-        """As forward, written the obvious way; not for experts that choose their tokens."""
+        """As forward, written the obvious way: expert after expert looks for what selected it.
+
+        Not for experts that choose their tokens.
+        """
         out = torch.zeros_like(z)
-        for index in range(self.experts):
+        # Taken apart once, as in forward.
+        weights = zip(self.up_weight.unbind(), self.up_bias.unbind(), self.down_weight.unbind(), strict=True)
+        dropout = self.dropout if self.training else 0.0
+        for index, own in enumerate(weights):
             selected = routing.experts == index  # [..., k]
             rows = selected.any(-1)  # [...]
             if not rows.any():
                 continue
             weight = (routing.weights * selected).sum(-1)[rows]  # [n]
-            y = self.expert(index, z[rows])  # [n, (T,) D]
-            out[rows] += weight.view(-1, *[1] * (y.dim() - 1)).to(y.dtype) * y
+            y = gated_expert(z[rows], *own, dropout)  # [n, (T,) D]
+            out[rows] += (weight.view(-1, *[1] * (y.dim() - 1)) * y).to(z.dtype)
         return out
