@@ -31,7 +31,7 @@ from mode_ros.evaluation.results import RESULTS, read_results
 from mode_ros.evaluation.settings import MAX_CHUNK_AGE
 from mode_ros.record_sim.choice import Choice, choose_tasks
 from mode_ros.sim.suites import METAWORLD_ALL as ALL
-from mode_ros.sim.suites import SUITES
+from mode_ros.sim.suites import SUITES, libero_task
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.settings import load_train_settings
 from mode_ros.with_parent import ending_with_us
@@ -264,10 +264,9 @@ def _check(agreed: Improvement, rounds: int, control: bool, jobs: int) -> Choice
     _check_data(agreed, control)
     # What record-sim takes, evaluate must take, too: a suite, or tasks of Meta-World.
     names = agreed.tasks.split(',')
-    choice = choose_tasks(names)
-    if agreed.tasks not in SUITES and (choice.simulator != 'metaworld' or set(names) & set(SUITES)):
+    if agreed.tasks not in SUITES and any(name in SUITES or libero_task(name) for name in names):
         raise UserError(f'--tasks {agreed.tasks} cannot be scored together; name one suite, or tasks of Meta-World.')
-    return choice
+    return choose_tasks(names)
 
 
 def _check_data(agreed: Improvement, control: bool) -> None:
