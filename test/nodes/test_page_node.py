@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from sensor_msgs.msg import Image
@@ -10,6 +11,7 @@ from std_srvs.srv import Trigger
 from support.bench import wait_for
 from trajectory_msgs.msg import JointTrajectory
 
+from mode_ros.control.estop import ASK_SECONDS
 from mode_ros.messages.teleop import decode_teleop
 from mode_ros.nodes import page_calls, page_node
 from mode_ros.nodes.controller_node import ControllerNode
@@ -172,6 +174,21 @@ def test_somebody_elses_stop_is_not_lifted(bench, contract_file, before):
     assert not done
     assert 'emergency stop' in told
     assert all(word.data for word in words), 'nobody has said that it is lifted'
+
+
+def test_who_takes_a_stop_back_does_not_speak_for_somebody_else(bench, page):
+    first, second = (bench.node.create_publisher(Bool, 'estop', LATCHED) for _ in range(2))
+    first.publish(Bool(data=True))
+    second.publish(Bool(data=True))
+    wait_for(lambda: page.state()['estop']['others'], 'the other stops')
+    page.stop()
+    wait_for(lambda: page.state()['estop']['own'], 'its own stop')
+    second.publish(Bool(data=False))
+    time.sleep(2.5 * ASK_SECONDS)
+    assert page.state()['estop'] == {'own': True, 'others': True}
+
+    first.publish(Bool(data=False))
+    wait_for(lambda: page.state()['estop'] == {'own': True, 'others': False}, 'the others to have taken theirs back')
 
 
 def test_a_node_that_is_not_there_is_named(bench, page):

@@ -40,6 +40,49 @@ def test_it_never_lifts_somebody_elses(heard, reader):
     assert words.may_lift()
 
 
+def test_one_of_several_others_who_takes_a_stop_back_does_not_speak_for_all():
+    words, second = EstopWords(), 1_000_000_000
+    words.heard(True, 'live')
+    words.heard(False, 'live', alone=False)
+    assert words.others
+    assert words.step(second), 'all are asked'
+    words.heard(True, 'latched', alone=False)
+    for tenth in range(1, 40):
+        words.step(second + tenth * second // 10)
+    assert words.others
+
+    words.heard(False, 'live', alone=True)
+    assert not words.others
+
+
+@pytest.mark.parametrize('own', [None, True, False])
+def test_its_own_words_among_the_answers_are_nobody_elses(own):
+    words, second = EstopWords(), 1_000_000_000
+    for said in () if own is None else (True, own):
+        words.said(said)
+        for reader in READERS:
+            words.heard(said, reader)
+    words.heard(True, 'live', alone=False)
+    words.heard(False, 'live', alone=False)
+    assert words.step(second)
+    if own is not None:
+        words.heard(own, 'latched', alone=False)
+    for tenth in range(1, 40):
+        words.step(second + tenth * second // 10)
+    assert not words.others
+    assert words.own is bool(own)
+
+
+def test_its_own_release_that_comes_back_lifts_no_other_stop():
+    words = EstopWords()
+    words.said(True)
+    words.said(False)
+    words.heard(True, 'live')
+    words.heard(True, 'live')
+    words.heard(False, 'live')
+    assert words.others
+
+
 def test_another_stop_alone_is_not_the_pages():
     words = EstopWords()
     words.heard(True, 'latched')
