@@ -18,6 +18,7 @@ from mode_ros.training.data.editing import edit
 from mode_ros.training.data.recordings import About, Progress, Recording
 from mode_ros.training.data.resample import Frame, LeftOut
 from mode_ros.training.data.staging import Settings
+from mode_ros.with_parent import end_with_parent
 
 FRAMES = 12
 CONTRACT = """
@@ -98,4 +99,5 @@ def _memory() -> int:
 
 
 if __name__ == '__main__':
+    end_with_parent()
     print(json.dumps(main(int(sys.argv[1]), Path(sys.argv[2]))))

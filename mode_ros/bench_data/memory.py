@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mode_ros.with_parent import ending_with_us
+
 _LOOK_EVERY = 0.1
 
 
@@ -30,7 +32,7 @@ def run_watched(command: Sequence[str]) -> Usage:
     begin = time.perf_counter()
     # A pipe that nobody reads would stop a command that says more than fits into it, as a progress bar does.
     with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, env=ending_with_us(os.environ))
         peak = 0
         while process.poll() is None:
             peak = max(peak, _size(_family(process.pid)))

@@ -18,6 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 
 from mode_ros.bench_data.interruptible import interruptible_node
+from mode_ros.with_parent import end_with_parent
 
 CAMERAS = ('camera_0', 'camera_1')
 JOINTS = tuple(f'joint_{number}' for number in range(7))
@@ -28,6 +29,7 @@ CAMERA_RATE, JOINT_RATE = 30.0, 100.0
 
 def main() -> None:
     """Publishes until it is interrupted, then prints what it has sent as JSON."""
+    end_with_parent()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--reliability', choices=('reliable', 'best_effort'), default='reliable')
     arguments = parser.parse_args()

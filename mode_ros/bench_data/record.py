@@ -21,6 +21,7 @@ from typing import Any
 from mode_ros.bench_data.outcome import Outcome
 from mode_ros.bench_data.transport import with_transport
 from mode_ros.errors import UserError
+from mode_ros.with_parent import ending_with_us
 
 NAME = 'record'
 HELP = 'messages lost by the recorder with two raw 640x480 cameras at 30 Hz and joints at 100 Hz'
@@ -166,7 +167,7 @@ def _record(arguments: argparse.Namespace, folder: Path) -> tuple[str, float, Ma
 def _robot(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, '-m', 'mode_ros.bench_data.publisher', '--reliability', arguments.reliability],
-        env=with_transport(environment, arguments.transport == 'large'),
+        env=ending_with_us(with_transport(environment, arguments.transport == 'large')),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -13,6 +13,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from mode_ros.bench_data.interruptible import interruptible_node
+from mode_ros.with_parent import end_with_parent
 
 TOPICS = ('bench_page/camera_0', 'bench_page/camera_1')
 WIDTH, HEIGHT, RATE = 640, 480, 30.0
@@ -35,6 +36,7 @@ def scene(seed: int) -> NDArray[np.uint8]:
 
 def main() -> None:
     """Publishes until it is interrupted."""
+    end_with_parent()
     node, ended = interruptible_node('bench_cameras')
     quality = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
     publishers = [node.create_publisher(Image, topic, quality) for topic in TOPICS]

@@ -23,6 +23,7 @@ from mode_ros.bench_safety.run import own_domain
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
 from mode_ros.errors import UserError
+from mode_ros.with_parent import ending_with_us
 
 # What must be reached.
 CPU_SHARE, PERIOD_MORE_MS, PICTURES_A_SECOND, AGE_SECONDS = 25.0, 1.0, 10.0, 0.2
@@ -91,7 +92,13 @@ def _move(session: Session, tell: Callable[[str], None]) -> None:
 def _phase(name: str, session: Session, seconds: float, page: int | None, watch: Sequence[str] | None) -> Phase:
     viewer = None
     if watch is not None:
-        viewer = subprocess.Popen([sys.executable, *watch], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        viewer = subprocess.Popen(
+            [sys.executable, *watch],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=ending_with_us(os.environ),
+        )
         time.sleep(1.0)  # imported and connected
     said, begun, used = len(session.rig.arm.sent), time.monotonic(), _used(page)
     time.sleep(max(seconds - 2.0, 1.0))
@@ -191,7 +198,7 @@ def _process(arguments: Sequence[str], log: Path, environment: Mapping[str, str]
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=dict(environment),
+            env=ending_with_us(environment),
         )
     try:
         yield process

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from websockets.asyncio.client import connect
 
+from mode_ros.with_parent import end_with_parent
+
 CAMERAS = ('camera_0', 'camera_1')
 
 
@@ -90,6 +92,7 @@ async def watch(url: str, viewers: int, seconds: float, pause: float) -> dict[st
 
 def main() -> None:
     """Watches and prints."""
+    end_with_parent()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('url')
     parser.add_argument('--viewers', type=int, default=1)

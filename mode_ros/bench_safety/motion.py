@@ -20,6 +20,7 @@ from mode_ros.bench_safety.measure import excesses
 from mode_ros.bench_safety.run import next_domain, own_domain
 from mode_ros.bench_safety.session import Session
 from mode_ros.control.contract import NANOSECONDS
+from mode_ros.with_parent import ending_with_us
 
 # What must be reached: share of the control periods that the arm waits, and how regular 50 Hz are (milliseconds).
 HELD_SHARE = 2.0
@@ -146,7 +147,8 @@ def describe(
 def _busy(count: int) -> Iterator[None]:
     """So many processes that infer all the time."""
     command = [sys.executable, '-m', 'mode_ros.bench_safety.load']
-    running = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for _ in range(count)]
+    environment = ending_with_us(os.environ)
+    running = [subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment) for _ in range(count)]
     try:
         yield
     finally:

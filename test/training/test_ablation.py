@@ -1,6 +1,7 @@
 """Ablations: every run once, resumed where it stopped, and a table that adds up."""
 
 import json
+import os
 import statistics
 
 import pytest
@@ -225,7 +226,7 @@ def test_runs_in_processes_of_their_own(grid, tmp_path, monkeypatch):
 
     class Process:
         def __init__(self, command, stdout, **options):
-            commands.append((command, options['env']['OMP_NUM_THREADS']))
+            commands.append((command, options['env']['OMP_NUM_THREADS'], options['env'].get('MODE_ROS_STARTED_BY')))
             folder = ablation.Path(command[command.index('--output') + 1])
             self.status = 1 if 'policy.routing=dense' in command else 0
             stdout.write(b'mode_ros: it is full\n')
@@ -243,8 +244,9 @@ def test_runs_in_processes_of_their_own(grid, tmp_path, monkeypatch):
         ablate(grid(), ['run.log_every=7'], out, jobs=2, cpu=True)
     assert json.loads((out / 'published' / 'seed_0' / 'result.json').read_text())['error'] == 0.25
     # Two threads start them: either may be first.
-    command, threads = next(each for each in commands if str(out / 'published' / 'seed_0') in each[0])
+    command, threads, ends_with = next(each for each in commands if str(out / 'published' / 'seed_0') in each[0])
     assert threads == '1'
+    assert ends_with == str(os.getpid()), 'a killed ablate leaves no training behind'
     assert command[1:5] == ['-m', 'mode_ros', 'train', str(tmp_path / 'base.yaml')]
     assert {'run.steps=2', 'run.log_every=7', 'run.seed=0', '--device'} <= set(command)
 
