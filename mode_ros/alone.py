@@ -1,4 +1,4 @@
-"""One process at a time writes to a folder."""
+"""One process at a time writes to a folder: the lock that all who write share, and a guard around what they do."""
 
 from __future__ import annotations
 
@@ -7,8 +7,32 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from mode_ros.errors import UserError, in_words
+
+
+class Opened(Protocol):
+    """An open file."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
+
+
+def take_lock(opened: int | Opened, wait: bool = False) -> bool:
+    """Locks an open file or folder until it is closed, or its process has ended; whether nobody else holds it.
+
+    wait: until nobody does. A file system without locks, as some that are mounted from a network, keeps nobody out:
+    better than not to write there at all.
+    """
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @contextlib.contextmanager
@@ -16,7 +40,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
     """Keeps others out of the folder until the block ends; one that was made for it and stayed empty is removed.
 
     what: such as 'training', to say what else is running there. Raises UserError where one is, and where the folder
-    cannot be made. The lock goes with its process, however that ends; on a file system without locks there is none.
+    cannot be made.
     """
     try:
         made = not folder.exists()
@@ -25,12 +49,8 @@ def alone(folder: Path, what: str) -> Iterator[None]:
     except OSError as error:
         raise UserError(f'The folder {folder} cannot be written ({in_words(error)}): give another one.') from error
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f'Another {what} is running in {folder}: wait for it to end, or stop it.') from error
-        except OSError:
-            pass  # as on some network file systems
+        if not take_lock(lock):
+            raise UserError(f'Another {what} is running in {folder}: wait for it to end, or stop it.')
         yield
     finally:
         os.close(lock)

@@ -13,7 +13,6 @@ A job has a folder of its own:
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mode_ros.alone import take_lock
 from mode_ros.errors import UserError
 
 JOB, OUTPUT, LOCK, PID, STOPPING, ENDED = 'job.json', 'output.txt', 'lock', 'pid', 'stopping', 'ended.json'
@@ -141,12 +141,9 @@ def last_words(path: Path) -> str:
 
 def _take(descriptor: int, tries: int = 1) -> bool:
     for _ in range(tries):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.01 if tries > 1 else 0.0)  # who only looks has it for a moment
-        else:
+        if take_lock(descriptor):
             return True
+        time.sleep(0.01 if tries > 1 else 0.0)  # who only looks has it for a moment
     return False
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from mode_ros.alone import take_lock
 from mode_ros.errors import UserError
 from mode_ros.recording.bag import Bag
 from mode_ros.recording.episode import Episode
@@ -86,13 +86,9 @@ class RecordingFolder:
             raise UserError(
                 f'The folder {root} cannot hold recordings: {error.strerror or error}. Give another one as `folder`.'
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not take_lock(self._lock):
             self._lock.close()
-            raise UserError(
-                f'Another recorder is writing to {root}; stop it, or give another folder as `folder`.'
-            ) from error
+            raise UserError(f'Another recorder is writing to {root}; stop it, or give another folder as `folder`.')
 
     def close(self) -> None:
         """Lets another recorder in."""

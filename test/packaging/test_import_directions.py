@@ -51,7 +51,7 @@ MAY_IMPORT = {
     'messages': {'control', 'errors'},
     'checks': {'control', 'errors'},
     'goal_watch': {'checks', 'errors', 'policy'},
-    'recording': {'control', 'errors'},
+    'recording': {'alone', 'control', 'errors'},
     'robots': {'control', 'errors', 'paths'},
     'made_for': {'control', 'policy', 'errors'},
     'pairing': {'control', 'made_for', 'policy'},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import fcntl
 import json
 import multiprocessing
 import queue
@@ -23,6 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mode_ros.alone import take_lock
 from mode_ros.checks.finding import listed
 from mode_ros.control.contract import differences, parse_contract
 from mode_ros.errors import UserError, full_disk_told, in_words
@@ -76,13 +76,12 @@ class Conversion:
         try:
             self._stage.mkdir(parents=True, exist_ok=True)
             self._lock = open(self._work / '.lock', 'w')
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f'Another conversion into {self._target} is running; wait for it to end.') from error
         except OSError as error:
             raise UserError(
                 f'The data set {self._target} cannot be written: {in_words(error)}. Give another folder.'
             ) from error
+        if not take_lock(self._lock):
+            raise UserError(f'Another conversion into {self._target} is running; wait for it to end.')
         restore(self._target, self._work)
         remove_unfinished(self._stage)
         return self

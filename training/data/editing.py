@@ -7,13 +7,13 @@ same) and, while it is made anew, NAME.part. A rebuild takes its place by renami
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mode_ros.alone import take_lock
 from mode_ros.checks.finding import listed
 from mode_ros.checks.motion import moving_span, still_frames
 from mode_ros.checks.spread import RANGE_SHARE, action_floor
@@ -218,10 +218,8 @@ def _locked(root: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f'The data set {root} cannot be edited where it is: {error.strerror}.') from error
     with contextlib.closing(lock):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f'The data set {root} is being converted or edited; wait for that to end.') from error
+        if not take_lock(lock):
+            raise UserError(f'The data set {root} is being converted or edited; wait for that to end.')
         restore(root, work)
         try:
             if not (root / files.INFO).is_file():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mode_ros.alone import take_lock
 from mode_ros.control.depth import fit_depth
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
@@ -59,7 +59,7 @@ class FrameCache:
             ) from error
         with closing(opened) as lock:
             # Several training processes may start at once: the first one fills, the others find it filled.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            take_lock(lock, wait=True)
             self._fill(jobs)
         return np.memmap(self._path, self._number, 'r', shape=self._shape)
 
