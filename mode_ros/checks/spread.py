@@ -108,7 +108,7 @@ def nearly_constant(
         words = f'{kind}: {", ".join(whole)} never changed, and nothing that belongs to it: is its topic the right one?'
         found.append(Finding('spread', words))
     if beside:
-        words = f'{kind}: {", ".join(beside)} never changed, so nothing is learnt about them.'
+        words = f'{kind}: {", ".join(beside)} never changed here, so these episodes teach nothing about them.'
         found.append(Finding('spread', words, note=True))
     return found
 

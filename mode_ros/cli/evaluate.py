@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.errors import UserError
 
     if arguments.compare:
+        if arguments.checkpoint is not None:
+            raise UserError(f'--compare takes two results and runs nothing: leave out {arguments.checkpoint}.')
         from mode_ros.evaluation.compare import compare
         from mode_ros.evaluation.results import read_results
 

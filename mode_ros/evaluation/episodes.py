@@ -124,7 +124,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be read: {in_words(error)}.') from error
+        raise UserError(
+            f'{path} cannot be read ({in_words(error)}): name what mode_ros evaluate has written.'
+        ) from error
 
 
 def write_whole(path: Path, text: str) -> None:

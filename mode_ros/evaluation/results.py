@@ -97,7 +97,9 @@ def read_results(path: Path) -> dict[str, Any]:
     path = path / RESULTS if path.is_dir() else path
     results = read_json(path)
     if not isinstance(results, dict) or results.get('format') != FORMAT or 'episodes' not in results:
-        raise UserError(f'{path} is not a {RESULTS} of this version of mode_ros evaluate.')
+        raise UserError(
+            f'{path} is not a {RESULTS} of this version of mode_ros evaluate: name the folder of its --output.'
+        )
     return results
 
 

@@ -39,6 +39,7 @@ def command(capsys, monkeypatch):
         (['{checkpoint}', '--suite', 'calvin'], 'calvin_env is missing'),
         (['nowhere'], 'There is no checkpoint folder nowhere'),
         (['--compare', 'a', 'b'], 'a cannot be read'),
+        (['{checkpoint}', '--compare', 'a', 'b'], 'takes two results and runs nothing: leave out'),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(command, checkpoint, tmp_path, arguments, words):

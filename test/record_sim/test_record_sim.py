@@ -428,6 +428,13 @@ def test_with_an_expert_for_each_nothing_is_said_of_it(toys, tmp_path, monkeypat
     assert 'left out' not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(('seed', 'told'), [(FIRST_TRAINING_SEED - 1, True), (FIRST_TRAINING_SEED, False)])
+def test_seeds_that_evaluate_scores_are_said_to_be(toys, tmp_path, monkeypatch, capsys, seed, told):
+    no_expert_for(monkeypatch)
+    assert typed(tmp_path / 'out', '--tasks', 'metaworld-halfway', '--seed', seed) == 0
+    assert ('those that mode_ros evaluate scores' in capsys.readouterr().err) is told
+
+
 @pytest.mark.parametrize(
     ('options', 'told'),
     [(['--episodes', '0'], '--episodes 0'), (['--jobs', '0'], '--jobs 0'), (['--noise', '-1'], 'noise level -1')],

@@ -77,9 +77,11 @@ class Bag:
         if not connections:
             return
         give_back_at = self.start + _GIVE_BACK_EVERY
+        expected, read = sum(connection.msgcount for connection in connections), 0
         try:
             for connection, time, data in self._reader.messages(connections):
                 yield connection, time, data
+                read += 1
                 if time >= give_back_at:
                     give_back()
                     give_back_at = time + _GIVE_BACK_EVERY
@@ -87,6 +89,9 @@ class Bag:
             raise
         except Exception as error:
             raise BagProblem(f'the bag is damaged: {_words(error)}') from error
+        if read < expected and not self.torn:
+            # A hole in a file without checksums is skipped by its reader.
+            raise BagProblem(f'the bag is damaged: {read} of its {expected} messages could be read')
 
     def decode(self, data: bytes, kind: str) -> Any:
         """The message with the fields of its definition; raises BagProblem for bytes that are none."""

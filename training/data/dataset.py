@@ -208,8 +208,13 @@ class Dataset:
                 )
             with np.errstate(over='ignore'):
                 vectors[name] = values.astype(np.float32)
-            if not np.isfinite(vectors[name]).all():
-                raise UserError(f'{name} of {where} has numbers that are not finite.')
+            wrong = np.argwhere(~np.isfinite(vectors[name]))
+            if len(wrong):
+                frame, number = (int(each) for each in wrong[0])
+                raise UserError(
+                    f'{name} of {where} has numbers that are not finite, as number {number} of frame {frame}: '
+                    f'{vectors[name][frame, number]}. Write it anew, or leave the episode out (mode_ros edit --drop).'
+                )
         driven = np.asarray(found.get(INTERVENTION, np.zeros(episode.length)), bool).reshape(-1)
         return {**vectors, INTERVENTION: driven, 'task_index': found['task_index'].astype(np.int64)}
 

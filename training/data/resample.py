@@ -78,6 +78,10 @@ class Resampler:
         self._looks_ahead = any(group.source == 'state' for group in contract.action)
         self._received = self._now = 0
         self._commanded = False
+        # Joints that are none of the contract's, in commands on the topic of a group that has not been commanded yet.
+        self._strangers: dict[str, str] = {}
+        self._spoken_to: set[str] = set()
+        self._anchored = False  # ever
         self.first_stamp: int | None = None
         self._forget_clock()
 
@@ -102,9 +106,13 @@ class Resampler:
         watch.add(stamp, received)
         self._received, self._last_received[name] = received, received
         if newest is not None and stamp - newest > self._limits[name]:
-            words = _gap(name, stamp - newest, received - before, name in self._zeros)
+            words = _gap(name, stamp - newest, received - before, name in self._zeros, standing=name in self._standing)
             self._gaps.append(LeftOut(newest, stamp, words))
         self._zeros.discard(name)
+        if newest is not None and stamp <= newest:
+            self._standing.add(name)
+        else:
+            self._standing.discard(name)
         self._newest[name] = stamp if newest is None else max(stamp, newest)
         self._first.setdefault(name, stamp)
         self._clocks.hear(name, stamp, received)
@@ -123,7 +131,10 @@ class Resampler:
     def command(self, group: ActionGroup, message: Any, received: int) -> None:
         """A message of a command topic."""
         if not is_action_of(message, group):
+            self._note_strangers(group, message)
             return  # of other joints, on the same topic
+        self._spoken_to.add(group.name)
+        self._strangers.pop(group.name, None)
         header = getattr(message, 'header', None)
         stamp = to_nanoseconds(header.stamp) if header is not None else 0
         try:
@@ -136,6 +147,12 @@ class Resampler:
             self._command_clocks[group.name].hear(stamp, received)
         # A sender may leave the stamp at zero ("from now on"); its message then counts by its reception.
         self._later('command', group.name, command, received)
+
+    def _note_strangers(self, group: ActionGroup, message: Any) -> None:
+        beside = [each for each in self._contract.action if each.heard_on == group.heard_on]
+        if group.name not in self._spoken_to and not any(is_action_of(message, each) for each in beside):
+            named, known = list(getattr(message, 'joint_names', None) or message.name), list(group.names)
+            self._strangers[group.name] = f'{group.name}: its topic commands {named}, and the contract says {known}'
 
     def command_unusable(self, group: ActionGroup, reason: str, received: int) -> None:
         """A command that cannot even be deserialised."""
@@ -257,6 +274,8 @@ class Resampler:
         self._gaps: list[LeftOut] = []
         # Streams whose stamps are zero at the moment.
         self._zeros: set[str] = set()
+        # Streams whose last message bore no newer stamp than those before.
+        self._standing: set[str] = set()
         self._tick: int | None = None
         self._now = 0
         # When the streams began to disagree (reception), and how.
@@ -301,7 +320,8 @@ class Resampler:
             return
         (since, words), self._disagreement = self._disagreement, None
         start, stop = self._clocks.at(since), self._clocks.at(self._received)
-        self.first_stamp = start
+        if not self._anchored:  # nothing was made of what came before, whose stamps may be of another clock
+            self.first_stamp = start
         self._ever_disagreed = True
         # Streams begin with a burst now and then; what lasts is another clock.
         self._out.append(LeftOut(start, stop, words, fault=stop - start > NANOSECONDS // 2))
@@ -309,6 +329,7 @@ class Resampler:
 
     def _anchor(self) -> None:
         """The first tick is the earliest time for which every stream has a message."""
+        self._anchored = True
         start = min(self._first.values())
         self._tick = max(self._first.values())
         for name, first in self._first.items():
@@ -356,6 +377,9 @@ class Resampler:
         later = {}
         if self._looks_ahead and isinstance(following, Observation) and following.stamp == stamp + period:
             later = self._places(following)
+        if self._strangers:
+            self._out.append(LeftOut(stamp, stamp + period, next(iter(self._strangers.values()))))
+            return
         try:
             action = self._commands.at(stamp, self._places(observation), later)
         except NoAction as error:
@@ -378,9 +402,11 @@ class Resampler:
         }
 
 
-def _gap(name: str, stamps: int, received: int, zeros: bool) -> str:
+def _gap(name: str, stamps: int, received: int, zeros: bool, standing: bool) -> str:
     if zeros:
         return f'{name}: its stamps are zero for {stamps / NANOSECONDS:.2f} s'
+    if received < stamps // 2 and standing:
+        return f'{name}: it speaks, and its stamps stand still for {stamps / NANOSECONDS:.2f} s'
     if received < stamps // 2:
         return f'{name}: its stamps jump ahead by {stamps / NANOSECONDS:.2f} s'
     return f'{name}: silent for {stamps / NANOSECONDS:.2f} s'

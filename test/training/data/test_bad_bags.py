@@ -211,6 +211,16 @@ def stamp_at(item, time):
     return item
 
 
+def test_a_hole_in_a_file_without_checksums_is_no_silent_camera(convert, tmp_path):
+    bag = good_and(tmp_path, demonstration(4.0))
+    (file,) = bag.glob('*.mcap')
+    content = bytearray(file.read_bytes())
+    begin, length = len(content) // 2, len(content) // 10
+    content[begin : begin + length] = bytes(length)
+    file.write_bytes(content)
+    check(convert, tmp_path, 'wrong: the bag is damaged: ', 'messages could be read', episodes=2)
+
+
 def test_stamps_that_run_backwards(convert, tmp_path):
     items = changed(demonstration(2.0), '/static/image', lambda k, item: stamp_at(item, START + SECOND * (60 - k)))
     good_and(tmp_path, items)

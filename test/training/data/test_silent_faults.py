@@ -105,6 +105,29 @@ def at(frames, seconds):
     return next(f.action for f in frames if f.observation.stamp == START + round(seconds * 20) * SECOND // 20)
 
 
+def test_commands_for_joints_that_the_contract_does_not_know_are_no_standing_still(tmp_path):
+    items = arm(3.0)
+    for item in items:
+        if item.topic == '/arm/trajectory':
+            item.message.joint_names = ['left_a', 'left_b']
+    frames, spans, _ = read(tmp_path, items, ARM_TEXT)
+    assert not frames
+    words = "arm: its topic commands ['left_a', 'left_b'], and the contract says ['a', 'b']"
+    assert words in {span.reason for span in spans if span.fault}
+
+
+def test_commands_for_another_arm_on_the_topic_beside_the_own_are_no_fault(tmp_path):
+    items = arm(3.0)
+    theirs = [([0.0, 0.0], [], 0.05)]
+    others = [
+        Item('/arm/trajectory', trajectory('cd', theirs), START + k * SECOND // 20 + 6_000_000) for k in range(60)
+    ]
+    alone, _, _ = read(tmp_path, items, ARM_TEXT)
+    beside, spans, _ = read(tmp_path, sorted([*items, *others], key=lambda item: item.received), ARM_TEXT)
+    assert not [span for span in spans if span.fault and 'topic commands' in span.reason]
+    assert len(beside) == len(alone)
+
+
 # ---- one trajectory of many points -----------------------------------------------------------------------------
 
 
@@ -462,6 +485,10 @@ def test_a_clock_that_is_set_by_little_in_the_middle_is_noted(tmp_path):
             'it speaks, and its stamps stand still until the end',
         ),
         (lambda k: 0 if k > 50 else START + k * SECOND // 50, 'its stamps are zero until the end'),
+        (
+            lambda k: START + SECOND if 50 < k < 90 else START + k * SECOND // 50,
+            'it speaks, and its stamps stand still for 0.80 s',
+        ),
         (lambda k: 0 if 50 < k < 90 else START + k * SECOND // 50, 'its stamps are zero for 0.80 s'),
         (lambda k: None if k > 50 else START + k * SECOND // 50, 'silent until the end'),
     ],
@@ -471,6 +498,18 @@ def test_stamps_that_end_although_messages_come_are_called_that(tmp_path, stamp,
     frames, spans, _ = read(tmp_path, items, DELTA_TEXT)
     assert len(frames) >= 19
     assert any(f'joints: {words}' in span.reason and span.fault for span in spans)
+
+
+def test_a_stream_whose_clock_is_set_back_in_the_middle_loses_the_time_after_it_and_not_before(tmp_path):
+    items = demonstration(6.0)
+    for item in items:
+        if item.topic == '/joint_states' and item.received > START + 3 * SECOND:
+            stamp = item.message.header.stamp
+            item.message.header = header(stamp.sec * SECOND + stamp.nanosec - SECOND)
+    frames, spans, about = read(tmp_path, items, DELTA_TEXT)
+    assert 55 < len(frames) < 62
+    faults = [((span.start - about.start) / SECOND, (span.stop - about.start) / SECOND) for span in spans if span.fault]
+    assert faults == [(pytest.approx(3.0, abs=0.1), pytest.approx(each, abs=0.1)) for each in (3.0, 6.0)]
 
 
 def stamped(item, time):
