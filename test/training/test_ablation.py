@@ -183,6 +183,7 @@ def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tm
         ('claims_training', {'noise'}),
         ('force', {'noise'}),
         ('force_hidden', {'noise'}),
+        ('recipe', {'noise'}),
     ],
 )
 def test_the_grids_that_come_with_mode_ros_fit(tmp_path, name, routings):
