@@ -99,16 +99,16 @@ def run(arguments: argparse.Namespace) -> int:
     noise = noise if arguments.noise is None else arguments.noise
     seed = first if arguments.seed is None else arguments.seed
     jobs = len(os.sched_getaffinity(0)) if arguments.jobs is None else arguments.jobs
+    for option, value, least in (('--episodes', arguments.episodes, 1), ('--seed', seed, 0), ('--jobs', jobs, 1)):
+        if value < least:
+            raise UserError(f'{option} {value} is too small; give {least} or more.')
+    Noise().scaled(noise)  # refuses what cannot be used
     if seed < FIRST_TRAINING_SEED:
         print(
             f'seeds below {FIRST_TRAINING_SEED} are those that mode_ros evaluate scores: a policy that learns from '
             'these episodes is scored on what it has seen',
             file=sys.stderr,
         )
-    for option, value, least in (('--episodes', arguments.episodes, 1), ('--seed', seed, 0), ('--jobs', jobs, 1)):
-        if value < least:
-            raise UserError(f'{option} {value} is too small; give {least} or more.')
-    Noise().scaled(noise)  # refuses what cannot be used
     names = [name.strip() for name in arguments.tasks.split(',') if name.strip()]
     choice = choose_tasks(names, arguments.simulator)
     text = contract_text or load_named_contract(arguments.robot or ROBOTS[choice.simulator])[1]

@@ -77,10 +77,9 @@ class Resampler:
         # Whether an action is the state of the next observation.
         self._looks_ahead = any(group.source == 'state' for group in contract.action)
         self._received = self._now = 0
-        self._commanded = False
         # Joints that are none of the contract's, in commands on the topic of a group that has not been commanded yet.
         self._strangers: dict[str, str] = {}
-        self._spoken_to: set[str] = set()
+        self._spoken_to: set[str] = set()  # groups that have been commanded
         self._anchored = False  # ever
         self.first_stamp: int | None = None
         self._forget_clock()
@@ -142,15 +141,16 @@ class Resampler:
         except Unusable as error:
             command = Command(stamp, None, str(error))
             self.command_watches[group.name].unusable += 1
-        self._commanded = True
         if stamp:
             self._command_clocks[group.name].hear(stamp, received)
         # A sender may leave the stamp at zero ("from now on"); its message then counts by its reception.
         self._later('command', group.name, command, received)
 
     def _note_strangers(self, group: ActionGroup, message: Any) -> None:
+        if group.name in self._spoken_to:
+            return
         beside = [each for each in self._contract.action if each.heard_on == group.heard_on]
-        if group.name not in self._spoken_to and not any(is_action_of(message, each) for each in beside):
+        if not any(is_action_of(message, each) for each in beside):
             named, known = list(getattr(message, 'joint_names', None) or message.name), list(group.names)
             self._strangers[group.name] = f'{group.name}: its topic commands {named}, and the contract says {known}'
 
@@ -197,7 +197,7 @@ class Resampler:
     @property
     def commanded(self) -> bool:
         """Whether any command has come yet."""
-        return self._commanded
+        return bool(self._spoken_to)
 
     def packets_left_out(self, stream: Camera | State) -> tuple[int, int]:
         """Of a stream of video: packets before its first key frame, and those that needed a lost one."""
@@ -405,8 +405,7 @@ class Resampler:
 def _gap(name: str, stamps: int, received: int, zeros: bool, standing: bool) -> str:
     if zeros:
         return f'{name}: its stamps are zero for {stamps / NANOSECONDS:.2f} s'
-    if received < stamps // 2 and standing:
-        return f'{name}: it speaks, and its stamps stand still for {stamps / NANOSECONDS:.2f} s'
     if received < stamps // 2:
-        return f'{name}: its stamps jump ahead by {stamps / NANOSECONDS:.2f} s'
+        words = 'it speaks, and its stamps stand still for' if standing else 'its stamps jump ahead by'
+        return f'{name}: {words} {stamps / NANOSECONDS:.2f} s'
     return f'{name}: silent for {stamps / NANOSECONDS:.2f} s'
