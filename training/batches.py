@@ -7,7 +7,7 @@ have seen, and processes that share a batch agree on it without a word.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -32,7 +32,7 @@ from mode_ros.training.data.dataset import Dataset, Sample
 from mode_ros.training.data.labels import episode_success
 from mode_ros.training.data.mixture import embodiment_statistics
 from mode_ros.training.loss import Draws, log_logistic_sigmas
-from mode_ros.training.pictures import CachedPictures, DevicePictures, Pictures
+from mode_ros.training.pictures import CachedPictures, DevicePictures, Pictures, send
 from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
 from mode_ros.training.weighting import draw, weigh_frames
@@ -56,21 +56,26 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
+        return self.each(lambda x: send(x, device))
 
-        def move(x: Tensor) -> Tensor:
-            return x.to(device, non_blocking=True)
-
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same with every tensor changed."""
         return replace(
             self,
-            images=tuple(map(move, self.images)),
-            state=None if self.state is None else move(self.state),
-            goal=move(self.goal),
-            kept_goal=move(self.kept_goal),
-            actions=move(self.actions),
-            padding=move(self.padding),
-            draws=Draws(*map(move, self.draws)),
-            failed=None if self.failed is None else move(self.failed),
+            images=tuple(map(change, self.images)),
+            state=None if self.state is None else change(self.state),
+            goal=change(self.goal),
+            kept_goal=change(self.kept_goal),
+            actions=change(self.actions),
+            padding=change(self.padding),
+            draws=Draws(*map(change, self.draws)),
+            failed=None if self.failed is None else change(self.failed),
         )
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, always in the same order."""
+        some = (self.state, self.goal, self.kept_goal, self.actions, self.padding, self.failed)
+        return [*self.images, *(each for each in some if each is not None), *self.draws]
 
 
 class Source:

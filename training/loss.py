@@ -60,7 +60,9 @@ def denoising_error(raw: Tensor, actions: Tensor, noisy: Tensor, sigma: Tensor, 
 def expert_loads(routing: Routing) -> Tensor:
     """f: the share of what was routed (samples, or tokens) that selected each expert, [E], summing to k."""
     experts = routing.probabilities.shape[-1]
-    counts = torch.bincount(routing.experts.flatten(), minlength=experts)
+    chosen = routing.experts.flatten()
+    # Not bincount, for which the host waits to know how many there are.
+    counts = torch.zeros(experts, device=chosen.device).scatter_add_(0, chosen, torch.ones_like(chosen).float())
     return counts / (routing.probabilities.numel() // experts)
 
 

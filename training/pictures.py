@@ -80,14 +80,21 @@ class DevicePictures:
         self, which: Indices, frames: Indices, offsets: Sequence[Indices], colours: Sequence[Factors]
     ) -> tuple[Tensor, ...]:
         """As Pictures, on the device."""
-        at = torch.from_numpy(self._starts[which] + frames).to(self._device)
+        at = send(torch.from_numpy(self._starts[which] + frames), self._device)
         found = []
         for index, (camera, held, by) in enumerate(zip(self._cameras, self._frames, offsets, strict=True)):
-            images = pick_shifted(held, at, torch.from_numpy(by).to(self._device))
+            images = pick_shifted(held, at, send(torch.from_numpy(by), self._device))
             if colours and not camera.depth:
-                images = recolour(images, torch.from_numpy(colours[index]).to(self._device))
+                images = recolour(images, send(torch.from_numpy(colours[index]), self._device))
             found.append(images.permute(0, 3, 1, 2))
         return tuple(found)
+
+
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """The same on a device. A GPU fetches them when it comes to them, and nobody waits for it to have done so."""
+    if device.type == 'cuda' and not values.is_cuda:
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 def shift_images(images: NDArray[Any], offsets: Indices) -> NDArray[Any]:

@@ -259,6 +259,10 @@ class RunSettings(_Settings):
     accumulate: Count = Field(default=1, description='parts in which a step is computed, one after the other')
     shard: bool = Field(default=False, description='spread weights and optimiser over the processes (FSDP)')
     precision: Literal['float32', 'bfloat16'] = Field(default='float32', description='of products and convolutions')
+    recorded: bool = Field(
+        default=False,
+        description='on one GPU: record a step once and replay it, which is faster where launching bounds it',
+    )
     seed: int = Field(default=0, ge=0, description='of the weights, the batches and everything else that is drawn')
     log_every: Count = Field(default=20, description='steps between two lines of the log')
     validate_every: Count = Field(default=1000, description='steps between two validations')
@@ -270,6 +274,9 @@ class RunSettings(_Settings):
     def _fits_together(self) -> RunSettings:
         if self.batch_size % self.accumulate:
             raise ValueError(f'batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts')
+        if self.recorded and (self.accumulate > 1 or self.shard):
+            which = 'accumulate 1' if self.accumulate > 1 else 'shard false'
+            raise ValueError(f'recorded takes a whole step on one GPU: set {which}, or recorded to false')
         return self
 
 

@@ -34,6 +34,7 @@ from mode_ros.training.objective import Losses, Objective
 from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.plan import Plan, build_network
 from mode_ros.training.progress import LOG, TENSORBOARD, Progress
+from mode_ros.training.recorded import RecordedStep, fix_shapes, plain_state, put_on_gpu
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import TrainSettings, as_begun
 from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, spread, whole
@@ -47,6 +48,7 @@ _MAY_CHANGE = {
     'data.pictures',
     'run.accumulate',
     'run.shard',
+    'run.recorded',
     'run.log_every',
     'run.validate_every',
     'run.validation_samples',
@@ -85,7 +87,16 @@ class Trainer:
                 f'run.accumulate {settings.run.accumulate}: make it a multiple of '
                 f'{processes * settings.run.accumulate}.'
             )
+        recorded = settings.run.recorded
+        if recorded and (processes > 1 or accelerator.device.type != 'cuda'):
+            where = f'{processes} processes' if processes > 1 else f'the {accelerator.device.type}'
+            raise UserError(
+                f'run.recorded is for one process on a GPU, and this training is on {where}: set it to false.'
+            )
         self._network = build_network(plan).to(accelerator.device)
+        if recorded:
+            fix_shapes(self._network)
+            torch.backends.cudnn.benchmark = True  # its search for the fastest kernels pays off once
         self._spread = settings.run.shard and processes > 1
         if not self._spread:  # FSDP takes weights in their plain order alone
             self._network = self._network.to(memory_format=torch.channels_last)
@@ -101,9 +112,13 @@ class Trainer:
             self._objective, self._optimizer = objective, optimizer
         else:
             self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
+        self._recorded = RecordedStep(self._whole_step) if recorded else None
+        if recorded:
+            put_on_gpu(self._optimizer)
         self._biases = [block.router.bias for block in self._network.denoiser.stack if self._settings.loss.bias_rate]
         self._validation_moments = plan.source.validation(settings.run.validation_samples)
         self._watch = Watch(1 if settings.policy.routing == 'dense' else settings.policy.top_k)
+        self._behind: tuple[int, Batch, Mapping[str, Tensor]] | None = None  # replayed, and not looked at yet
         self._best = float('inf')
         self._stop: int | None = None
         self.step = 0
@@ -159,6 +174,8 @@ class Trainer:
             window.add(self._one_step(batches))
             self.step += 1
             ended = self.step == self._steps
+            if ended or self.step % run.validate_every == 0 or self._stop is not None:
+                self._look_back()
             if self.step % run.log_every == 0 or ended:
                 values = window.values(self.mean_over_all)
                 if progress is not None:
@@ -193,6 +210,8 @@ class Trainer:
         return last
 
     def _one_step(self, batches: Iterator[Batch]) -> Mapping[str, Any]:
+        if self._recorded is not None:
+            return self._replayed_step(self._recorded, batches)
         run, parts = self._settings.run, []
         waited = 0.0
         begin = time.perf_counter()
@@ -217,7 +236,7 @@ class Trainer:
         norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         # The gradient is the same in all processes, so that all stop together.
         if not bool(torch.isfinite(norm)):
-            raise self._not_finite(seen, parts)
+            raise self._not_finite(self.step, seen, [each.errors for each in parts])
         for group in self._optimizer.param_groups:
             group['lr'] = self._rate(self.step)
         self._optimizer.step()
@@ -236,6 +255,50 @@ class Trainer:
             'seconds': time.perf_counter() - begin,
         }
 
+    def _replayed_step(self, recorded: RecordedStep, batches: Iterator[Batch]) -> Mapping[str, Any]:
+        """As _one_step, of one part. Whether all is finite is looked at one step later, so that the host can get the
+        next batch ready meanwhile.
+        """
+        begin = time.perf_counter()
+        batch = next(batches)
+        waited = time.perf_counter() - begin
+        sent = batch.to(self._accelerator.device)
+        self._look_back()
+        torch.manual_seed(_seed(self._settings.run.seed, self.step, 0, 0))
+        for group in self._optimizer.param_groups:
+            group['lr'].fill_(self._rate(self.step))
+        found = recorded(sent)
+        self._behind = self.step, batch, found
+        self._average.update_parameters(self._network)
+        return {**found, 'gradient_norms': {}, 'waited': waited, 'seconds': time.perf_counter() - begin}
+
+    def _look_back(self) -> None:
+        """Wait for the replayed step; raise UserError where it was not finite."""
+        if self._behind is not None:
+            (step, batch, found), self._behind = self._behind, None
+            if not bool(torch.isfinite(found['gradient_norm'])):
+                raise self._not_finite(step, [batch], [found['errors']])
+
+    def _whole_step(self, batch: Batch) -> Mapping[str, Tensor]:
+        """What is recorded."""
+        with self._accelerator.autocast():
+            losses: Losses = self._objective(batch)
+        self._accelerator.backward(losses.total)
+        largest = self._settings.optimizer.clip or float('inf')
+        norm = self._accelerator.clip_grad_norm_(self._network.parameters(), largest)
+        assert isinstance(norm, Tensor)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._settings.loss.bias_rate:
+            move_biases(self._biases, losses.shares, self._settings.loss.bias_rate)
+        return {
+            'denoising': losses.denoising,
+            'balancing': losses.balancing,
+            'shares': losses.shares,
+            'gradient_norm': norm.detach(),
+            'errors': losses.errors,
+        }
+
     def _parts(self) -> Iterator[tuple[int, slice]]:
         """(step, this process's rows) of every part of every step still to come."""
         run, world = self._settings.run, self._accelerator.num_processes
@@ -245,11 +308,11 @@ class Trainer:
                 start = (number * world + self._accelerator.process_index) * size
                 yield step, slice(start, start + size)
 
-    def _not_finite(self, batches: Sequence[Batch], parts: Sequence[Losses]) -> UserError:
+    def _not_finite(self, step: int, batches: Sequence[Batch], errors: Sequence[Tensor]) -> UserError:
         mine = [
             (moment, float(error))
-            for batch, losses in zip(batches, parts, strict=True)
-            for moment, error in zip(batch.moments, losses.errors.tolist(), strict=True)
+            for batch, of_samples in zip(batches, errors, strict=True)
+            for moment, error in zip(batch.moments, of_samples.tolist(), strict=True)
         ]
         everywhere = gather_object(mine)
         wrong = [moment for moment, error in everywhere if not np.isfinite(error)]
@@ -259,7 +322,7 @@ class Trainer:
             largest = sorted(everywhere, key=lambda each: each[1], reverse=True)
             which = f'The samples with the largest loss: {self._plan.source.describe([each[0] for each in largest])}'
         return UserError(
-            f'The loss or its gradient is not finite at step {self.step}, so the training stops and keeps its last '
+            f'The loss or its gradient is not finite at step {step}, so the training stops and keeps its last '
             f'checkpoint. {which}. Look at these, or lower optimizer.learning_rate.'
         )
 
@@ -304,7 +367,10 @@ class Trainer:
     # ---- going on ---------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
+        self._look_back()
         average, network, optimizer = self.average, self._network.state_dict(), self._optimizer.state_dict()
+        if self._recorded is not None:
+            optimizer = plain_state(optimizer)
         if self._spread:
             network, optimizer = whole(network), whole(optimizer)
         if self._accelerator.is_main_process:
@@ -335,6 +401,8 @@ class Trainer:
         _check_same(state['settings'], self._settings, folder)
         load_weights(self._network, state['network'])
         load_optimizer(self._optimizer, state['optimizer'])
+        if self._recorded is not None:
+            put_on_gpu(self._optimizer)
         load_weights(self._average.module, snapshots.load_average(folder).state_dict())
         self._average.n_averaged.fill_(state['averaged'])
         self.step, self._best = state['step'], state['best']

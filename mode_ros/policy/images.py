@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +29,18 @@ def normalize_images(images: Tensor) -> Tensor:
 
     Codes of depth, int16 [..., 1, H, W], become [..., 3, H, W]: the same share of the range, 0 to 1, in all three.
     """
+    mean, std = _mean_and_std(DEPTH_FARTHEST if images.shape[-3] == 1 else 255, images.device)
+    return (images.float() - mean) / std
+
+
+@functools.cache
+def _mean_and_std(scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """[3, 1, 1] each, for values in [0, scale]. Sent once: a step that is recorded cannot take them from the CPU."""
     import torch
 
-    scale = DEPTH_FARTHEST if images.shape[-3] == 1 else 255
-    mean = torch.tensor(IMAGE_MEAN, device=images.device).view(3, 1, 1) * scale
-    std = torch.tensor(IMAGE_STD, device=images.device).view(3, 1, 1) * scale
-    return (images.float() - mean) / std
+    with torch.inference_mode(False):  # else training could not use what inference has made
+        mean, std = (torch.tensor(each).view(3, 1, 1) * scale for each in (IMAGE_MEAN, IMAGE_STD))
+        return mean.to(device), std.to(device)
 
 
 def to_tensor(pixels: NDArray[Any]) -> Tensor:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mode_ros.policy.layers import gated_expert
+from mode_ros.policy.layers import gate, gated_expert
 from mode_ros.policy.routing import Routing
 
 
@@ -17,6 +18,10 @@ class Mixture(nn.Module):
         super().__init__()
         width = width or 4 * dim
         self.dropout = dropout
+        self.all_see_all = False
+        """Whether every expert computes everything, and what it was not selected for is left out of the sum: the same
+        sum for E/k times the work, in shapes that no draw changes, which is what a recorded step needs.
+        """
         self.up_weight = nn.Parameter(torch.empty(experts, 2 * width, dim))
         self.up_bias = nn.Parameter(torch.zeros(experts, 2 * width))
         self.down_weight = nn.Parameter(torch.empty(experts, dim, width))
@@ -42,6 +47,8 @@ class Mixture(nn.Module):
         """
         if routing.tokens is not None:
             return self._chosen_tokens(z, routing, routing.tokens)
+        if self.all_see_all:
+            return self._all_experts(z, routing)
         k = routing.experts.shape[-1]
         chosen = routing.experts.flatten()  # [n·k], of n routed samples or tokens
         rows = z.flatten(0, routing.experts.dim() - 2)  # [n, (T,) D]
@@ -57,6 +64,17 @@ class Mixture(nn.Module):
         y = torch.cat(seen)[order.argsort()].unflatten(0, (-1, k))
         shares = routing.weights.flatten(0, -2).to(y.dtype)
         return torch.einsum('nk,nk...->n...', shares, y).view_as(z)
+
+    def _all_experts(self, z: Tensor, routing: Routing) -> Tensor:
+        """As forward, where every expert sees everything: two products in all."""
+        shares = torch.zeros_like(routing.probabilities).scatter(-1, routing.experts, routing.weights)  # [..., E]
+        shares = shares.view(*shares.shape[:-1], *[1] * (z.dim() - shares.dim()), self.experts)  # [B, T or 1, E]
+        projected = F.linear(z, self.up_weight.flatten(0, 1), self.up_bias.flatten())
+        hidden = gate(projected.unflatten(-1, (self.experts, -1)))  # [B, T, E, width]
+        if self.training and self.dropout:
+            hidden = F.dropout(hidden, self.dropout)
+        hidden = hidden * shares.unsqueeze(-1).to(hidden.dtype)
+        return F.linear(hidden.flatten(-2), self.down_weight.movedim(0, 1).flatten(1))
 
     def _chosen_tokens(self, z: Tensor, routing: Routing, tokens: Tensor) -> Tensor:
         """As forward, where each expert has chosen its tokens (choose_tokens)."""
