@@ -3,8 +3,9 @@
 #
 #   scripts/train_metaworld.sh OUT [TASKS]        TASKS: metaworld-50 by default, or metaworld-10, or tasks with commas
 #
-# EPISODES=100 per task, STEPS=40000, BATCH=128, ROLLOUTS=50 per task, JOBS=one per core, CHANGES="KEY=VALUE ..." of the
-# training, MODE_ROS="mode_ros". Typed again it goes on where it was. Rehearse it first:
+# EPISODES=160 per task, STEPS=10500, BATCH=512, ROLLOUTS=50 per task, JOBS=one per core, CHANGES="KEY=VALUE ..." of the
+# training, on a GPU CHANGES="data.pictures=device run.recorded=true", MODE_ROS="mode_ros". Typed again it goes on where
+# it was. Rehearse it first:
 #
 #   EPISODES=2 STEPS=2 BATCH=8 ROLLOUTS=1 JOBS=1 scripts/train_metaworld.sh rehearsal reach,push
 set -euo pipefail
@@ -19,13 +20,13 @@ allow_left_out() { "$@" || [ $? -eq 3 ]; }
 
 mkdir -p "$out"
 # $mode_ros and $CHANGES may be several words.
-allow_left_out $mode_ros record-sim "$out/bags" --tasks "$tasks" --episodes "${EPISODES:-100}" --jobs "$jobs"
-allow_left_out $mode_ros convert "$out"/bags/*/ "$out/data" --chunk-length 20 --jobs "$jobs"
+allow_left_out $mode_ros record-sim "$out/bags" --tasks "$tasks" --episodes "${EPISODES:-160}" --jobs "$jobs"
+allow_left_out $mode_ros convert "$out"/bags/*/ "$out/data" --jobs "$jobs"
 
 if [ ! -e "$out/run/policy" ]; then
     resume=()
     if compgen -G "$out/run/checkpoints/step_*" >/dev/null; then resume=(--resume); fi
-    $mode_ros train metaworld data.path="$out/data" run.steps="${STEPS:-40000}" run.batch_size="${BATCH:-128}" \
+    $mode_ros train metaworld data.path="$out/data" run.steps="${STEPS:-10500}" run.batch_size="${BATCH:-512}" \
         ${CHANGES:-} --output "$out/run" "${resume[@]}"
 fi
 
@@ -35,5 +36,5 @@ case $tasks in
 esac
 for number_format in float32 bfloat16; do
     $mode_ros evaluate "$out/run/policy" "${which[@]}" --rollouts "${ROLLOUTS:-50}" --jobs "$jobs" --latency 0.1 \
-        --number-format $number_format --output "$out/evaluation_$number_format"
+        --execution receding --actions 5 --steps 4 --number-format $number_format --output "$out/evaluation_$number_format"
 done

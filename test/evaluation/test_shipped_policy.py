@@ -40,7 +40,7 @@ def solved(policy, task, goal=None):
 
 
 @pytest.mark.rendering
-@pytest.mark.parametrize('task', ['drawer-open', 'drawer-close', 'handle-press'])
+@pytest.mark.parametrize('task', ['drawer-open', 'drawer-close', 'handle-press', 'sweep', 'coffee-pull'])
 def test_it_does_what_it_is_told(policy, task):
     pytest.importorskip('metaworld')
     # Not all: another processor rounds differently.

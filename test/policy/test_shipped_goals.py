@@ -7,7 +7,7 @@ import pytest
 from mode_ros.paths import share_folder
 from mode_ros.policy.checkpoint_info import read_info
 from mode_ros.sim.instructions import held_out_instructions, training_instructions
-from mode_ros.sim.suites import METAWORLD_LISTS
+from mode_ros.sim.suites import METAWORLD_GROUPS
 
 
 def goals(policy):
@@ -15,8 +15,9 @@ def goals(policy):
 
 
 def test_meta_worlds_are_those_that_demonstrations_are_recorded_with():
-    tasks = METAWORLD_LISTS['metaworld-demo']
+    tasks = sum(METAWORLD_GROUPS.values(), ())
 
+    assert len(tasks) == 50
     assert sorted(goals('metaworld_sawyer')) == sorted(sum((training_instructions(task) for task in tasks), ()))
     assert not set(goals('metaworld_sawyer')) & set(sum((held_out_instructions(task) for task in tasks), ()))
 
