@@ -63,12 +63,14 @@ def average_of(network: nn.Module, settings: OptimizerSettings) -> AveragedModel
     rise = _FORMS[settings.ema_form]
 
     @torch.no_grad()
-    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
-        kept = min(settings.ema_decay, rise(int(updates)))
+    def update(averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        # Not `updates`, which is a copy on the weights' device: the host would wait for what that is doing.
+        kept = min(settings.ema_decay, rise(int(average.n_averaged)))
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(list(averaged), list(current), 1 - kept)
         else:  # counters of batches
             for mean, value in zip(averaged, current, strict=True):
                 mean.copy_(value)
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)  # its count stays on the CPU
+    return average

@@ -76,11 +76,16 @@ def fix_shapes(network: nn.Module) -> None:
 
 
 def put_on_gpu(optimizer: torch.optim.Optimizer) -> None:
-    """Let an optimiser be recorded: its learning rate becomes a number on the GPU, to be filled in by the caller."""
+    """Let an optimiser be recorded, also one whose state is of a training that was not: all it counts lies beside its
+    weights, and its learning rate becomes a number there, to be filled in by the caller.
+    """
     for group in optimizer.param_groups:
         device = group['params'][0].device
-        group['capturable'] = True
+        group['capturable'] = group['fused'] = True
         group['lr'] = torch.as_tensor(group['lr'], dtype=torch.float32).to(device)
+    for weight, state in optimizer.state.items():
+        if 'step' in state:
+            state['step'] = state['step'].to(weight.device)
 
 
 def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,8 +41,9 @@ from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, 
 from mode_ros.training.training_report import peak_memory_mb, save_samples, write_report
 from mode_ros.training.validation import Validation, validate
 
-# Settings that may change when a training goes on: they decide what is written and how a batch is cut, not what is
-# learnt. (Batch norm sees other parts of the batch when it is cut in another way, as on another number of processes.)
+# Settings that may change when a training goes on: they decide what is written, how a batch is cut and how a step is
+# run, not what is learnt. (Batch norm sees other parts of the batch when it is cut in another way, as on another number
+# of processes.)
 _MAY_CHANGE = {
     'data.cache',
     'data.pictures',
@@ -96,7 +97,6 @@ class Trainer:
         self._network = build_network(plan).to(accelerator.device)
         if recorded:
             fix_shapes(self._network)
-            torch.backends.cudnn.benchmark = True  # its search for the fastest kernels pays off once
         self._spread = settings.run.shard and processes > 1
         if not self._spread:  # FSDP takes weights in their plain order alone
             self._network = self._network.to(memory_format=torch.channels_last)
@@ -152,12 +152,16 @@ class Trainer:
         progress = self._progress()
         if progress is not None:
             progress.begin(self.step)
+        searching = torch.backends.cudnn.benchmark
+        # Shapes that never change are worth a search for the fastest kernels.
+        torch.backends.cudnn.benchmark = searching or self._recorded is not None
         try:
             with self._signals():
                 found = self._run(progress, stop_after)
         except OSError as error:  # of the log and of TensorBoard's; a checkpoint's is a UserError already
             raise snapshots.cannot_write(self._out, error) from error
         finally:
+            torch.backends.cudnn.benchmark = searching
             if progress is not None:
                 progress.close()
         return found
@@ -174,8 +178,8 @@ class Trainer:
             window.add(self._one_step(batches))
             self.step += 1
             ended = self.step == self._steps
-            if ended or self.step % run.validate_every == 0 or self._stop is not None:
-                self._look_back()
+            if ended or not self.step % run.log_every or not self.step % run.validate_every:
+                self._look_back()  # before anything of the step is told
             if self.step % run.log_every == 0 or ended:
                 values = window.values(self.mean_over_all)
                 if progress is not None:

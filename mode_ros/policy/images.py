@@ -29,18 +29,27 @@ def normalize_images(images: Tensor) -> Tensor:
 
     Codes of depth, int16 [..., 1, H, W], become [..., 3, H, W]: the same share of the range, 0 to 1, in all three.
     """
-    mean, std = _mean_and_std(DEPTH_FARTHEST if images.shape[-3] == 1 else 255, images.device)
+    scale = DEPTH_FARTHEST if images.shape[-3] == 1 else 255
+    # On a CPU nothing is sent, and a graph that is traced there must find them made anew.
+    mean, std = (_mean_and_std if images.device.type == 'cpu' else _sent)(scale, images.device)
     return (images.float() - mean) / std
 
 
-@functools.cache
 def _mean_and_std(scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """[3, 1, 1] each, for values in [0, scale]. Sent once: a step that is recorded cannot take them from the CPU."""
+    """[3, 1, 1] each, for values in [0, scale]."""
+    import torch
+
+    mean, std = (torch.tensor(each, device=device).view(3, 1, 1) * scale for each in (IMAGE_MEAN, IMAGE_STD))
+    return mean, std
+
+
+@functools.cache
+def _sent(scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """As _mean_and_std, sent once: a step that is recorded cannot take anything from the host."""
     import torch
 
     with torch.inference_mode(False):  # else training could not use what inference has made
-        mean, std = (torch.tensor(each).view(3, 1, 1) * scale for each in (IMAGE_MEAN, IMAGE_STD))
-        return mean.to(device), std.to(device)
+        return _mean_and_std(scale, device)
 
 
 def to_tensor(pixels: NDArray[Any]) -> Tensor:

@@ -8,11 +8,13 @@ from support.training_sets import TextNumbers, camera_set, fresh_accelerate, joi
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mode_ros.errors import UserError
+from mode_ros.policy.images import normalize_images
 from mode_ros.policy.mixture import Mixture
 from mode_ros.policy.routing import Routing, select_experts
 from mode_ros.training.objective import Objective
+from mode_ros.training.optimizer import average_of
 from mode_ros.training.plan import build_network, make_plan
-from mode_ros.training.recorded import fix_shapes, plain_state
+from mode_ros.training.recorded import fix_shapes, plain_state, put_on_gpu
 from mode_ros.training.trainer import Trainer, make_accelerator, prepare_folder
 
 
@@ -116,6 +118,40 @@ def test_a_recorded_optimisers_state_is_kept_as_any_other():
     kept = plain_state(optimizer.state_dict())
     assert [(group['lr'], group['capturable']) for group in kept['param_groups']] == [(0.5, False)]
     assert isinstance(kept['param_groups'][0]['lr'], float)
+
+
+def test_an_optimiser_is_recorded_also_where_its_state_is_of_a_training_that_was_not():
+    """That of spread weights is not fused, and counts its steps on the CPU."""
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.ones(2)
+    spread = torch.optim.AdamW([weight], lr=0.5, fused=False)
+    spread.step()
+    mine = torch.optim.AdamW([weight], lr=0.5, fused=True)
+    mine.load_state_dict(spread.state_dict())
+    assert not mine.param_groups[0]['fused']
+    put_on_gpu(mine)
+    group = mine.param_groups[0]
+    assert (group['fused'], group['capturable'], float(group['lr'])) == (True, True, 0.5)
+    assert mine.state[weight]['step'].device == weight.device
+
+
+def test_the_average_does_not_wait_for_the_host(pictures):
+    """On the meta device there are no numbers, so reading one fails."""
+    plan = make_plan(train_settings(pictures), TextNumbers())
+    network = build_network(plan).to('meta')
+    average = average_of(network, plan.settings.optimizer)
+    for _ in range(3):
+        average.update_parameters(network)
+    assert int(average.n_averaged) == 3
+
+
+def test_a_traced_cpu_leaves_nothing_behind():
+    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert isinstance(normalize_images(mode.from_tensor(images)), FakeTensor)
+    assert not isinstance(normalize_images(images), FakeTensor)
 
 
 @pytest.mark.gpu
