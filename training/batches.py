@@ -74,8 +74,14 @@ class Batch:
 
     def tensors(self) -> list[Tensor]:
         """All of them, always in the same order."""
-        some = (self.state, self.goal, self.kept_goal, self.actions, self.padding, self.failed)
-        return [*self.images, *(each for each in some if each is not None), *self.draws]
+        found: list[Tensor] = []
+
+        def take(x: Tensor) -> Tensor:
+            found.append(x)
+            return x
+
+        self.each(take)
+        return found
 
 
 class Source:

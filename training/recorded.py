@@ -8,7 +8,7 @@ would have to look at. So every expert sees everything (`Mixture.all_see_all`), 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,14 @@ Outputs = Mapping[str, Tensor]
 _PLAIN_STEPS = 3
 
 
+class _Recording(NamedTuple):
+    """A graph, and the tensors that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    shown: Batch
+    outputs: Outputs
+
+
 class RecordedStep:
     """Runs a step as it is a few times, records it, and from then on replays it with each batch's numbers."""
 
@@ -30,24 +38,19 @@ class RecordedStep:
         """step: forward, backward and optimiser, with outputs that are tensors of fixed shapes on the GPU."""
         self._step = step
         self._plain = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._shown: Batch | None = None
-        self._outputs: Outputs = {}
+        self._recording: _Recording | None = None
 
     def __call__(self, batch: Batch) -> Outputs:
         """batch: on the GPU, of the same shapes each time. The outputs are the caller's to keep."""
         if self._plain < _PLAIN_STEPS:
             self._plain += 1
             return self._aside(batch)
-        if self._graph is None:
-            self._record(batch)
-        else:
-            assert self._shown is not None
-            for to, of in zip(self._shown.tensors(), batch.tensors(), strict=True):
-                to.copy_(of)
-        assert self._graph is not None
-        self._graph.replay()
-        return {name: value.clone() for name, value in self._outputs.items()}
+        if self._recording is None:
+            self._recording = self._record(batch)
+        for to, of in zip(self._recording.shown.tensors(), batch.tensors(), strict=True):
+            to.copy_(of)
+        self._recording.graph.replay()
+        return {name: value.clone() for name, value in self._recording.outputs.items()}
 
     def _aside(self, batch: Batch) -> Outputs:
         # On a stream of its own, so that no gradient waits for the usual one, which a recording must not.
@@ -58,14 +61,13 @@ class RecordedStep:
         torch.cuda.current_stream().wait_stream(stream)
         return found
 
-    def _record(self, batch: Batch) -> None:
-        self._shown = batch.each(torch.clone)
-        graph = torch.cuda.CUDAGraph()
+    def _record(self, batch: Batch) -> _Recording:
+        shown, graph = batch.each(torch.clone), torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         # The thread that makes the next batch may go on meanwhile.
         with torch.cuda.graph(graph, capture_error_mode='thread_local'):
-            self._outputs = self._step(self._shown)
-        self._graph = graph
+            outputs = self._step(shown)
+        return _Recording(graph, shown, outputs)
 
 
 def fix_shapes(network: nn.Module) -> None:

@@ -95,8 +95,6 @@ class Trainer:
                 f'run.recorded is for one process on a GPU, and this training is on {where}: set it to false.'
             )
         self._network = build_network(plan).to(accelerator.device)
-        if recorded:
-            fix_shapes(self._network)
         self._spread = settings.run.shard and processes > 1
         if not self._spread:  # FSDP takes weights in their plain order alone
             self._network = self._network.to(memory_format=torch.channels_last)
@@ -112,9 +110,10 @@ class Trainer:
             self._objective, self._optimizer = objective, optimizer
         else:
             self._objective, self._optimizer = accelerator.prepare(objective, optimizer)
-        self._recorded = RecordedStep(self._whole_step) if recorded else None
+        self._recorded: RecordedStep | None = None
         if recorded:
-            put_on_gpu(self._optimizer)
+            fix_shapes(self._network)  # and not the average's, which nobody records
+            self._recorded = RecordedStep(self._whole_step)
         self._biases = [block.router.bias for block in self._network.denoiser.stack if self._settings.loss.bias_rate]
         self._validation_moments = plan.source.validation(settings.run.validation_samples)
         self._watch = Watch(1 if settings.policy.routing == 'dense' else settings.policy.top_k)
@@ -147,6 +146,8 @@ class Trainer:
         """
         if resume:
             self._restore()
+        if self._recorded is not None:
+            put_on_gpu(self._optimizer)
         if self._settings.data.pictures == 'device':
             self._plan.source.hold_pictures(self._accelerator.device)
         progress = self._progress()
@@ -229,15 +230,10 @@ class Trainer:
             torch.manual_seed(_seed(run.seed, self.step, number, self._accelerator.process_index))
             last = number == run.accumulate - 1
             with self._gradients_exchanged(last):
-                with self._accelerator.autocast():
-                    losses: Losses = self._objective(batch.to(self._accelerator.device))
-                self._accelerator.backward(losses.total / run.accumulate)
-            parts.append(losses)
+                parts.append(self._backward(batch.to(self._accelerator.device)))
         logged = (self.step + 1) % run.log_every == 0 and not self._spread
         by_part = gradient_norms(self._network) if logged else {}
-        largest = self._settings.optimizer.clip or float('inf')
-        norm = self._accelerator.clip_grad_norm_(self._network.parameters(), largest)
-        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        norm = self._clip()
         # The gradient is the same in all processes, so that all stop together.
         if not bool(torch.isfinite(norm)):
             raise self._not_finite(self.step, seen, [each.errors for each in parts])
@@ -258,6 +254,20 @@ class Trainer:
             'waited': waited,
             'seconds': time.perf_counter() - begin,
         }
+
+    def _backward(self, batch: Batch) -> Losses:
+        """The losses of one part of a step, their gradient added to what is there; batch: on the device."""
+        with self._accelerator.autocast():
+            losses: Losses = self._objective(batch)
+        self._accelerator.backward(losses.total / self._settings.run.accumulate)
+        return losses
+
+    def _clip(self) -> Tensor:
+        """Bound the gradient; returns its norm before that, whole."""
+        largest = self._settings.optimizer.clip or float('inf')
+        norm = self._accelerator.clip_grad_norm_(self._network.parameters(), largest)
+        assert isinstance(norm, Tensor)
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _replayed_step(self, recorded: RecordedStep, batches: Iterator[Batch]) -> Mapping[str, Any]:
         """As _one_step, of one part. Whether all is finite is looked at one step later, so that the host can get the
@@ -285,12 +295,8 @@ class Trainer:
 
     def _whole_step(self, batch: Batch) -> Mapping[str, Tensor]:
         """What is recorded."""
-        with self._accelerator.autocast():
-            losses: Losses = self._objective(batch)
-        self._accelerator.backward(losses.total)
-        largest = self._settings.optimizer.clip or float('inf')
-        norm = self._accelerator.clip_grad_norm_(self._network.parameters(), largest)
-        assert isinstance(norm, Tensor)
+        losses = self._backward(batch)
+        norm = self._clip()
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self._settings.loss.bias_rate:
@@ -405,8 +411,6 @@ class Trainer:
         _check_same(state['settings'], self._settings, folder)
         load_weights(self._network, state['network'])
         load_optimizer(self._optimizer, state['optimizer'])
-        if self._recorded is not None:
-            put_on_gpu(self._optimizer)
         load_weights(self._average.module, snapshots.load_average(folder).state_dict())
         self._average.n_averaged.fill_(state['averaged'])
         self.step, self._best = state['step'], state['best']

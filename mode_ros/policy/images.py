@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,26 +30,15 @@ def normalize_images(images: Tensor) -> Tensor:
     Codes of depth, int16 [..., 1, H, W], become [..., 3, H, W]: the same share of the range, 0 to 1, in all three.
     """
     scale = DEPTH_FARTHEST if images.shape[-3] == 1 else 255
-    # On a CPU nothing is sent, and a graph that is traced there must find them made anew.
-    mean, std = (_mean_and_std if images.device.type == 'cpu' else _sent)(scale, images.device)
+    mean, std = (_by_channel(values, images.device) * scale for values in (IMAGE_MEAN, IMAGE_STD))
     return (images.float() - mean) / std
 
 
-def _mean_and_std(scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """[3, 1, 1] each, for values in [0, scale]."""
+def _by_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    """[3, 1, 1], filled on the device: a step that is recorded cannot take numbers from the host."""
     import torch
 
-    mean, std = (torch.tensor(each, device=device).view(3, 1, 1) * scale for each in (IMAGE_MEAN, IMAGE_STD))
-    return mean, std
-
-
-@functools.cache
-def _sent(scale: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """As _mean_and_std, sent once: a step that is recorded cannot take anything from the host."""
-    import torch
-
-    with torch.inference_mode(False):  # else training could not use what inference has made
-        return _mean_and_std(scale, device)
+    return torch.cat([torch.full((1, 1, 1), value, device=device) for value in values])
 
 
 def to_tensor(pixels: NDArray[Any]) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from unittest.mock import Mock
+
 import pytest
 import torch
 from support.training_sets import TextNumbers, camera_set, fresh_accelerate, joints_set, train_settings
@@ -14,7 +17,7 @@ from mode_ros.policy.routing import Routing, select_experts
 from mode_ros.training.objective import Objective
 from mode_ros.training.optimizer import average_of
 from mode_ros.training.plan import build_network, make_plan
-from mode_ros.training.recorded import fix_shapes, plain_state, put_on_gpu
+from mode_ros.training.recorded import RecordedStep, fix_shapes, plain_state, put_on_gpu
 from mode_ros.training.trainer import Trainer, make_accelerator, prepare_folder
 
 
@@ -55,7 +58,6 @@ def test_nothing_in_a_step_waits_for_the_host(pictures, changes):
     fix_shapes(network)
     objective = Objective(network, plan.settings.loss).to('meta').train()
     batch = plan.source.batch(0, 8, slice(0, 8), plan.settings.loss).each(lambda x: x.to('meta'))
-    objective(batch)  # what is sent to a device once is there now
     with NothingFromTheHost():
         objective(batch).total.backward()
     assert all(weight.grad is not None for weight in objective.parameters())
@@ -118,6 +120,48 @@ def test_a_recorded_optimisers_state_is_kept_as_any_other():
     kept = plain_state(optimizer.state_dict())
     assert [(group['lr'], group['capturable']) for group in kept['param_groups']] == [(0.5, False)]
     assert isinstance(kept['param_groups'][0]['lr'], float)
+
+
+class GraphOnACpu:
+    """Computes again what was recorded, into the same tensors."""
+
+    def record(self, step):
+        def recording(shown):
+            self.outputs = step(shown)
+            self.again = lambda: step(shown)
+            return self.outputs
+
+        return recording
+
+    def replay(self):
+        for name, value in self.again().items():
+            self.outputs[name].copy_(value)
+
+
+def test_each_batch_gets_its_own_numbers_and_keeps_them(pictures, monkeypatch):
+    plan = make_plan(train_settings(pictures), TextNumbers())
+    batches = [plan.source.batch(step, 4, slice(0, 4), plan.settings.loss) for step in range(7)]
+    graph = GraphOnACpu()
+    nothing = contextlib.nullcontext
+    for name, stand_in in {
+        'CUDAGraph': lambda: graph,
+        'graph': lambda *_, **__: nothing(),
+        'stream': lambda *_: nothing(),
+        'synchronize': lambda: None,
+        'Stream': Mock,
+        'current_stream': Mock,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+
+    def numbers(batch):
+        return {'actions': batch.actions.sum(), 'noise': batch.draws.noise.sum(), 'image': batch.images[0].sum()}
+
+    recorded = RecordedStep(graph.record(numbers))
+    found = [recorded(batch) for batch in batches]
+    for of, batch in zip(found, batches, strict=True):
+        assert {name: float(value) for name, value in of.items()} == {
+            name: float(value) for name, value in numbers(batch).items()
+        }
 
 
 def test_an_optimiser_is_recorded_also_where_its_state_is_of_a_training_that_was_not():
