@@ -46,8 +46,7 @@ class Monitor(Node):
         self.seen = Seen()
         self.filming = True
         self._latest: Frame = {}
-        self._cameras = len(contract.observation.cameras)
-        self._first_camera = contract.observation.cameras[0].name if contract.observation.cameras else ''
+        self._cameras = [camera.name for camera in contract.observation.cameras]
         for camera in contract.observation.cameras:
             self.create_subscription(image_class(camera), camera.topic, self._on_image(camera), SENSOR)
         self.goals = GoalSpeaker(self, contract.goal_topic)
@@ -73,10 +72,11 @@ class Monitor(Node):
                 self._latest[camera.name] = as_rgb(decode_image(message, camera))
             except Unusable:
                 return
-            complete = len(self._latest) == self._cameras
+            complete = len(self._latest) == len(self._cameras)
             begun = self.seen.first_chunk is not None
-            if self.filming and camera.name == self._first_camera and complete and begun:
-                self.seen.frames.append(dict(self._latest))
+            if self.filming and camera.name == self._cameras[0] and complete and begun:
+                # In the contract's order, whichever camera was heard first.
+                self.seen.frames.append({name: self._latest[name] for name in self._cameras})
 
         return take
 
