@@ -8,6 +8,9 @@ from mode_ros.checks.finding import Finding
 from mode_ros.checks.goals import coinciding, unknown_words
 from mode_ros.errors import UserError
 from mode_ros.policy.goals import SentenceEncoder, lost_words, normalize_sentence
+from mode_ros.policy.words import read_sentence
+
+_UNREAD = '{!r} is not surely like any sentence that the policy was taught: it may do anything. Say it in other words.'
 
 
 class GoalWatch:
@@ -19,24 +22,32 @@ class GoalWatch:
         self._known = list(dict.fromkeys(map(normalize_sentence, goals)))
         self._embeddings = list(np.asarray(encoder.encode(self._known))) if self._known else []
         self._found: dict[str, list[Finding]] = {}
+        self._read: dict[str, str] = {}
 
     def among_known(self) -> list[Finding]:
         """What cannot be told apart among the sentences of the training."""
         return coinciding(self._known, self._embeddings) if self._known else []
 
     def hear(self, goal: str) -> list[Finding]:
-        """What is wrong with a sentence, said once: words that are not seen, another one that is the same."""
+        """What is wrong with a sentence, said once: words that are not seen, another one that is the same, that it is
+        not like any that was taught.
+        """
         try:
             sentence = normalize_sentence(goal)
             if sentence in self._known:
                 return []
+            reading = read_sentence(self._encoder, sentence)
+            if reading is not None and reading.meaning:
+                self._read[sentence] = reading.meaning
+                return []  # it is meant to be the same
             embedding = np.asarray(self._encoder.encode([sentence])[0])
         except UserError:  # which predicting says
             return []
+        unread = [] if reading is None else [Finding('goals', _UNREAD.format(sentence))]
         self._known.append(sentence)
         self._embeddings.append(embedding)
         lost = unknown_words([sentence], [lost_words(self._encoder, sentence)])
-        found = coinciding(self._known, self._embeddings, among=[len(self._known) - 1]) + lost
+        found = coinciding(self._known, self._embeddings, among=[len(self._known) - 1]) + lost + unread
         self._found[sentence] = found
         return found
 
@@ -46,3 +57,10 @@ class GoalWatch:
             return self._found.get(normalize_sentence(goal), [])
         except UserError:
             return []
+
+    def read_as(self, goal: str) -> str:
+        """The taught sentence that one which was heard is read as; '' where it is told to the policy as it is."""
+        try:
+            return self._read.get(normalize_sentence(goal), '')
+        except UserError:
+            return ''

@@ -34,6 +34,7 @@ VERBS = {
     'replay': 'replay',
     'train': 'train',
     'evaluate': 'evaluate',
+    'words': 'words',
     'inspect': 'inspect_checkpoint',
     'export': 'export',
     'ablate': 'ablate',

@@ -16,6 +16,7 @@ from mode_ros.errors import UserError, in_words
 from mode_ros.evaluation.settings import differing
 from mode_ros.json_lines import JsonLines
 from mode_ros.policy.folder import FILES
+from mode_ros.policy.words import NAME as WORDS
 
 EPISODES, SETTINGS, FAILURES = 'episodes.jsonl', 'settings.json', 'failures'
 
@@ -90,9 +91,9 @@ class Journal:
 
 
 def digest(folder: Path) -> str:
-    """A checkpoint's digest: the same for the same weights, settings, statistics and contract, wherever they lie."""
+    """A checkpoint's digest: of its weights, settings, statistics, contract and words, wherever they lie."""
     found = hashlib.sha256()
-    for name in FILES:
+    for name in (*FILES, *([WORDS] if (folder / WORDS).is_file() else [])):
         with (folder / name).open('rb') as file:
             while block := file.read(1 << 20):
                 found.update(block)

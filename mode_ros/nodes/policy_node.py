@@ -329,6 +329,8 @@ class PolicyNode(ManagedNode):
         try:
             for finding in self._goal_watch.hear(goal):
                 self.get_logger().warning(str(finding))
+            if meaning := self._goal_watch.read_as(goal):
+                self.get_logger().info(f'goal {goal!r} is read as {meaning!r}')
             self._goal_finding = ' '.join(finding.text for finding in self._goal_watch.about(goal))
         except Exception as error:  # noqa: BLE001 - what can be computed of it, predicting says
             self.get_logger().error(f'the goal cannot be looked at: {error!r}')
@@ -345,6 +347,7 @@ class PolicyNode(ManagedNode):
             'chunks': self._chunks,
             'goal': self._goal,
             'goal finding': finding,
+            'goal read as': self._goal_watch.read_as(self._goal),
             'device': str(self._policy.device),
             'runtime': self._policy.runtime,
             'inference latency p50 (ms)': _milliseconds(self._latency.of(50)),

@@ -5,6 +5,7 @@
     statistics.json       Statistics of the training data
     contract.yaml         the robot contract's text, as it was when recording
     goals.json            the sentences it was trained with, where they are known
+    words.safetensors     what other sentences mean, where that was learned (mode_ros.policy.words)
 
 The frozen text encoder's weights are not stored; its kind and source are, in the configuration. Loading is strict:
 whatever is missing, extra or of another shape is an error that names the file and the tensor or key.
@@ -28,6 +29,7 @@ from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.products import LayerProducts, MakeProducts, UsedExperts, product_names
 from mode_ros.policy.weights import load_products, load_weights, meta_device
+from mode_ros.policy.words import write_words
 
 
 def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNetwork) -> None:
@@ -56,6 +58,8 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
             (aside / GOALS).write_text(
                 json.dumps(list(info.goals), ensure_ascii=False, indent=0) + '\n', encoding='utf-8'
             )
+        if info.words is not None:
+            write_words(aside, info.words)
         (aside / WEIGHTS).chmod(0o644)  # safetensors' is for its owner alone, too
         for name in FILES:
             _to_disk(aside / name)

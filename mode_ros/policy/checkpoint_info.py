@@ -11,6 +11,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.config import PolicyConfig, parse_policy_config
 from mode_ros.policy.folder import CONFIG, CONTRACT, STATISTICS, read_text, require_files
 from mode_ros.policy.normalization import Statistics
+from mode_ros.policy.words import Words, read_words
 
 FORMAT_VERSION = 1
 GOALS = 'goals.json'
@@ -27,6 +28,7 @@ class CheckpointInfo:
     contract_text: str
     trained_steps: int  # 0: random weights
     goals: tuple[str, ...] = ()  # that it was trained with; empty where that is not known
+    words: Words | None = None  # what others mean; None where none were learned
 
     def __post_init__(self) -> None:
         action, denoiser = self.statistics.action, self.config.denoiser
@@ -43,8 +45,11 @@ class CheckpointInfo:
             raise UserError(f'trained_steps is {self.trained_steps}, and cannot be negative.')
 
 
-def read_info(folder: Path | str) -> CheckpointInfo:
-    """Settings, statistics and contract, without the weights. Raises UserError that names the file and the key."""
+def read_info(folder: Path | str, with_words: bool = True) -> CheckpointInfo:
+    """Settings, statistics and contract, without the weights. Raises UserError that names the file and the key.
+
+    with_words: False to make them anew, whatever is there.
+    """
     folder = Path(folder)
     require_files(folder)
     where = folder / CONFIG
@@ -64,7 +69,9 @@ def read_info(folder: Path | str) -> CheckpointInfo:
     statistics = Statistics.from_values(_read_json(folder / STATISTICS), str(folder / STATISTICS))
     contract_text = read_text(folder / CONTRACT)
     try:
-        return CheckpointInfo(config, statistics, contract_text, steps, _read_goals(folder / GOALS))
+        goals = _read_goals(folder / GOALS)
+        words = read_words(folder, goals) if with_words else None
+        return CheckpointInfo(config, statistics, contract_text, steps, goals, words)
     except UserError as error:
         raise UserError(f'The files in {folder} do not belong together. {error}') from error
 

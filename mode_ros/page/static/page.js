@@ -155,8 +155,9 @@ function showQueue(queue) {
 function showRun({ goal, goals, success, nodes, queue }) {
   showQueue(queue);
   text($("goal-now"), goal || "none yet");
-  const finding = nodes.policy.values["goal finding"];
-  text($("goal-finding"), finding ? `! ${nodes.policy.name}: ${finding}` : "");
+  const { "goal finding": finding, "goal read as": meaning } = nodes.policy.values;
+  text($("goal-finding"), finding ? `! ${nodes.policy.name}: ${finding}` : meaning ? `Read as “${meaning}”.` : "");
+  $("goal-finding").classList.toggle("calm", !finding);
   list($("goals"), goals, (sentence) => {
     const button = make("button", sentence, { type: "button" });
     button.addEventListener("click", async () => say(await ask("/goal", { goal: sentence })));

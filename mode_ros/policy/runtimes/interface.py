@@ -23,6 +23,7 @@ from mode_ros.policy.images import check_image
 from mode_ros.policy.normalization import build_normalizer, build_state_normalizer
 from mode_ros.policy.plans import Continuation, KnownActions, PlanLike, PlanReader, choose_continuation
 from mode_ros.policy.stages import DONE, Interrupted, OnStage, ShouldStop
+from mode_ros.policy.words import ReadingEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,8 @@ class RunningPolicy(ABC):
                 f'The text encoder gives {text_encoder.dim} numbers, but the policy takes '
                 f'{info.config.text_encoder.dim}.'
             )
+        if info.words is not None:
+            text_encoder = ReadingEncoder(text_encoder, info.goals, info.words)
         self.info = info
         self.device_note = device_note
         self.text_encoder = text_encoder

@@ -1,0 +1,182 @@
+"""What other words mean: a sentence that no demonstration came with, read as one that some did.
+
+A policy hears a few sentences for a task, and whether it follows others is luck. Sentences are cheap where
+demonstrations are not: from other ways to say a thing, training.words learns which taught sentence is meant, a linear
+reading of the sentence's embedding, and the policy is then told that one. So what it does with other words is what it
+does with its own, and can be said beforehand: "read as 'open the drawer'".
+
+    words.safetensors   the reading, beside the checkpoint's weights, which stay as they are
+
+A taught sentence is never read: it reaches the policy as it always did. Nor is one that is not surely any of them, or
+surely none ("none of these" is one of the answers): of these the policy makes what it can, and a node warns. Needs no
+torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mode_ros.errors import UserError, in_words
+from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
+
+NAME = 'words.safetensors'
+SURE = 0.5
+"""The probability from which on a sentence is read as another."""
+
+Floats = NDArray[np.float32]
+
+
+class Reading(NamedTuple):
+    """What a sentence is taken for.
+
+    meaning: a taught sentence, '' where it is none or unsure; sure: how probable that is, 0 to 1, and of '' that it is
+    none; taught: it is one itself.
+    """
+
+    meaning: str
+    sure: float
+    taught: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Which of its taught sentences a policy takes another one for.
+
+    meanings: n taught sentences, as normalize_sentence gives them; weight: [n + 1, dim] and bias: [n + 1], float32, the
+    last row's answer being none of these.
+    """
+
+    meanings: tuple[str, ...]
+    weight: Floats
+    bias: Floats
+
+    def __post_init__(self) -> None:
+        rows = len(self.meanings) + 1
+        if self.weight.ndim != 2 or len(self.weight) != rows or self.bias.shape != (rows,):
+            raise UserError(
+                f'Words for {len(self.meanings)} meanings need {rows} rows, and have a weight of '
+                f'{list(self.weight.shape)} and a bias of {list(self.bias.shape)} numbers.'
+            )
+        if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
+            raise UserError('The words have numbers that are not finite.')
+
+    def read(self, embeddings: Any) -> list[Reading]:
+        """embeddings: [n, dim] of sentences that were not taught → what each is surely taken for, '' where nothing."""
+        found = []
+        for row in np.atleast_2d(self.probabilities(embeddings)):
+            best = int(row.argmax())
+            taken = best < len(self.meanings) and row[best] >= SURE
+            found.append(Reading(self.meanings[best] if taken else '', float(row[best] if taken else row[-1])))
+        return found
+
+    def probabilities(self, embeddings: Any) -> NDArray[np.float64]:
+        """[n, dim] → [n, meanings + 1]."""
+        logits = scaled(embeddings) @ self.weight.T.astype(np.float64) + self.bias
+        odds = np.exp(logits - logits.max(-1, keepdims=True))
+        return odds / odds.sum(-1, keepdims=True)
+
+
+def scaled(embeddings: Any) -> NDArray[np.float64]:
+    """[n, dim], each to a root mean square of 1: what counts is the direction, in CLIP's embeddings too."""
+    x = np.asarray(embeddings, np.float64)
+    return x / np.maximum(np.sqrt(np.square(x).mean(-1, keepdims=True)), 1e-12)
+
+
+class ReadingEncoder:
+    """A sentence encoder (SentenceEncoder) that gives a sentence which it can read the embedding of what it means."""
+
+    def __init__(self, encoder: SentenceEncoder, taught: Sequence[str], words: Words) -> None:
+        """taught: the sentences of the training. Raises UserError where the words are of another encoder."""
+        if words.weight.shape[1] != encoder.dim:
+            raise UserError(
+                f'The words are for {words.weight.shape[1]} numbers a sentence, and the text encoder gives '
+                f'{encoder.dim}: make them anew, with `mode_ros words`.'
+            )
+        self._encoder, self._words = encoder, words
+        self._taught = frozenset(map(normalize_sentence, taught))
+        self.dim: int = encoder.dim
+        if hasattr(encoder, 'sentences'):  # one that knows a few alone
+            self.sentences = encoder.sentences
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        """Sentences → [n, dim], as the encoder that it was made of gives them of their one spelling."""
+        heard = [normalize_sentence(text) for text in texts]
+        found = self._encoder.encode(heard)
+        readings = self._words.read(found)
+        for at, (sentence, reading) in enumerate(zip(heard, readings, strict=True)):
+            if sentence not in self._taught and reading.meaning:
+                # Alone, as the policy's cache asks for a taught one: a batch's padding could change the last bits.
+                found[at] = self._encoder.encode([reading.meaning])[0]
+        return found
+
+    def reading(self, text: str) -> Reading:
+        """What a sentence is taken for: itself, surely, where it was taught."""
+        sentence = normalize_sentence(text)
+        if sentence in self._taught:
+            return Reading(sentence, 1.0, taught=True)
+        return self._words.read(self._encoder.encode([sentence]))[0]
+
+    def lost(self, text: str) -> list[str]:
+        """What the encoder does not see of a sentence."""
+        find = getattr(self._encoder, 'lost', None)
+        return [] if find is None else list(find(text))
+
+
+def read_sentence(encoder: SentenceEncoder, text: str) -> Reading | None:
+    """What an encoder takes a sentence for; None of one that does not read."""
+    find = getattr(encoder, 'reading', None)
+    return None if find is None else Reading(*find(text))
+
+
+def write_words(folder: Path, words: Words) -> None:
+    """Beside a checkpoint's weights, or over earlier words."""
+    from safetensors.numpy import save_file
+
+    aside = folder / f'.{NAME}'
+    try:
+        metadata = {'meanings': json.dumps(list(words.meanings), ensure_ascii=False)}
+        save_file({'weight': words.weight, 'bias': words.bias}, aside, metadata)
+        aside.chmod(0o644)
+        aside.replace(folder / NAME)
+    except OSError as error:
+        raise UserError(f'The words cannot be written to {folder} ({in_words(error)}).') from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_words(folder: Path, taught: Sequence[str]) -> Words | None:
+    """A checkpoint's words, None where it has none. Raises UserError for a file that is damaged or of another policy.
+
+    taught: the sentences of the training.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, 'np') as file:
+            meanings = json.loads((file.metadata() or {}).get('meanings', 'null'))
+            weight, bias = file.get_tensor('weight'), file.get_tensor('bias')
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f'{path} is damaged ({in_words(error)}): {_ANEW}.') from error
+    if not isinstance(meanings, list) or not all(isinstance(each, str) and each.strip() for each in meanings):
+        raise UserError(f'{path} does not say what its words mean: {_ANEW}.')
+    known = set(map(normalize_sentence, taught))
+    for meaning in meanings:
+        if normalize_sentence(meaning) not in known:
+            raise UserError(f'{path} reads sentences as {meaning!r}, which the policy was not taught: {_ANEW}.')
+    try:
+        return Words(tuple(meanings), weight.astype(np.float32), bias.astype(np.float32))
+    except UserError as error:
+        raise UserError(f'{path}: {error} To mend it, {_ANEW}.') from error
+
+
+_ANEW = f'remove {NAME}, or make it anew with `mode_ros words`'
