@@ -4,54 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
-from std_msgs.msg import Bool
 
-from mode_ros.control.estop import STEP_SECONDS, StopSaid
-from mode_ros.nodes.qos import read_latched
-
-ESTOP_TOPIC = 'estop'
-
-# Room for a word of each who speaks: with room for one, the last to be heard takes the others' place.
-ESTOP_DEPTH = 100
+from mode_ros.control.estop import StopSaid
+from mode_ros.nodes.estop_readers import ESTOP_TOPIC, EstopReaders
 
 
 class EstopListener:
-    """Calls `engage` with whether anybody says stop, and `beat` at each word that is said now, not at a latched one.
-
-    DDS latches a message for every publisher and brings them to a reader in any order, and rclpy does not tell who sent
-    one (Humble to Jazzy). A new reader hears them all again: that is how everybody is asked.
-    """
+    """Calls `engage` with whether anybody says stop, and `beat` at each word that is said now, not at a latched one."""
 
     def __init__(self, node: Node, engage: Callable[[bool], None], beat: Callable[[], None]) -> None:
         self._node, self._engage, self._beat = node, engage, beat
         self._said = StopSaid()
         self._told = False
-        live = QoSProfile(depth=ESTOP_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
-        self._live = node.create_subscription(Bool, ESTOP_TOPIC, self._on_live, live)
-        self._latched = self._ask()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(STEP_SECONDS, self._step, clock=steady)
+        self._readers = EstopReaders(node, self._on_word, self._step)
 
     def close(self) -> None:
-        self._node.destroy_timer(self._timer)
-        self._node.destroy_subscription(self._latched)
-        self._node.destroy_subscription(self._live)
+        self._readers.close()
 
-    def _ask(self) -> Subscription:
-        return read_latched(self._node, Bool, ESTOP_TOPIC, partial(self._hear, live=False), ESTOP_DEPTH)
-
-    def _on_live(self, message: Bool) -> None:
-        self._beat()
-        self._hear(message, live=True)
-
-    def _hear(self, message: Bool, live: bool) -> None:
-        stop = bool(message.data)
+    def _on_word(self, stop: bool, live: bool) -> None:
+        if live:
+            self._beat()
         alone = not stop and self._said.engaged and self._node.count_publishers(ESTOP_TOPIC) <= 1
         still = self._said.hear(stop, alone, live)
         self._tell()
@@ -61,12 +35,10 @@ class EstopListener:
                 throttle_duration_sec=5.0,
             )
 
-    def _step(self) -> None:
-        # Here and not where a word is heard: a reader is not closed from within itself.
-        if self._said.step(time.monotonic_ns()):
-            latched, self._latched = self._latched, self._ask()
-            self._node.destroy_subscription(latched)
+    def _step(self) -> bool:
+        ask = self._said.step(time.monotonic_ns())
         self._tell()
+        return ask
 
     def _tell(self) -> None:
         engaged = self._said.engaged

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import Subscription
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
 from mode_ros.control.contract import NANOSECONDS, Contract
 from mode_ros.control.contract import Camera as CameraStream
-from mode_ros.control.estop import STEP_SECONDS
 from mode_ros.errors import UserError
 from mode_ros.messages.images import image_class
 from mode_ros.messages.pictures import as_picture
-from mode_ros.nodes.estop_listener import ESTOP_DEPTH, ESTOP_TOPIC
+from mode_ros.nodes.estop_readers import ESTOP_TOPIC, EstopReaders
 from mode_ros.nodes.goal_speaker import GoalSpeaker
 from mode_ros.nodes.page_ahead import PageAhead
 from mode_ros.nodes.page_calls import PageCalls
@@ -34,7 +30,7 @@ from mode_ros.nodes.page_driving import PageDriving
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.policy_loader import PolicyLoader
 from mode_ros.nodes.process import run_node
-from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, read_latched, subscribe_latched
+from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.page.driving import Held
 from mode_ros.page.goals import UsedGoals, offered, training_goals
 from mode_ros.page.pictures import Camera
@@ -147,11 +143,8 @@ class PageNode(Node):
         self.create_subscription(JointTrajectory, 'action_chunk', self._on_chunk, COMMAND, raw=True)
         self.create_subscription(String, 'goal_queue', self._on_queue, LATCHED)
         self.create_subscription(Bool, SUCCESS_TOPIC, self._on_success, LATCHED)
-        # Deep: of two words in one moment neither may be lost, or somebody else's stop is taken for the page's own.
-        live = QoSProfile(depth=ESTOP_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
-        self.create_subscription(Bool, ESTOP_TOPIC, partial(self._on_estop, LIVE_READER), live)
-        self._estop_answers = self._ask_who_stops()
-        self.create_timer(STEP_SECONDS, self._step_estop, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        # Deep readers: of two words in one moment neither may be lost, or a stop of others is taken for the page's own.
+        self._estop_readers = EstopReaders(self, self._on_estop, lambda: self._estop_words.step(time.monotonic_ns()))
 
     def _on_image(self, camera: CameraStream, message: bytes) -> None:
         stamp = self._now() if camera.stamps == 'reception' else header_stamp(message)
@@ -184,18 +177,9 @@ class PageNode(Node):
     def _on_success(self, message: Bool) -> None:
         self._outcomes.hear(bool(message.data))
 
-    def _ask_who_stops(self) -> Subscription:
-        return read_latched(self, Bool, ESTOP_TOPIC, partial(self._on_estop, LATCHED_READER), ESTOP_DEPTH)
-
-    def _on_estop(self, reader: str, message: Bool) -> None:
+    def _on_estop(self, stop: bool, live: bool) -> None:
         alone = self.count_publishers(ESTOP_TOPIC) <= 2  # the page is one of them
-        self._estop_words.heard(bool(message.data), reader, alone)
-
-    def _step_estop(self) -> None:
-        # Here and not where a word is heard: a reader is not closed from within itself.
-        if self._estop_words.step(time.monotonic_ns()):
-            answers, self._estop_answers = self._estop_answers, self._ask_who_stops()
-            self.destroy_subscription(answers)
+        self._estop_words.heard(stop, LIVE_READER if live else LATCHED_READER, alone)
 
     # ---- what is said -----------------------------------------------------------------------------------------
 
