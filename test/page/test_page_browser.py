@@ -326,6 +326,16 @@ def test_a_goal_that_is_not_told_apart_is_said_below_it_and_nothing_jumps(page, 
     assert page.execute_script(place) == pytest.approx(before, abs=2)
 
 
+def test_what_a_goal_is_read_as_is_said_calmly(page, robot):
+    robot.nodes['policy'] = {**robot.nodes['policy'], 'values': {'goal read as': 'open the drawer'}}
+    wait_for(lambda: text(page, 'goal-finding') == 'Read as “open the drawer”.', 'what it is read as')
+    assert 'calm' in find(page, '#goal-finding').get_attribute('class')
+    values = {'goal read as': '', 'goal finding': 'it is like none'}
+    robot.nodes['policy'] = {**robot.nodes['policy'], 'values': values}
+    wait_for(lambda: text(page, 'goal-finding') == '! policy_node: it is like none', 'the finding')
+    assert 'calm' not in find(page, '#goal-finding').get_attribute('class')
+
+
 def test_how_many_pictures_come_is_shown(page, robot):
     def looks():
         robot.cameras['static'].push(b'\x80', 100_000_000)
