@@ -39,7 +39,7 @@ class GoalWatch:
             reading = read_sentence(self._encoder, sentence)
             if reading is not None and reading.meaning:
                 self._read[sentence] = reading.meaning
-                return []  # it is meant to be the same
+                return []  # it is meant to be the same, and of one that the encoder does not see whole nothing is read
             embedding = np.asarray(self._encoder.encode([sentence])[0])
         except UserError:  # which predicting says
             return []

@@ -73,7 +73,7 @@ def read_yaml(text: str, what: str) -> Any:
         mark = error.problem_mark or error.context_mark
         place = '' if mark is None else f' (line {mark.line + 1}, column {mark.column + 1})'
         raise UserError(f'{what} is not valid YAML: {error.problem or error.context}{place}.') from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-01
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-13-01
         raise UserError(f'{what} is not valid YAML: {" ".join(str(error).split())}.') from error
 
 

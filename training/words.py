@@ -1,4 +1,4 @@
-"""Learns what other words mean, from sentences alone: a linear reading of their embeddings, in a second.
+"""Learns what other words mean, from sentences alone: a linear reading of their embeddings.
 
 How well it reads is estimated by leaving out a fifth of each meaning's sentences at a time. See mode_ros.policy.words.
 """
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,6 +19,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.folder import read_text
 from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
 from mode_ros.policy.words import Words, scaled
+from mode_ros.settings import read_yaml
 
 NONE = 'none of these'
 """The key of sentences that mean none of what the policy can do."""
@@ -51,12 +51,10 @@ class Estimate(NamedTuple):
 def read_examples(path: Path, taught: Sequence[str]) -> Examples:
     """A YAML file of taught sentences, each with other ways to say it, and under 'none of these' what is none of them.
 
-    Raises UserError that names the line's sentence: one that was not taught, that stands under two meanings, ...
+    What was taught and is not in the file counts as none of these. Raises UserError that names the sentence that cannot
+    be meant: one that was not taught, that stands under two meanings, and the like.
     """
-    try:
-        document = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f'{path} is not valid YAML: {error}') from error
+    document = read_yaml(read_text(path), str(path))
     return parse_examples(document, taught, str(path))
 
 
@@ -65,25 +63,34 @@ def parse_examples(document: Any, taught: Sequence[str], where: str) -> Examples
     if not isinstance(document, Mapping) or not all(isinstance(each, list) and each for each in document.values()):
         raise UserError(f'{where} must map each taught sentence to a list of other ways to say it.')
     known = set(map(normalize_sentence, taught))
-    meanings = [_sentence(key, where) for key in document if key != NONE]
-    if len(meanings) < 2:
-        raise UserError(f'{where} has {len(meanings)} meanings, and sentences are told apart from two on.')
+    entries = [(_sentence(key, where), others) for key, others in document.items()]
+    keys = [key for key, _ in entries]
+    meanings = [key for key in keys if key != NONE]
     for meaning in meanings:
+        if keys.count(meaning) > 1:
+            raise UserError(f'{where} has {meaning!r} twice: put its sentences into one list.')
         if meaning not in known:
             raise UserError(
                 f'{where}: the policy was not taught {meaning!r}, so that nothing can be read as it. '
                 f'{_nearest(meaning, known)}'
             )
+    if len(meanings) < 2:
+        raise UserError(f'{where} has {len(meanings)} meanings, and sentences are told apart from two on.')
+    if NONE not in keys:
+        raise UserError(
+            f'{where} has no {NONE!r}: list there what the policy may be told and cannot do, else everything would be '
+            'taken for something that it can.'
+        )
     owner: dict[str, str] = {}
-    for number, (key, others) in enumerate(document.items()):
-        meaning = NONE if key == NONE else _sentence(key, where)
-        for sentence in ([] if key == NONE else [meaning]) + [_sentence(each, where) for each in others]:
+    for meaning, others in entries:
+        said = [_sentence(each, where) for each in others]
+        for sentence in said if meaning == NONE else [meaning, *said]:
             if owner.setdefault(sentence, meaning) != meaning:
                 raise UserError(f'{where} has {sentence!r} under {owner[sentence]!r} and under {meaning!r}: which?')
-        if key == NONE and (both := sorted(known & {_sentence(each, where) for each in others})):
-            raise UserError(
-                f'{where} has {both[0]!r} under {NONE!r}, and the policy was taught it (entry {number + 1}).'
-            )
+        if meaning == NONE and (both := sorted(known & set(said))):
+            raise UserError(f'{where} has {both[0]!r} under {NONE!r}, and the policy was taught it.')
+    for sentence in sorted(known):
+        owner.setdefault(sentence, NONE)
     numbers = {meaning: number for number, meaning in enumerate([*meanings, NONE])}
     return Examples(tuple(meanings), tuple(owner), np.array([numbers[each] for each in owner.values()]))
 

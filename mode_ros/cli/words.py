@@ -36,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.checkpoint
     if arguments.sentences is None and not arguments.read:
         raise UserError('Give a file of sentences to learn from, or --read SENTENCE.')
+    if not all(map(str.strip, arguments.read)):
+        raise UserError('A sentence after --read is empty.')
     info = read_info(folder, with_words=arguments.sentences is None)
     if not info.goals:
         raise UserError(f'{folder} does not say what it was taught (goals.json), so that nothing can be read as it.')
@@ -48,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         write_words(folder, words)
         total = sum(estimate)
         print(
-            f'{folder / NAME}: {len(examples.sentences)} sentences for {len(words.meanings)} meanings. Of {total} '
-            f'left out in turns: {estimate}.'
+            f'{folder / NAME}: {len(examples.sentences)} sentences, {len(words.meanings)} meanings. Of {total} left '
+            f'out in turns {estimate} (which is right of those that mean none).'
         )
     words_there = read_words(folder, info.goals)
     if words_there is None:

@@ -41,6 +41,11 @@ class CheckpointInfo:
         state = sum(self.statistics.state[name].dim for name in self.config.state_streams)
         if state != denoiser.state_dim:
             raise UserError(f'The statistics have {state} state numbers, but the policy {denoiser.state_dim}.')
+        if self.words is not None and self.words.weight.shape[1] != self.config.text_encoder.dim:
+            raise UserError(
+                f'The words are for {self.words.weight.shape[1]} numbers a sentence, and the policy takes '
+                f'{self.config.text_encoder.dim}: make them anew, with `mode_ros words`.'
+            )
         if self.trained_steps < 0:
             raise UserError(f'trained_steps is {self.trained_steps}, and cannot be negative.')
 

@@ -15,6 +15,8 @@ torch.
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,8 @@ class Words:
 
     def __post_init__(self) -> None:
         rows = len(self.meanings) + 1
+        if rows < 3 or len(set(self.meanings)) < len(self.meanings):
+            raise UserError(f'Words need two meanings that differ, and have {list(self.meanings)}.')
         if self.weight.ndim != 2 or len(self.weight) != rows or self.bias.shape != (rows,):
             raise UserError(
                 f'Words for {len(self.meanings)} meanings need {rows} rows, and have a weight of '
@@ -109,9 +113,12 @@ class ReadingEncoder:
         """Sentences → [n, dim], as the encoder that it was made of gives them of their one spelling."""
         heard = [normalize_sentence(text) for text in texts]
         found = self._encoder.encode(heard)
-        readings = self._words.read(found)
-        for at, (sentence, reading) in enumerate(zip(heard, readings, strict=True)):
-            if sentence not in self._taught and reading.meaning:
+        readings = [self._reading(*each) for each in zip(heard, self._words.read(found), strict=True)]
+        if all(each.taught or not each.meaning for each in readings):
+            return found
+        found = found.clone() if hasattr(found, 'clone') else np.array(found)  # which may be the encoder's own
+        for at, reading in enumerate(readings):
+            if reading.meaning and not reading.taught:
                 # Alone, as the policy's cache asks for a taught one: a batch's padding could change the last bits.
                 found[at] = self._encoder.encode([reading.meaning])[0]
         return found
@@ -119,9 +126,13 @@ class ReadingEncoder:
     def reading(self, text: str) -> Reading:
         """What a sentence is taken for: itself, surely, where it was taught."""
         sentence = normalize_sentence(text)
+        return self._reading(sentence, self._words.read(self._encoder.encode([sentence]))[0])
+
+    def _reading(self, sentence: str, reading: Reading) -> Reading:
         if sentence in self._taught:
             return Reading(sentence, 1.0, taught=True)
-        return self._words.read(self._encoder.encode([sentence]))[0]
+        # What the encoder does not see may be what it is about.
+        return Reading('', 0.0) if reading.meaning and self.lost(sentence) else reading
 
     def lost(self, text: str) -> list[str]:
         """What the encoder does not see of a sentence."""
@@ -137,18 +148,23 @@ def read_sentence(encoder: SentenceEncoder, text: str) -> Reading | None:
 
 def write_words(folder: Path, words: Words) -> None:
     """Beside a checkpoint's weights, or over earlier words."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    aside = folder / f'.{NAME}'
+    metadata = {'meanings': json.dumps(list(words.meanings), ensure_ascii=False)}
+    content = save({'weight': words.weight, 'bias': words.bias}, metadata)
     try:
-        metadata = {'meanings': json.dumps(list(words.meanings), ensure_ascii=False)}
-        save_file({'weight': words.weight, 'bias': words.bias}, aside, metadata)
-        aside.chmod(0o644)
-        aside.replace(folder / NAME)
+        handle, aside = tempfile.mkstemp(prefix='.words.', dir=folder)
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(aside).chmod(0o644)
+            Path(aside).replace(folder / NAME)
+        finally:
+            Path(aside).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f'The words cannot be written to {folder} ({in_words(error)}).') from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def read_words(folder: Path, taught: Sequence[str]) -> Words | None:
@@ -157,26 +173,27 @@ def read_words(folder: Path, taught: Sequence[str]) -> Words | None:
     taught: the sentences of the training.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return None
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, 'np') as file:
             meanings = json.loads((file.metadata() or {}).get('meanings', 'null'))
+            if not isinstance(meanings, list) or not all(isinstance(each, str) for each in meanings):
+                raise UserError('it does not say what they mean')
             weight, bias = file.get_tensor('weight'), file.get_tensor('bias')
-    except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f'{path} is damaged ({in_words(error)}): {_ANEW}.') from error
-    if not isinstance(meanings, list) or not all(isinstance(each, str) and each.strip() for each in meanings):
-        raise UserError(f'{path} does not say what its words mean: {_ANEW}.')
-    known = set(map(normalize_sentence, taught))
-    for meaning in meanings:
-        if normalize_sentence(meaning) not in known:
-            raise UserError(f'{path} reads sentences as {meaning!r}, which the policy was not taught: {_ANEW}.')
-    try:
-        return Words(tuple(meanings), weight.astype(np.float32), bias.astype(np.float32))
+        words = Words(tuple(map(normalize_sentence, meanings)), weight.astype(np.float32), bias.astype(np.float32))
     except UserError as error:
-        raise UserError(f'{path}: {error} To mend it, {_ANEW}.') from error
+        raise UserError(f'{path} does not hold words ({error}): {_ANEW}.') from error
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        reason = in_words(error) if isinstance(error, OSError) else str(error)
+        raise UserError(f'{path} is damaged ({reason}): {_ANEW}.') from error
+    known = set(map(normalize_sentence, taught))
+    for meaning in words.meanings:
+        if meaning not in known:
+            raise UserError(f'{path} reads sentences as {meaning!r}, which the policy was not taught: {_ANEW}.')
+    return words
 
 
 _ANEW = f'remove {NAME}, or make it anew with `mode_ros words`'

@@ -126,10 +126,50 @@ def test_a_listener_is_told_what_is_read_and_warned_of_what_is_not(reading):
     assert watch.read_as('sing') == ''
 
 
+class Cached(FakeTextEncoder):
+    """Gives its own arrays, which nobody is to change, and does not see what is not ASCII."""
+
+    def encode(self, texts):
+        found = super().encode(texts).numpy()
+        found.flags.writeable = False
+        return found
+
+    def lost(self, text):
+        return [c for c in text if not c.isascii()]
+
+
+def test_an_encoders_own_array_is_left_alone(encoder):
+    reading = ReadingEncoder(Cached(), TAUGHT, words(encoder))
+    assert same(reading.encode(['slide it open'])[0], encoder.encode(['open the drawer'])[0])
+
+
+def test_a_sentence_that_is_not_seen_whole_is_not_read_and_said(encoder):
+    made = words(encoder, **{'open the drawer': 'slide it öpen', 'close the drawer': 'slide it shut', '': 'sing'})
+    reading = ReadingEncoder(Cached(), TAUGHT, made)
+    assert made.read(encoder.encode(['slide it öpen']))[0].meaning == 'open the drawer'
+    assert reading.reading('slide it öpen').meaning == ''
+    assert 'does not see' in ' '.join(map(str, GoalWatch(TAUGHT, reading).hear('slide it öpen')))
+
+
+def test_several_who_write_at_once_leave_one_whole_file(saved, encoder):
+    from concurrent.futures import ThreadPoolExecutor
+
+    made = words(encoder)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: write_words(saved, made), range(40)))
+    assert read_words(saved, TAUGHT).meanings == made.meanings
+    assert [path.name for path in saved.iterdir() if path.name.startswith('.')] == []
+
+
+def test_where_it_cannot_be_written_is_said(saved, encoder):
+    with pytest.raises(UserError, match='cannot be written'):
+        write_words(saved / 'nowhere', words(encoder))
+
+
 @pytest.mark.parametrize('content', [b'', b'garbage', b'\x08\0\0\0\0\0\0\0{}      '])
 def test_a_damaged_file_is_named(saved, content):
     (saved / NAME).write_bytes(content)
-    with pytest.raises(UserError, match=r'words\.safetensors (is damaged|does not say).*mode_ros words'):
+    with pytest.raises(UserError, match=r'words\.safetensors (is damaged|does not hold).*mode_ros words'):
         read_info(saved)
 
 
@@ -142,7 +182,15 @@ def test_words_of_another_policy_are_refused(saved, encoder):
 
 
 def test_numbers_that_do_not_fit_are_refused():
-    with pytest.raises(UserError, match='need 2 rows'):
-        Words(('open',), np.zeros((1, 3), np.float32), np.zeros(1, np.float32))
+    with pytest.raises(UserError, match='need 3 rows'):
+        Words(('open', 'close'), np.zeros((1, 3), np.float32), np.zeros(1, np.float32))
     with pytest.raises(UserError, match='not finite'):
-        Words(('open',), np.full((2, 3), np.nan, np.float32), np.zeros(2, np.float32))
+        Words(('open', 'close'), np.full((3, 3), np.nan, np.float32), np.zeros(3, np.float32))
+    with pytest.raises(UserError, match='two meanings that differ'):
+        Words(('open', 'open'), np.zeros((3, 3), np.float32), np.zeros(3, np.float32))
+
+
+def test_a_link_to_nowhere_is_not_the_same_as_no_words(saved):
+    (saved / NAME).symlink_to(saved / 'gone')
+    with pytest.raises(UserError, match='is damaged'):
+        read_info(saved)

@@ -49,6 +49,12 @@ def test_what_was_left_out_is_read_by_the_words_that_it_shares():
     assert reading.reading('sing me a song').meaning == ''
 
 
+def test_a_taught_sentence_that_is_not_in_the_file_counts_as_none():
+    words, _ = learn(parse_examples(WAYS, TAUGHT, 'f'), Bag())
+    assert 'push it' in parse_examples(WAYS, TAUGHT, 'f').sentences
+    assert words.read(Bag().encode(['push it']))[0].meaning == ''
+
+
 def test_it_is_the_same_whatever_was_drawn_before():
     import torch
 
@@ -63,12 +69,12 @@ def test_it_is_the_same_whatever_was_drawn_before():
 def test_the_estimate_is_of_sentences_that_were_left_out():
     """Sentences without a common word, which only learning by heart could read, are read by chance at best."""
     heart = {meaning: [f'{meaning[0]}{n} {meaning[1]}{n}' for n in range(20)] for meaning in ('ab', 'cd', 'ef')}
-    examples = parse_examples(heart, tuple(heart), 'f')
+    examples = parse_examples(heart | {NONE: ['sing']}, tuple(heart), 'f')
     words, estimate = learn(examples, Bag())
-    assert sum(estimate) == 60
+    assert sum(estimate) == 61
     assert estimate.right < 40
     learned = [each.meaning for each in words.read(Bag().encode(examples.sentences))]
-    assert learned == [examples.meanings[number] for number in examples.means], 'though it knows them by heart'
+    assert learned == [(*examples.meanings, '')[number] for number in examples.means], 'though it knows them by heart'
 
 
 @pytest.mark.parametrize(
@@ -78,17 +84,19 @@ def test_the_estimate_is_of_sentences_that_were_left_out():
         ({'open the drawer': 'pull'}, 'must map each taught sentence'),
         ({'open the drawer': []}, 'must map each taught sentence'),
         ({'open the drawer': ['pull'], NONE: ['sing']}, 'has 1 meanings'),
+        ({'open the drawer': ['pull'], 'close the drawer': ['b']}, "has no 'none of these'"),
+        ({'open the drawer': ['a'], 'Open  the drawer': ['b']}, "'open the drawer' twice"),
         (
             {'open the drawer': ['a'], 'close the drawer': ['b'], 'open a drawer': ['c']},
             "not taught 'open a drawer'.*'open the drawer'",
         ),
         (
-            {'open the drawer': ['a', 'slide'], 'close the drawer': ['Slide ']},
+            {'open the drawer': ['a', 'slide'], 'close the drawer': ['Slide '], NONE: ['c']},
             "'slide' under 'open the drawer' and under",
         ),
-        ({'open the drawer': ['a'], 'close the drawer': ['open the drawer']}, "'open the drawer' under"),
-        ({'open the drawer': ['a', 3], 'close the drawer': ['b']}, '3 is not a sentence'),
-        ({'open the drawer': ['a', ' '], 'close the drawer': ['b']}, "' ' is not a sentence"),
+        ({'open the drawer': ['a'], 'close the drawer': ['open the drawer'], NONE: ['c']}, "'open the drawer' under"),
+        ({'open the drawer': ['a', 3], 'close the drawer': ['b'], NONE: ['c']}, '3 is not a sentence'),
+        ({'open the drawer': ['a', ' '], 'close the drawer': ['b'], NONE: ['c']}, "' ' is not a sentence"),
         (
             {'open the drawer': ['a'], 'close the drawer': ['b'], NONE: ['push it']},
             "'push it' under 'none of these', and the policy was taught",
@@ -122,7 +130,7 @@ def test_the_command_learns_says_and_can_be_repeated(checkpoint, tmp_path, capsy
     weights = (checkpoint / 'weights.safetensors').read_bytes()
     assert command(checkpoint, tmp_path / 'ways.yaml', '--read', 'Slide the drawer  open', 'open the drawer') == 0
     said = capsys.readouterr().out
-    assert '15 sentences for 2 meanings' in said
+    assert '16 sentences, 2 meanings' in said
     assert 'left out in turns' in said
     assert "'Slide the drawer  open': read as 'open the drawer'" in said
     assert "'open the drawer': was taught" in said
@@ -150,12 +158,26 @@ def test_what_the_command_cannot_do_is_said(checkpoint, tmp_path, capsys):
     assert 'has no words.safetensors' in capsys.readouterr().err
     assert command(checkpoint, tmp_path / 'none.yaml') == 1
     assert 'none.yaml cannot be read' in capsys.readouterr().err
+    assert command(checkpoint, tmp_path / 'none.yaml', '--read', ' ') == 1
+    assert 'is empty' in capsys.readouterr().err
     (tmp_path / 'bad.yaml').write_text('a: [')
     assert command(checkpoint, tmp_path / 'bad.yaml') == 1
     assert 'is not valid YAML' in capsys.readouterr().err
     (checkpoint / 'goals.json').unlink()
     assert command(checkpoint, tmp_path / 'bad.yaml') == 1
     assert 'does not say what it was taught' in capsys.readouterr().err
+
+
+@needs_minilm
+@pytest.mark.parametrize(
+    'sentence',
+    ['never close the door', 'do not open the drawer', 'drawer', 'öffne die Schublade', 'open the 抽屉', 'stop'],
+)
+def test_the_shipped_policy_is_not_told_what_was_not_said(sentence):
+    from mode_ros.policy.minilm import NumpyMiniLm
+
+    info = read_info(SHIPPED)
+    assert ReadingEncoder(NumpyMiniLm(), info.goals, info.words).reading(sentence).meaning == ''
 
 
 def shipped_words():
