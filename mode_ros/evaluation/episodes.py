@@ -85,8 +85,11 @@ class Journal:
 
     def _differing(self, identity: Mapping[str, Any]) -> list[str]:
         found = differing(identity['settings'], self.about.get('settings', {}))
-        if identity['checkpoint']['digest'] != self.about.get('checkpoint', {}).get('digest'):
-            found.insert(0, f'the checkpoint is {identity["checkpoint"]["folder"]} now and another one there')
+        there, folder = self.about.get('checkpoint', {}), identity['checkpoint']['folder']
+        if identity['checkpoint']['digest'] != there.get('digest'):
+            changed = f'the checkpoint {folder} has changed since, in its weights, settings or words'
+            another = f'the checkpoint is {folder} now and another one there'
+            found.insert(0, changed if there.get('folder') == folder else another)
         return found
 
 

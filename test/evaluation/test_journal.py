@@ -29,3 +29,10 @@ def test_one_that_was_refused_before_its_first_episode_does_not_bind_the_folder(
 def test_what_was_measured_before_the_first_episode_is_kept(tmp_path):
     Journal(tmp_path, identity('metaworld-10'), lambda: {'latency_periods': 2})
     assert Journal(tmp_path, identity('metaworld-10'), dict).about['latency_periods'] == 2
+
+
+def test_a_checkpoint_that_has_changed_is_not_called_another_one(tmp_path):
+    Journal(tmp_path, identity('reach'), dict).add(EPISODE)
+    for folder, told in (('policy', 'the checkpoint policy has changed since'), ('other', 'the checkpoint is other now')):
+        with pytest.raises(UserError, match=told):
+            Journal(tmp_path, {**identity('reach'), 'checkpoint': {'folder': folder, 'digest': 'b'}}, dict)
