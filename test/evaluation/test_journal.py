@@ -33,6 +33,9 @@ def test_what_was_measured_before_the_first_episode_is_kept(tmp_path):
 
 def test_a_checkpoint_that_has_changed_is_not_called_another_one(tmp_path):
     Journal(tmp_path, identity('reach'), dict).add(EPISODE)
-    for folder, told in (('policy', 'the checkpoint policy has changed since'), ('other', 'the checkpoint is other now')):
+    for folder, told in (
+        ('policy', 'the checkpoint policy has changed since'),
+        ('other', 'the checkpoint is other now'),
+    ):
         with pytest.raises(UserError, match=told):
             Journal(tmp_path, {**identity('reach'), 'checkpoint': {'folder': folder, 'digest': 'b'}}, dict)
