@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mode_ros.checks.finding import Finding
-from mode_ros.checks.goals import coinciding, unknown_words
+from mode_ros.checks.goals import coinciding, unknown_words, unlike_any
 from mode_ros.errors import UserError
 from mode_ros.policy.goals import SentenceEncoder, lost_words, normalize_sentence
 from mode_ros.policy.words import read_sentence
-
-_UNREAD = '{!r} is not surely like any sentence that the policy was taught: it may do anything. Say it in other words.'
 
 
 class GoalWatch:
@@ -34,7 +32,7 @@ class GoalWatch:
         """
         try:
             sentence = normalize_sentence(goal)
-            if sentence in self._known:
+            if sentence in self._known or sentence in self._read:
                 return []
             reading = read_sentence(self._encoder, sentence)
             if reading is not None and reading.meaning:
@@ -43,7 +41,7 @@ class GoalWatch:
             embedding = np.asarray(self._encoder.encode([sentence])[0])
         except UserError:  # which predicting says
             return []
-        unread = [] if reading is None else [Finding('goals', _UNREAD.format(sentence))]
+        unread = [] if reading is None else [unlike_any(sentence)]
         self._known.append(sentence)
         self._embeddings.append(embedding)
         lost = unknown_words([sentence], [lost_words(self._encoder, sentence)])

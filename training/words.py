@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, suggest
 from mode_ros.policy.folder import read_text
 from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
 from mode_ros.policy.words import Words, scaled
@@ -70,9 +70,9 @@ def parse_examples(document: Any, taught: Sequence[str], where: str) -> Examples
         if keys.count(meaning) > 1:
             raise UserError(f'{where} has {meaning!r} twice: put its sentences into one list.')
         if meaning not in known:
+            near = suggest(meaning, sorted(known))
             raise UserError(
-                f'{where}: the policy was not taught {meaning!r}, so that nothing can be read as it. '
-                f'{_nearest(meaning, known)}'
+                f'{where}: the policy was not taught {meaning!r}{near} (goals.json has what it was taught).'
             )
     if len(meanings) < 2:
         raise UserError(f'{where} has {len(meanings)} meanings, and sentences are told apart from two on.')
@@ -144,10 +144,3 @@ def _sentence(text: Any, where: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise UserError(f'{where}: {text!r} is not a sentence.')
     return normalize_sentence(text)
-
-
-def _nearest(meaning: str, known: set[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(meaning, sorted(known), 3, 0.4) or sorted(known)[:3]
-    return f'What it was taught is in goals.json, such as {", ".join(map(repr, near))}.'

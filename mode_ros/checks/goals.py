@@ -56,6 +56,15 @@ def unknown_words(goals: Sequence[str], lost: Sequence[Sequence[str]]) -> list[F
     ]
 
 
+def unlike_any(goal: str) -> Finding:
+    """Of a sentence that is surely like none that a policy was taught."""
+    return Finding(
+        'goals',
+        f'{_short(goal)} is not surely like any sentence that the policy was taught: it may do anything. Say it '
+        'in other words.',
+    )
+
+
 def _short(goal: str) -> str:
     # The ends are kept: long sentences that coincide differ there.
     return repr(goal if len(goal) <= 60 else f'{goal[:28]} … {goal[-28:]}')

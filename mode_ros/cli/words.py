@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.errors import UserError
     from mode_ros.policy.checkpoint_info import read_info
     from mode_ros.policy.language import build_text_encoder
-    from mode_ros.policy.words import NAME, ReadingEncoder, read_words, write_words
+    from mode_ros.policy.words import NAME, ReadingEncoder, write_words
 
     folder = arguments.checkpoint
     if arguments.sentences is None and not arguments.read:
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     info = read_info(folder, with_words=arguments.sentences is None)
     if not info.goals:
         raise UserError(f'{folder} does not say what it was taught (goals.json), so that nothing can be read as it.')
-    encoder = build_text_encoder(info.config.text_encoder)
+    encoder, words = build_text_encoder(info.config.text_encoder), info.words
     if arguments.sentences is not None:
         from mode_ros.training.words import learn, read_examples
 
@@ -53,10 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
             f'{folder / NAME}: {len(examples.sentences)} sentences, {len(words.meanings)} meanings. Of {total} left '
             f'out in turns {estimate} (which is right of those that mean none).'
         )
-    words_there = read_words(folder, info.goals)
-    if words_there is None:
+    if words is None:
         raise UserError(f'{folder} has no {NAME}: give a file of sentences to learn it from.')
-    reading = ReadingEncoder(encoder, info.goals, words_there)
+    reading = ReadingEncoder(encoder, info.goals, words)
     for sentence in arguments.read:
         meaning, sure, taught = reading.reading(sentence)
         if taught:

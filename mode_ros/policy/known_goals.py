@@ -8,8 +8,7 @@ are embedded where they are, and no other one is understood there. One file serv
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import TextEncoderConfig
+from mode_ros.policy.folder import write_whole
 from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
 
 NAME = 'goals.npz'
@@ -58,14 +58,9 @@ def write_known_goals(path: Path, sentences: Sequence[str], encoder: SentenceEnc
     if fresh:
         known |= dict(zip(fresh, np.asarray(encoder.encode(fresh), np.float32), strict=True))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix='.goals', suffix='.npz', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            np.savez(file, sentences=[*known], embeddings=np.stack([*known.values()]), encoder=_encoder(config))
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez(content, sentences=[*known], embeddings=np.stack([*known.values()]), encoder=_encoder(config))
+    write_whole(path, content.getvalue())
     return len(known)
 
 

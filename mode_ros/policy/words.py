@@ -15,8 +15,6 @@ torch.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError, in_words
-from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
+from mode_ros.policy.folder import write_whole
+from mode_ros.policy.goals import SentenceEncoder, lost_words, normalize_sentence
 
 NAME = 'words.safetensors'
 SURE = 0.5
@@ -74,7 +73,7 @@ class Words:
     def read(self, embeddings: Any) -> list[Reading]:
         """embeddings: [n, dim] of sentences that were not taught → what each is surely taken for, '' where nothing."""
         found = []
-        for row in np.atleast_2d(self.probabilities(embeddings)):
+        for row in self.probabilities(embeddings):
             best = int(row.argmax())
             taken = best < len(self.meanings) and row[best] >= SURE
             found.append(Reading(self.meanings[best] if taken else '', float(row[best] if taken else row[-1])))
@@ -136,14 +135,12 @@ class ReadingEncoder:
 
     def lost(self, text: str) -> list[str]:
         """What the encoder does not see of a sentence."""
-        find = getattr(self._encoder, 'lost', None)
-        return [] if find is None else list(find(text))
+        return list(lost_words(self._encoder, text))
 
 
 def read_sentence(encoder: SentenceEncoder, text: str) -> Reading | None:
     """What an encoder takes a sentence for; None of one that does not read."""
-    find = getattr(encoder, 'reading', None)
-    return None if find is None else Reading(*find(text))
+    return encoder.reading(text) if isinstance(encoder, ReadingEncoder) else None
 
 
 def write_words(folder: Path, words: Words) -> None:
@@ -153,16 +150,7 @@ def write_words(folder: Path, words: Words) -> None:
     metadata = {'meanings': json.dumps(list(words.meanings), ensure_ascii=False)}
     content = save({'weight': words.weight, 'bias': words.bias}, metadata)
     try:
-        handle, aside = tempfile.mkstemp(prefix='.words.', dir=folder)
-        try:
-            with os.fdopen(handle, 'wb') as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(aside).chmod(0o644)
-            Path(aside).replace(folder / NAME)
-        finally:
-            Path(aside).unlink(missing_ok=True)
+        write_whole(folder / NAME, content)
     except OSError as error:
         raise UserError(f'The words cannot be written to {folder} ({in_words(error)}).') from error
 
