@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from mode_ros.errors import UserError, suggest
 from mode_ros.policy.folder import read_text
 from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
-from mode_ros.policy.words import Words, scaled
+from mode_ros.policy.words import Words, scaled, unmarked
 from mode_ros.settings import read_yaml
 
 NONE = 'none of these'
@@ -100,7 +100,8 @@ def learn(examples: Examples, encoder: SentenceEncoder) -> tuple[Words, Estimate
 
     The words are the same for the same examples, whatever random numbers were drawn before.
     """
-    parts = [examples.sentences[at : at + _BATCH] for at in range(0, len(examples.sentences), _BATCH)]
+    spoken = [unmarked(sentence) for sentence in examples.sentences]
+    parts = [spoken[at : at + _BATCH] for at in range(0, len(spoken), _BATCH)]
     embeddings = np.concatenate([np.asarray(encoder.encode(part)) for part in parts])
     x, y = torch.from_numpy(scaled(embeddings)).float(), torch.from_numpy(examples.means)
     answers = len(examples.meanings) + 1

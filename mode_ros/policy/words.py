@@ -33,6 +33,8 @@ SURE = 0.5
 
 Floats = NDArray[np.float32]
 
+_MARKS = str.maketrans('', '', '.,;:!?"…')
+
 
 class Reading(NamedTuple):
     """What a sentence is taken for.
@@ -92,6 +94,13 @@ def scaled(embeddings: Any) -> NDArray[np.float64]:
     return x / np.maximum(np.sqrt(np.square(x).mean(-1, keepdims=True)), 1e-12)
 
 
+def unmarked(sentence: str) -> str:
+    """A sentence without its marks, which nobody means anything by, and which move its embedding: 'slide the drawer
+    open!' was taken for closing it.
+    """
+    return ' '.join(sentence.translate(_MARKS).split()) or sentence
+
+
 class ReadingEncoder:
     """A sentence encoder (SentenceEncoder) that gives a sentence which it can read the embedding of what it means."""
 
@@ -112,7 +121,7 @@ class ReadingEncoder:
         """Sentences → [n, dim], as the encoder that it was made of gives them of their one spelling."""
         heard = [normalize_sentence(text) for text in texts]
         found = self._encoder.encode(heard)
-        readings = [self._reading(*each) for each in zip(heard, self._words.read(found), strict=True)]
+        readings = [self._reading(*each) for each in zip(heard, found, strict=True)]
         if all(each.taught or not each.meaning for each in readings):
             return found
         found = found.clone() if hasattr(found, 'clone') else np.array(found)  # which may be the encoder's own
@@ -125,11 +134,17 @@ class ReadingEncoder:
     def reading(self, text: str) -> Reading:
         """What a sentence is taken for: itself, surely, where it was taught."""
         sentence = normalize_sentence(text)
-        return self._reading(sentence, self._words.read(self._encoder.encode([sentence]))[0])
+        return self._reading(sentence, self._encoder.encode([sentence])[0])
 
-    def _reading(self, sentence: str, reading: Reading) -> Reading:
+    def _reading(self, sentence: str, embedding: Any) -> Reading:
         if sentence in self._taught:
             return Reading(sentence, 1.0, taught=True)
+        spoken = unmarked(sentence)
+        if spoken in self._taught:
+            return Reading(spoken, 1.0)
+        if spoken != sentence:
+            embedding = self._encoder.encode([spoken])[0]
+        [reading] = self._words.read(embedding[None])
         # What the encoder does not see may be what it is about.
         return Reading('', 0.0) if reading.meaning and self.lost(sentence) else reading
 

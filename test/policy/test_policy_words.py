@@ -71,6 +71,22 @@ def test_what_is_none_of_these_or_unsure_reaches_the_policy_as_it_is(reading, en
     assert reading.reading('sing').sure > 0.5
 
 
+@pytest.mark.parametrize(
+    ('sentence', 'meaning'),
+    [
+        ('slide it open!', 'open the drawer'),
+        ('Slide it, open...', 'open the drawer'),
+        ('pull it open!', 'pull it open'),
+        ('sing?', ''),
+        ('!', ''),
+    ],
+)
+def test_marks_mean_nothing(reading, encoder, sentence, meaning):
+    assert reading.reading(sentence).meaning == meaning
+    told = encoder.encode([meaning or sentence.lower()])[0]
+    assert same(reading.encode([sentence])[0], told)
+
+
 def test_several_at_once_are_read_each_by_itself(reading, encoder):
     many = reading.encode(['sing', 'slide it open', 'open the drawer'])
     for ours, said in zip(many, ('sing', 'open the drawer', 'open the drawer'), strict=True):

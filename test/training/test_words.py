@@ -169,6 +169,16 @@ def test_what_the_command_cannot_do_is_said(checkpoint, tmp_path, capsys):
 
 
 @needs_minilm
+def test_a_mark_at_the_end_does_not_turn_it_round():
+    from mode_ros.policy.minilm import NumpyMiniLm
+
+    info = read_info(SHIPPED)
+    reading = ReadingEncoder(NumpyMiniLm(), info.goals, info.words)
+    for mark in ('', '.', '!', '?', ' !', '...'):
+        assert reading.reading('slide the drawer open' + mark).meaning == 'open the drawer'
+
+
+@needs_minilm
 @pytest.mark.parametrize(
     'sentence',
     ['never close the door', 'do not open the drawer', 'drawer', 'öffne die Schublade', 'open the 抽屉', 'stop'],
