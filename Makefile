@@ -4,6 +4,7 @@ VENV ?= .venv
 DEMO ?=
 TORCH_INDEX ?=
 TEST ?=
+JOBS ?= 2
 PYTHONS ?=
 
 ENVIRONMENT = $(PYTHON) scripts/environment.py --venv $(VENV) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
@@ -29,8 +30,8 @@ demo: ## run the policy on a simulated arm; DEMO='--help' lists its options
 	@$(ENVIRONMENT) --rendering
 	@$(BIN)/mode_ros demo $(DEMO)
 
-test: env ## run the tests; TEST='-k name' picks some
-	@$(BIN)/pytest -m 'not slow and not packaging and not browser' $(TEST)
+test: env ## run the tests, in two processes; JOBS=0: in one; TEST='-k name' picks some
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile -m 'not slow and not packaging and not browser' $(TEST)
 
 test-slow: env ## run the tests marked slow
 	@$(BIN)/pytest -m 'slow and not packaging and not browser' $(TEST)

@@ -107,7 +107,7 @@ setup(
         # A robot that runs such a graph, without torch; tokenizers reads goals.
         'robot': ['onnxruntime>=1.18', 'tokenizers>=0.20'],
         'view': ['rerun-sdk>=0.23', 'av>=12', 'pyarrow>=15'],  # rerun-sdk is 500 MB
-        'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'ruff>=0.8', 'types-PyYAML'],
+        'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.8', 'types-PyYAML'],
     },
     entry_points={
         'console_scripts': [

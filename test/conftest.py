@@ -11,10 +11,15 @@ import pytest
 
 # Before anything imports rclpy. Domains up to 101 keep their ports below Linux's ephemeral ones; two test runs on one
 # machine rarely meet, and a robot on the network never hears them.
-DOMAINS = itertools.count(os.getpid())
+# Processes of one run (pytest -n) count in step, each through domains that none of the others uses.
+WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+DOMAINS = itertools.count((os.getpid() if WORKERS == 1 else os.getppid()) + WORKER, WORKERS)
 os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+if WORKERS > 1:  # before anything imports torch: two threads of each of two processes would wait for one another
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 # A shell starts what it runs in the background deaf to Ctrl-C, which processes pass on; tests of Ctrl-C need it heard.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
