@@ -26,7 +26,7 @@ from mode_ros.attempts.account import Effort, Score, check_told, effort, table
 from mode_ros.attempts.show import FIRST_ATTEMPT_SEED
 from mode_ros.control.contract import differences, load_contract, parse_contract
 from mode_ros.errors import UserError
-from mode_ros.evaluation.episodes import EPISODES, digest, read_json, write_whole
+from mode_ros.evaluation.episodes import EPISODES, digest, read_json
 from mode_ros.evaluation.results import RESULTS, read_results
 from mode_ros.evaluation.settings import MAX_CHUNK_AGE
 from mode_ros.record_sim.choice import Choice, choose_tasks
@@ -34,6 +34,7 @@ from mode_ros.sim.suites import METAWORLD_ALL as ALL
 from mode_ros.sim.suites import SUITES, libero_task
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.settings import load_train_settings
+from mode_ros.whole_files import write_whole
 from mode_ros.with_parent import ending_with_us
 
 FIRST_CONTROL_SEED = 2 * FIRST_ATTEMPT_SEED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 from mode_ros.control.contract import parse_contract
 from mode_ros.drivers.draft import Draft
 from mode_ros.errors import UserError
+from mode_ros.whole_files import write_whole
 
 HEAD = """\
 # Written by `mode_ros contract new` from a running robot. Names, joints and bounds are what the graph told; max_step is
@@ -29,11 +29,9 @@ def contract_text(draft: Draft) -> str:
 def write_contract(draft: Draft, target: Path) -> None:
     """Writes the file whole or not at all; UserError where that is not possible."""
     text = contract_text(draft)
-    part = target.with_name(target.name + '.part')
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding='utf-8')
-        os.replace(part, target)
+        write_whole(target, text)
     except OSError as error:
         raise UserError(f'{target} cannot be written: {error.strerror or error}. Give another place.') from error
 

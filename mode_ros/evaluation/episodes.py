@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mode_ros.evaluation.settings import differing
 from mode_ros.json_lines import JsonLines
 from mode_ros.policy.folder import FILES
 from mode_ros.policy.words import NAME as WORDS
+from mode_ros.whole_files import write_whole
 
 EPISODES, SETTINGS, FAILURES = 'episodes.jsonl', 'settings.json', 'failures'
 
@@ -112,10 +114,9 @@ def save_commands(folder: Path, episode: Episode, commands: NDArray[np.float64],
     """Keeps what a failed episode commanded, from which it can be shown again. commands [periods, d], end [3]."""
     path = commands_path(folder, episode)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix('.part')
-    with aside.open('wb') as file:
-        np.savez_compressed(file, commands=commands, end=end)
-    aside.replace(path)
+    content = io.BytesIO()
+    np.savez_compressed(content, commands=commands, end=end)
+    write_whole(path, content.getvalue())
 
 
 def commands_path(folder: Path, episode: Episode) -> Path:
@@ -131,10 +132,3 @@ def read_json(path: Path) -> Any:
         raise UserError(
             f'{path} cannot be read ({in_words(error)}): name what mode_ros evaluate has written.'
         ) from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file aside and renames it, so that it is never half there."""
-    aside = path.with_name(f'.{path.name}.part')
-    aside.write_text(text, encoding='utf-8')
-    aside.replace(path)

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from mode_ros.errors import UserError
-from mode_ros.evaluation.episodes import write_whole
 from mode_ros.evaluation.results import percent
 from mode_ros.evaluation.settings import EvaluationSettings, make_settings
 from mode_ros.settings import load_settings
+from mode_ros.whole_files import write_whole
 
 TABLE = 'table.md'
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mode_ros.evaluation.episodes import Episode, write_whole
+from mode_ros.evaluation.episodes import Episode
 from mode_ros.evaluation.films import film_path, strip_data
 from mode_ros.evaluation.results import percent
+from mode_ros.whole_files import write_whole
 
 PAGE = 'report.html'
 

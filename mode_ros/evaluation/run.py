@@ -15,7 +15,7 @@ from mode_ros.alone import alone
 from mode_ros.control.contract import Contract
 from mode_ros.evaluation import results as scores
 from mode_ros.evaluation.calvin_package import check_available
-from mode_ros.evaluation.episodes import Episode, Journal, digest, write_whole
+from mode_ros.evaluation.episodes import Episode, Journal, digest
 from mode_ros.evaluation.evaluator import Work, checkpoint_contract, in_periods, inference_seconds, load_policy
 from mode_ros.evaluation.films import film_failures, wanted
 from mode_ros.evaluation.protocol import CALVIN, Protocol, make_protocol
@@ -25,6 +25,7 @@ from mode_ros.evaluation.workers import run_here, run_in_processes
 from mode_ros.policy.checkpoint import read_info
 from mode_ros.policy.runtimes.interface import RunningPolicy
 from mode_ros.sim.suites import FIRST_TRAINING_SEED
+from mode_ros.whole_files import write_whole
 
 Load = Callable[[EvaluationSettings], RunningPolicy]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from mode_ros.errors import UserError, in_words
@@ -27,18 +25,3 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f'{path} cannot be read as text ({in_words(error)}).') from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file aside, onto the disk, and rename it, so that it is never half there, whoever else writes it."""
-    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    aside = Path(name)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.chmod(0o644)  # mkstemp's is for its owner alone
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

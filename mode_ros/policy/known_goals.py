@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import TextEncoderConfig
-from mode_ros.policy.folder import write_whole
 from mode_ros.policy.goals import SentenceEncoder, normalize_sentence
+from mode_ros.whole_files import write_whole
 
 NAME = 'goals.npz'
 _TOLD = 5

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.errors import UserError, in_words
-from mode_ros.policy.folder import write_whole
 from mode_ros.policy.goals import SentenceEncoder, lost_words, normalize_sentence
+from mode_ros.whole_files import write_whole
 
 NAME = 'words.safetensors'
 SURE = 0.5
