@@ -34,7 +34,7 @@ from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.page.driving import Held
 from mode_ros.page.goals import UsedGoals, offered, training_goals
 from mode_ros.page.pictures import Camera
-from mode_ros.page.stop import LATCHED_READER, LIVE_READER, EstopWords
+from mode_ros.page.stop import EstopWords
 from mode_ros.page.told import Outcomes, Told, read_object
 from mode_ros.paths import share_folder
 from mode_ros.recording.episode import SUCCESS_TOPIC
@@ -179,7 +179,7 @@ class PageNode(Node):
 
     def _on_estop(self, stop: bool, live: bool) -> None:
         alone = self.count_publishers(ESTOP_TOPIC) <= 2  # the page is one of them
-        self._estop_words.heard(stop, LIVE_READER if live else LATCHED_READER, alone)
+        self._estop_words.heard(stop, live, alone)
 
     # ---- what is said -----------------------------------------------------------------------------------------
 

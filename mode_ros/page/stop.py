@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from mode_ros.control.estop import StopSaid
 
-# A latched word, also one from before the page was there, comes to the first reader; every word of now to the second.
-LATCHED_READER, LIVE_READER = READERS = ('latched', 'live')
-
 
 class EstopWords:
-    """Tells the page's own words on `estop`, which come back to it as well, from those of others, by counting."""
+    """Tells the page's own words on `estop`, which come back to it as well, from those of others, by counting.
+
+    Two readers bring words: one that is live brings each as it is said, the other also what was latched before it was
+    there.
+    """
 
     def __init__(self) -> None:
         self._own_stop: bool | None = None  # None: the page has said nothing yet
-        self._own_expected = {(reader, stop): 0 for reader in READERS for stop in (True, False)}
+        self._own_expected = {(live, stop): 0 for live in (False, True) for stop in (True, False)}
         self._others = StopSaid()
 
     @property
@@ -29,15 +30,15 @@ class EstopWords:
     def said(self, stop: bool) -> None:
         """The page publishes this, latched; each reader will hear it once."""
         self._own_stop = stop
-        for reader in READERS:
-            self._own_expected[reader, stop] += 1
+        for live in (False, True):
+            self._own_expected[live, stop] += 1
 
-    def heard(self, stop: bool, reader: str, alone: bool = True) -> None:
-        """A word of anybody. reader: one of READERS; alone: besides the page at most one speaks."""
-        if self._own_expected[reader, stop]:
-            self._own_expected[reader, stop] -= 1
+    def heard(self, stop: bool, live: bool, alone: bool = True) -> None:
+        """A word of anybody. live: by the live reader; alone: besides the page at most one speaks."""
+        if self._own_expected[live, stop]:
+            self._own_expected[live, stop] -= 1
         else:
-            self._others.hear(stop, alone, reader == LIVE_READER)
+            self._others.hear(stop, alone, live)
 
     def step(self, wall: int) -> bool:
         """Whether all are to be asked for their latched words by a new reader, as StopSaid.step; the page's own comes
@@ -46,7 +47,7 @@ class EstopWords:
         if not self._others.step(wall):
             return False
         for stop in (True, False):
-            self._own_expected[LATCHED_READER, stop] = int(self._own_stop is stop)
+            self._own_expected[False, stop] = int(self._own_stop is stop)
         return True
 
     def may_lift(self) -> bool:

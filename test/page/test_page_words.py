@@ -11,7 +11,7 @@ import mode_ros
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.teleop_mapping import load_mapping
 from mode_ros.page.goals import GOALS, MAX_LENGTH, UsedGoals, check_goal, offered, training_goals
-from mode_ros.page.stop import READERS, EstopWords
+from mode_ros.page.stop import EstopWords
 from mode_ros.page.told import Outcomes, Told, describe_keys, read_object
 from mode_ros.paths import share_folder
 
@@ -20,38 +20,38 @@ def test_the_page_lifts_its_own_stop():
     words = EstopWords()
     assert not words.may_lift()
     words.said(True)
-    for reader in READERS:
-        words.heard(True, reader)
+    for live in (False, True):
+        words.heard(True, live)
     assert words.may_lift()
     words.said(False)
     assert not words.may_lift()
 
 
-@pytest.mark.parametrize('reader', READERS)
+@pytest.mark.parametrize('live', [False, True])
 @pytest.mark.parametrize('heard', [[True, True], [True, False, True], [False, True, True]])
-def test_it_never_lifts_somebody_elses(heard, reader):
+def test_it_never_lifts_somebody_elses(heard, live):
     words = EstopWords()
     words.said(True)
     for word in heard:
-        words.heard(word, reader)
+        words.heard(word, live)
     assert words.others
     assert not words.may_lift()
-    words.heard(False, reader)
+    words.heard(False, live)
     assert words.may_lift()
 
 
 def test_one_of_several_others_who_takes_a_stop_back_does_not_speak_for_all():
     words, second = EstopWords(), 1_000_000_000
-    words.heard(True, 'live')
-    words.heard(False, 'live', alone=False)
+    words.heard(True, live=True)
+    words.heard(False, live=True, alone=False)
     assert words.others
     assert words.step(second), 'all are asked'
-    words.heard(True, 'latched', alone=False)
+    words.heard(True, live=False, alone=False)
     for tenth in range(1, 40):
         words.step(second + tenth * second // 10)
     assert words.others
 
-    words.heard(False, 'live', alone=True)
+    words.heard(False, live=True, alone=True)
     assert not words.others
 
 
@@ -60,13 +60,13 @@ def test_its_own_words_among_the_answers_are_nobody_elses(own):
     words, second = EstopWords(), 1_000_000_000
     for said in () if own is None else (True, own):
         words.said(said)
-        for reader in READERS:
-            words.heard(said, reader)
-    words.heard(True, 'live', alone=False)
-    words.heard(False, 'live', alone=False)
+        for live in (False, True):
+            words.heard(said, live)
+    words.heard(True, live=True, alone=False)
+    words.heard(False, live=True, alone=False)
     assert words.step(second)
     if own is not None:
-        words.heard(own, 'latched', alone=False)
+        words.heard(own, live=False, alone=False)
     for tenth in range(1, 40):
         words.step(second + tenth * second // 10)
     assert not words.others
@@ -77,15 +77,15 @@ def test_its_own_release_that_comes_back_lifts_no_other_stop():
     words = EstopWords()
     words.said(True)
     words.said(False)
-    words.heard(True, 'live')
-    words.heard(True, 'live')
-    words.heard(False, 'live')
+    words.heard(True, live=True)
+    words.heard(True, live=True)
+    words.heard(False, live=True)
     assert words.others
 
 
 def test_another_stop_alone_is_not_the_pages():
     words = EstopWords()
-    words.heard(True, 'latched')
+    words.heard(True, live=False)
     assert words.others
     assert not words.own
 
