@@ -25,7 +25,6 @@ from mode_ros.pairing import load_paired, make_untrained
 from mode_ros.paths import share_folder, shipped_policy
 from mode_ros.policy.runtimes.choose import RunSettings, make_graph_where_it_serves
 from mode_ros.robots import load_named_contract
-from mode_ros.sim.factory import known_task
 
 # LIBERO needs up to half a minute to its first image on two cores, the policy less.
 START_SECONDS = 120.0
@@ -55,7 +54,6 @@ class DemoSettings:
 
 def run_demo(settings: DemoSettings) -> int:
     """Runs one episode; returns the exit status. Needs nothing running and leaves nothing behind."""
-    known_task(settings.simulator, settings.task)  # else sim_node would say it, a quarter of a minute later
     contract, text = load_named_contract(ROBOTS[settings.simulator])
     checkpoint, trained = _checkpoint(settings, contract, text)
     environment = isolated(os.environ)

@@ -28,23 +28,6 @@ def make_simulator(name: str, task: str, control_period: float = 0.05) -> Simula
     raise unknown_name('simulator', name, SIMULATORS)
 
 
-def known_task(name: str, task: str) -> str:
-    """A task as `list_tasks` spells it, without setting it up.
-
-    Takes a second, in which the benchmark is imported. Raises UserError for an unknown name or task, with the nearest,
-    and for a missing benchmark.
-    """
-    if name == 'metaworld':
-        from mode_ros.sim.metaworld_sim import known_metaworld_task
-
-        return known_metaworld_task(task)
-    if name == 'libero':
-        from mode_ros.sim.libero_sim import known_libero_task
-
-        return known_libero_task(task)
-    raise unknown_name('simulator', name, SIMULATORS)
-
-
 def missing_expert(name: str, task: str) -> str:
     """Why a task of `list_tasks` has no scripted expert, in a few words, '' where it has one.
 

@@ -45,13 +45,6 @@ def libero_tasks() -> tuple[str, ...]:
     return tuple(f'{suite}/{name}' for suite in LIBERO_SUITES for name in benchmark.task_maps[suite])
 
 
-def known_libero_task(task: str) -> str:
-    """A task as 'suite/name'; UserError for an unknown one, and for one whose files the package lacks."""
-    suite, entry = _find_task(task)
-    _task_files(suite, entry)
-    return f'{suite}/{entry.name}'
-
-
 def missing_expert(task: str) -> str:
     """Why the expert cannot do a task, as in 'no skill for its goal ...', '' where it can: from the task's file alone.
 

@@ -46,14 +46,6 @@ def metaworld_tasks() -> tuple[str, ...]:
     return *(name.removesuffix(VERSION_SUFFIX) for name in _import_metaworld().ALL_V3_ENVIRONMENTS), *HALFWAY_TASKS
 
 
-def known_metaworld_task(task: str) -> str:
-    """A task without its version; UserError for one that is not among `metaworld_tasks`."""
-    tasks, name = metaworld_tasks(), task.removesuffix(VERSION_SUFFIX)
-    if name not in tasks:
-        raise unknown_name('Meta-World task', task, tasks)
-    return name
-
-
 class MetaworldSimulator(Simulator):
     """One Meta-World task, stepped at the benchmark's 80 Hz.
 
@@ -83,7 +75,10 @@ class MetaworldSimulator(Simulator):
 
     def __init__(self, task: str, control_period: float = 0.05) -> None:
         super().__init__(control_period)
-        self.task = known_metaworld_task(task)
+        tasks = metaworld_tasks()
+        self.task = task.removesuffix(VERSION_SUFFIX)
+        if self.task not in tasks:
+            raise unknown_name('Meta-World task', task, tasks)
         self.instruction = metaworld_instruction(self.task)
         self.time_limit_steps = BENCHMARK_TIME_LIMIT
         self._name, self._halfway = split_task(self.task)

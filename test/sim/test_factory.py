@@ -6,7 +6,7 @@ import pytest
 
 from mode_ros.errors import UserError
 from mode_ros.sim import libero_sim, metaworld_sim, rendering
-from mode_ros.sim.factory import known_task, list_tasks, make_simulator, missing_expert
+from mode_ros.sim.factory import list_tasks, make_simulator, missing_expert
 
 
 @pytest.fixture
@@ -34,8 +34,6 @@ def test_unknown_simulator(name):
         list_tasks(name)
     with pytest.raises(UserError, match='metaworld'):
         missing_expert(name, 'reach')
-    with pytest.raises(UserError, match='metaworld'):
-        known_task(name, 'reach')
 
 
 @pytest.mark.parametrize(
@@ -50,38 +48,6 @@ def test_missing_benchmark_names_the_package_and_the_command(without, name, task
     without(package)
     with pytest.raises(UserError, match=rf'the package {package} is missing.*mode_ros\[{extra}\]'):
         make_simulator(name, task)
-
-
-@pytest.mark.parametrize(
-    ('package', 'name', 'task', 'found', 'wrong', 'words'),
-    [
-        ('metaworld', 'metaworld', 'drawer-open-v3', 'drawer-open', 'drawer-opn', 'drawer-open, drawer-close'),
-        ('metaworld', 'metaworld', 'drawer-open-halfway', 'drawer-open-halfway', 'drawer-open-v2', 'drawer-open'),
-        (
-            'libero',
-            'libero',
-            'libero_object/1',
-            'libero_object/pick_up_the_cream_cheese_and_place_it_in_the_basket',
-            'libero_object/10',
-            'libero_object has 10 tasks, 0 to 9',
-        ),
-        (
-            'libero',
-            'libero',
-            'libero-object/1',
-            'libero_object/pick_up_the_cream_cheese_and_place_it_in_the_basket',
-            'libero_objct/1',
-            'libero_object',
-        ),
-    ],
-)
-def test_a_task_is_known_or_refused_without_being_set_up(monkeypatch, package, name, task, found, wrong, words):
-    pytest.importorskip(package)
-    monkeypatch.setattr(metaworld_sim, '_make_environment', None)
-    monkeypatch.setattr(libero_sim, '_make_environment', None)
-    assert known_task(name, task) == found
-    with pytest.raises(UserError, match=words):
-        known_task(name, wrong)
 
 
 def test_nothing_heavy_is_imported_before_it_is_asked_for():
