@@ -11,11 +11,12 @@ import pytest
 
 # Before anything imports rclpy. Domains up to 101 keep their ports below Linux's ephemeral ones; two test runs on one
 # machine rarely meet, and a robot on the network never hears them.
-# Processes of one run (pytest -n) count in step, each through domains that none of the others uses.
+# Processes of one run (pytest -n) take turns, so that a domain is one process's alone.
 WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
 WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+USED = 100 - 100 % WORKERS or 100  # as many turns for each; of more than a hundred processes some share
 DOMAINS = itertools.count((os.getpid() if WORKERS == 1 else os.getppid()) + WORKER, WORKERS)
-os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % 100)
+os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % USED)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 if WORKERS > 1:  # before anything imports torch: two threads of each of two processes would wait for one another
@@ -32,7 +33,7 @@ def own_domain():
     file leaves behind, or a killed node of it, must not hide the nodes of the next ones.
     """
     before = os.environ['ROS_DOMAIN_ID']
-    os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % 100)
+    os.environ['ROS_DOMAIN_ID'] = str(1 + next(DOMAINS) % USED)
     yield
     gc.collect()  # a node lies in cycles, and with it lives its participant
     left = _participants(int(os.environ['ROS_DOMAIN_ID']))

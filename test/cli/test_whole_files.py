@@ -20,6 +20,16 @@ def test_what_is_written_is_found_and_nothing_beside_it(tmp_path, content, found
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize(('mask', 'mode'), [(0o077, 0o600), (0o002, 0o664)])
+def test_who_may_read_it_is_the_users_to_say(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_whole(tmp_path / 'table', 'mine')
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'table').stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize('fails', ['os.fsync', 'pathlib.Path.replace'])
 def test_what_was_there_stays_where_the_disk_fails(tmp_path, monkeypatch, fails):
     def full(*arguments):
