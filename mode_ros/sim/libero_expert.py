@@ -6,17 +6,17 @@ import numpy as np
 
 from mode_ros.errors import UserError
 from mode_ros.sim.libero_expert_drawer import OpenDrawer, can_open_drawer
+from mode_ros.sim.libero_expert_lay import LayDown, can_lay_down
 from mode_ros.sim.libero_expert_motion import Variation, draw_variation, native_action, reaching
 from mode_ros.sim.libero_expert_pick import PickAndPlace, can_pick_and_place
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import Skill
+from mode_ros.sim.libero_expert_slide import Slide, can_slide
 from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
 
-CAN = (
-    'all of libero_spatial and libero_object and, of libero_goal, all but pushing the plate and putting the wine '
-    'bottle on the rack'
-)
+ABLE = (can_pick_and_place, can_lay_down, can_open_drawer, can_turn_on, can_slide)
+CAN = 'all of libero_spatial, libero_object and libero_goal'
 
 
 class LiberoExpert:
@@ -57,7 +57,7 @@ class LiberoExpert:
 def missing_skill(task: Kinds) -> str:
     """The first of a task's goals that there is no skill for, in words; '' where it can all be done."""
     for goal in task.goals:
-        if not any(can(task, goal) for can in (can_pick_and_place, can_open_drawer, can_turn_on)):
+        if not any(can(task, goal) for can in ABLE):
             asked = ' '.join(part for part in (goal.predicate, goal.subject, goal.place) if part)
             return f'no skill for its goal {asked!r}'
     return ''
@@ -73,4 +73,8 @@ def _skills(scene: LiberoScene, goal: Goal, variation: Variation, generator: np.
         return [*before, PickAndPlace(scene, goal, variation, generator)]
     if can_open_drawer(scene, goal):
         return [OpenDrawer(scene, goal, variation)]
+    if can_lay_down(scene, goal):
+        return [LayDown(scene, goal, variation, generator)]
+    if can_slide(scene, goal):
+        return [Slide(scene, goal, variation)]
     return [TurnOn(scene, goal, variation, generator)]

@@ -59,6 +59,19 @@ class PlaceSettings(BaseModel):
     clear: float | None = Field(default=None, ge=-0.1, le=0.1)
 
 
+class LaySettings(BaseModel):
+    """Where on one category of slopes the foot of a thing lies, from the region's origin; lengths in m.
+
+    above: out of the slope; uphill, aside: along it.
+    """
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    above: float = Field(ge=0, le=0.1)
+    uphill: float = Field(ge=-0.3, le=0.3)
+    aside: float = Field(default=0.0, ge=-0.3, le=0.3)
+
+
 class Settings(BaseModel):
     """The whole of libero_grasps.yaml."""
 
@@ -67,6 +80,7 @@ class Settings(BaseModel):
     grasps: dict[str, GraspSettings]
     knobs: dict[str, GraspSettings]
     places: dict[str, PlaceSettings]
+    slopes: dict[str, LaySettings]
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,11 @@ def knob_settings(kind: str) -> GraspSettings | None:
 def place_settings(place: str) -> PlaceSettings | None:
     """Where to let go over a place, a category or 'CATEGORY/REGION'; None where it is not known."""
     return _settings().places.get(place)
+
+
+def lay_settings(place: str) -> LaySettings | None:
+    """Where to lay something on a slope, 'CATEGORY/REGION'; None where it is not known."""
+    return _settings().slopes.get(place)
 
 
 def downward(yaw: float) -> Floats:

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from mode_ros.sim.libero_expert_boxes import Boxes, penetration
+from mode_ros.sim.libero_expert_carry import SLIPPED, Carrying
 from mode_ros.sim.libero_expert_grasps import grasp_settings, place_settings
-from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE, Grasping
+from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE
 from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
-from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene, Pose
+from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import NEAR, STALLED, Phase
 from mode_ros.sim.simulator import Floats
 
-LIFT = 0.07
-"""How high a thing is lifted before it is looked at whether it came along, m."""
-SLIPPED = 0.045
-"""How much a held thing may move in the hand before it counts as lost, m."""
 PLACE_SPEED = 0.4
 """Speed down to the place, as a share of the demonstration's."""
 HEADROOM, BESIDE = 0.25, 0.01
@@ -39,18 +36,15 @@ def can_pick_and_place(task: Kinds, goal: Goal) -> bool:
     )
 
 
-class PickAndPlace(Grasping):
+class PickAndPlace(Carrying):
     """Brings a goal's subject to its place: approach, descend, close, lift, carry, lower, open, retreat.
 
     A hand that was pushed away goes back to its way; a thing that was missed or lost is picked up again.
     """
 
-    after_closing = 'lift'
-
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator) -> None:
-        self._subject, self._place = goal.subject, goal.place or ''
-        holding = grasp_settings(scene.kind(self._subject))
-        letting_go = place_settings(scene.place_kind(self._place))
+        holding = grasp_settings(scene.kind(goal.subject))
+        letting_go = place_settings(scene.place_kind(goal.place or ''))
         if holding is None or letting_go is None:
             raise ValueError(f'{goal} cannot be reached by picking and placing.')
         self._letting_go = letting_go
@@ -70,23 +64,6 @@ class PickAndPlace(Grasping):
             'finished': self._finished,
         }
 
-    def _thing_pose(self) -> Pose:
-        return self._scene.pose(self._subject)
-
-    def _thing_shape(self) -> Boxes:
-        return self._scene.shape(self._subject)
-
-    def _others(self) -> Boxes:
-        return self._scene.surroundings(without=(self._subject,))
-
-    def _lift(self, elapsed: float) -> Command | str:
-        if self._slip() > SLIPPED:
-            return self._give_up()
-        if self._risen() > LIFT - ON_HEIGHT:
-            came_along = self._thing.position[2] - self._start_thing.position[2] > self._risen() / 2
-            return 'carry' if came_along else self._give_up()
-        return self._rise(LIFT, CLOSED)
-
     def _carry(self, elapsed: float) -> Command | str:
         if self._slip() > SLIPPED:
             return self._give_up()
@@ -95,8 +72,7 @@ class PickAndPlace(Grasping):
             here = np.append(self._hand.position[:2], self._start.position[2])
             return Command(here + aside, self._upright(), CLOSED, self._slow(), self._slow())
         target = self._hand_target()
-        hanging = float(self._hand.position[2]) - self._lowest()
-        travel = self._travel_height(target, self._others(), hanging)
+        travel = self._travel_height(target, self._others(), self._hanging())
         travel = max(travel, self._release_height() + ABOVE / 2)
         if self._is_over(target) and self._hand.position[2] > travel - ABOVE / 2:
             return 'lower'
@@ -114,12 +90,6 @@ class PickAndPlace(Grasping):
         height += SLOPE * max(sideways - NEAR, 0.0)
         return Command(np.append(target[:2], height), self._upright(), CLOSED, self._slow(PLACE_SPEED))
 
-    def _slip(self) -> float:
-        """How far the thing has moved in the hand since this phase began, m."""
-        now = self._hand.rotation.T @ (self._thing.position - self._hand.position)
-        then = self._start.rotation.T @ (self._start_thing.position - self._start.position)
-        return float(np.linalg.norm(now - then))
-
     def _way_out(self) -> Floats | None:
         """[3] the shortest step aside, m, from under what hangs over the thing; None where nothing does."""
         corners, others = self._thing_shape().points(), self._others()
@@ -133,9 +103,6 @@ class PickAndPlace(Grasping):
         way = next(free, None)
         return way if way is not None and way.any() else None
 
-    def _lowest(self) -> float:
-        return float(self._thing_shape().points()[:, 2].min())
-
     def _hand_target(self) -> Floats:
         """[3] where the hand must be for the thing to be over the middle of its place; its height is the hand's."""
         offset = self._scene.pose(self._place).position[:2] + self._variation.offset - self._thing.position[:2]
@@ -144,7 +111,7 @@ class PickAndPlace(Grasping):
     def _release_height(self) -> float:
         """Height of the grip site at which to let go."""
         bottom = self._scene.pose(self._place).position[2] + self._letting_go.rest
-        height = self._hand.position[2] - self._lowest() + bottom
+        height = self._hanging() + bottom
         if self._letting_go.clear is not None:
             walls = self._scene.shape(self._scene.owner(self._place)).points()
             height = max(height, walls[:, 2].max() + self._letting_go.clear)

