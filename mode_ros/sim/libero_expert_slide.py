@@ -16,7 +16,7 @@ FLAT = ('plate',)
 INSIDE = 0.004
 """Height over the origin of the thing's body at which the fingertips touch it, m."""
 PRESSED = 0.001
-"""How far below that the hand is told to be when it slides, m. One or two millimetres less, and the fingers ride up over
+"""How far below that the hand is when it slides, m. One or two millimetres less, and the fingers ride up over
 the rim; three more, and the plate hardly moves on the table."""
 ARRIVED = 0.015
 """How close to the region's middle, seen from above, the thing is let go, m."""
