@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
@@ -30,6 +29,7 @@ from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.products import LayerProducts, MakeProducts, UsedExperts, product_names
 from mode_ros.policy.weights import load_products, load_weights, meta_device
 from mode_ros.policy.words import write_words
+from mode_ros.whole_files import name_aside
 
 
 def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNetwork) -> None:
@@ -41,9 +41,9 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
     if folder.exists() and not _replaceable(folder):
         raise UserError(f'{folder} exists and is not a checkpoint: choose another name, or remove it.')
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+    aside = name_aside(folder)
     try:
-        aside.chmod(0o755)  # mkdtemp's is for its owner alone
+        aside.mkdir()
         settings = {
             'format_version': FORMAT_VERSION,
             'trained_steps': info.trained_steps,
@@ -60,7 +60,8 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
             )
         if info.words is not None:
             write_words(aside, info.words)
-        (aside / WEIGHTS).chmod(0o644)  # safetensors' is for its owner alone, too
+        # safetensors writes for the owner alone, instead of for whom the user's umask says.
+        (aside / WEIGHTS).chmod((aside / CONFIG).stat().st_mode & 0o777)
         for name in FILES:
             _to_disk(aside / name)
         _put_in_place(aside, folder)

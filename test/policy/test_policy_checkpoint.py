@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -54,6 +55,17 @@ def test_round_trip(config, tmp_path):
     for name, tensor in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
     assert {path.name for path in (tmp_path / 'new').iterdir()} == {'checkpoint'}
+
+
+@pytest.mark.parametrize(('mask', 'folder_mode', 'file_mode'), [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600)])
+def test_who_may_read_it_is_the_users_to_say(tmp_path, mask, folder_mode, file_mode):
+    before = os.umask(mask)
+    try:
+        save_checkpoint(tmp_path / 'checkpoint', *make())
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'checkpoint').stat().st_mode & 0o777 == folder_mode
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / 'checkpoint').iterdir()} == {file_mode}
 
 
 def test_saving_again_replaces_the_earlier_one(folder):

@@ -39,6 +39,7 @@ from mode_ros.policy.runtimes.graph_file import (
 )
 from mode_ros.policy.runtimes.interface import with_sampling
 from mode_ros.policy.runtimes.whole_chunk import WholeChunk
+from mode_ros.whole_files import name_aside
 
 # Of the operators. Old enough for the TensorRT of current Jetsons, and all that the graph needs.
 OPSET = 17
@@ -142,9 +143,9 @@ def example(config: PolicyConfig) -> tuple[Tensor, ...]:
 
 def _write(folder: Path, graph: bytes, made: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+    aside = name_aside(folder)
     try:
-        aside.chmod(0o755)
+        aside.mkdir()
         for name, content in ((GRAPH, graph), (MADE, made.encode())):
             with (aside / name).open('wb') as file:
                 file.write(content)
