@@ -2,7 +2,7 @@
 
 Everything is checked before the first step. OUT/policy holds the policy in the end, OUT/best the one with the smallest
 error on held-out episodes, OUT/report.html what happened. Ctrl-C saves and stops; --resume goes on. Exit status: 0 when
-done, 1 after an error, 130 after Ctrl-C.
+done, 1 after an error, 3 where --check found something in the data that should be looked at, 130 after Ctrl-C.
 """
 
 from __future__ import annotations

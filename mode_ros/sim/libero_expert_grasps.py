@@ -62,14 +62,14 @@ class PlaceSettings(BaseModel):
 class LaySettings(BaseModel):
     """Where on one category of slopes the foot of a thing lies, from the region's origin; lengths in m.
 
-    above: out of the slope; uphill, aside: along it.
+    above: out of the slope; uphill, aside: along it, to either side.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     above: float = Field(ge=0, le=0.1)
     uphill: float = Field(ge=-0.3, le=0.3)
-    aside: float = Field(default=0.0, ge=-0.3, le=0.3)
+    aside: float = Field(default=0.0, ge=0, le=0.3)
 
 
 class Settings(BaseModel):

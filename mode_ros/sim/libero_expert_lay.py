@@ -7,8 +7,17 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_carry import SLIPPED, Carrying
 from mode_ros.sim.libero_expert_grasps import LaySettings, downward, grasp_settings, lay_settings
-from mode_ros.sim.libero_expert_hold import ABOVE, ON_GRASP, ON_HEIGHT, RETREAT, TURNED
-from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, turn_angle
+from mode_ros.sim.libero_expert_hold import (
+    ABOVE,
+    BACK_UP,
+    LONGEST_RECOVERY,
+    ON_GRASP,
+    ON_HEIGHT,
+    OPENING,
+    RETREAT,
+    TURNED,
+)
+from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, UPRIGHT_REACH, Command, Variation, turn_angle
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import STALLED, Phase
 from mode_ros.sim.simulator import Floats
@@ -17,6 +26,8 @@ LONG = ('wine_bottle',)
 """What stands upright, is held by its upper end and lies well on a slope."""
 LAY_SPEED = 0.4
 """Speed down to the slope, as a share of the demonstration's."""
+STANDING = math.cos(0.4)
+"""Cosine of how far from the hand's own axis the thing may lean."""
 TILTED, LONGEST_TILT = 0.1, 1.5
 """How close to the slope's angle the thing goes down, rad, and after how many s also a hand that turns no further."""
 
@@ -35,7 +46,8 @@ class LayDown(Carrying):
     """Lays a goal's subject on a slope, its foot downhill: approach, descend, close, lift, carry, tilt, lower, open,
     retreat.
 
-    It is tilted high above the slope, so that the hand ends uphill of it, its fingers at both sides.
+    It is tilted high above the slope, so that the hand ends uphill of it, its fingers at both sides. One that fell over
+    and does not stand in the hand is not laid down.
     """
 
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator) -> None:
@@ -61,7 +73,8 @@ class LayDown(Carrying):
         }
 
     def _carry(self, elapsed: float) -> Command | str:
-        if self._slip() > SLIPPED:
+        standing = float(self._thing.rotation[:, 2] @ -self._hand.rotation[:, 2])
+        if self._slip() > SLIPPED or standing < STANDING:
             return self._give_up()
         target, across = self._hand_target(), self._laid()[:, 0]
         upright = downward(math.atan2(-across[0], across[1]))
@@ -102,8 +115,18 @@ class LayDown(Carrying):
         target = self._start.position + RETREAT * back
         return Command(target, self._laid(), OPEN, self._slow(), self._slow(), leans=False)
 
+    def _recover(self, elapsed: float) -> Command | str:
+        # Turned as it is: a tilted hand that turned upright beside the slope would strike it, or the thing.
+        here, back = self._start.position, -self._start.rotation[:, 2]
+        if elapsed < OPENING:
+            return Command(here, self._start.rotation, OPEN, self._slow(), leans=False)
+        gone = float((self._hand.position - here) @ back)
+        if gone > BACK_UP - ON_HEIGHT or elapsed > LONGEST_RECOVERY:
+            return 'approach'
+        return Command(here + BACK_UP * back, self._start.rotation, OPEN, self._slow(), self._slow(), leans=False)
+
     def _finished(self, elapsed: float) -> Command | str:
-        return Command(self._start.position, self._laid(), OPEN, self._slow(), leans=False)
+        return Command(self._start.position, self._start.rotation, OPEN, self._slow(), leans=False)
 
     def _laid(self) -> Floats:
         """[3, 3] of the hand when the thing lies: it points downhill, its fingers open along the slope's level line.
@@ -122,5 +145,14 @@ class LayDown(Carrying):
         the slope would drive the hand after it.
         """
         place, laying = self._scene.pose(self._place), self._laying
-        foot = place.position + place.rotation @ (laying.aside, -laying.above, laying.uphill)
-        return foot + self._laid() @ (self._start.rotation.T @ (self._start.position - self._start_thing.position))
+        carried = self._laid() @ (self._start.rotation.T @ (self._start.position - self._start_thing.position))
+        base = self._hand.position[:2] - self._scene.reach()
+        near, far = sorted(
+            (
+                place.position + place.rotation @ (aside, -laying.above, laying.uphill) + carried
+                for aside in (-laying.aside, laying.aside)
+            ),
+            key=lambda target: float(np.linalg.norm(target[:2] - base)),
+        )
+        # Away from the robot its arm has more room, unless it would be stretched out.
+        return far if np.linalg.norm(far[:2] - base) < UPRIGHT_REACH else near

@@ -132,7 +132,12 @@ class LiberoScene:
         owner = self.owner(name)
         if name == owner:
             return self.kind(name)
-        return f'{self.kind(owner) if owner else "table"}/{name.removeprefix(f"{owner}_")}'
+        if owner:
+            return f'{self.kind(owner)}/{name.removeprefix(f"{owner}_")}'
+        parsed = self._env.parsed_problem
+        table = parsed['regions'][name]['target']
+        kind = next(kind for kind, names in parsed['fixtures'].items() if table in names)
+        return f'{kind}/{name.removeprefix(f"{table}_")}'
 
     def shape(self, name: str) -> Boxes:
         """The collision boxes of an object or a fixture, in the world."""

@@ -27,7 +27,7 @@ def can_slide(task: Kinds, goal: Goal) -> bool:
     return (
         goal.predicate == 'on'
         and goal.place is not None
-        and task.place_kind(goal.place).startswith('table/')
+        and task.place_kind(goal.place).partition('/')[0].endswith('table')
         and task.kind(goal.subject) in FLAT
     )
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mode_ros.whole_files import write_whole
+from mode_ros.whole_files import name_aside, write_whole
 
 
 @pytest.mark.parametrize(('content', 'found'), [(b'\x00\xff', b'\x00\xff'), ('für\n', 'für\n'.encode())])
@@ -17,10 +17,9 @@ def test_what_is_written_is_found_and_nothing_beside_it(tmp_path, content, found
     write_whole(path, content)
     assert path.read_bytes() == found
     assert os.listdir(tmp_path) == ['table']
-    assert path.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize(('mask', 'mode'), [(0o077, 0o600), (0o002, 0o664)])
+@pytest.mark.parametrize(('mask', 'mode'), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_who_may_read_it_is_the_users_to_say(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
@@ -51,3 +50,10 @@ def test_who_writes_at_once_does_not_mix(tmp_path):
         list(pool.map(lambda content: write_whole(path, content), contents * 5))
     assert path.read_text() in contents
     assert os.listdir(tmp_path) == ['table']
+
+
+def test_a_name_aside_is_hidden_beside_it_and_nobody_elses(tmp_path):
+    names = {name_aside(tmp_path / 'table') for _ in range(20)}
+    assert len(names) == 20
+    assert {name.parent for name in names} == {tmp_path}
+    assert all(name.name.startswith('.table.') for name in names)

@@ -244,6 +244,16 @@ def test_a_runtime_that_cannot_be_imported_is_refused_with_what_to_type(checkpoi
     assert 'cannot be imported' in policy.device_note
 
 
+def test_who_may_read_a_graph_is_the_users_to_say(tmp_path):
+    before = os.umask(0o027)
+    try:
+        export._write(tmp_path / 'graph', b'graph', '{}')
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'graph').stat().st_mode & 0o777 == 0o750
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / 'graph').iterdir()} == {0o640}
+
+
 def test_asked_for_by_name_it_is_made(tmp_path):
     folder = saved(tmp_path / 'policy', state_config())
     assert load(folder, 'auto').runtime == 'torch'
