@@ -295,6 +295,9 @@ class Leader(_Section):
             raise ValueError('leader.scale has a 0, which makes every number the same')
 
 
+FORCES = ('N', 'Nm', 'N m', 'N*m', 'Nmm')
+
+
 class ActionGroup(_Section):
     """Dimensions that are commanded together by one message."""
 
@@ -345,6 +348,8 @@ class ActionGroup(_Section):
                     raise ValueError(f'dimension {dimension.name!r} of a twist is in {expected!r}')
         elif self.kind == 'delta':
             raise ValueError(f"the adapter {self.output.adapter!r} commands targets: its kind is 'absolute'")
+        else:
+            self._check_targets()
         if self.output.adapter == 'pose':
             self._check_pose()
         if self.output.adapter == 'gripper_command' and len(self.dimensions) != 1:
@@ -385,6 +390,17 @@ class ActionGroup(_Section):
                     'from where the robot is'
                 )
         return self
+
+    def _check_targets(self) -> None:
+        # Every stop repeats the last target or falls silent. A speed or a force would go on with that.
+        for dimension in self.dimensions:
+            for unit in (dimension.unit, dimension.message_unit or ''):
+                if '/s' in unit or unit in FORCES:
+                    raise ValueError(
+                        f'dimension {dimension.name!r} is in {unit!r}, and the adapter {self.output.adapter!r} '
+                        'commands places: a stop holds the last command, with which a speed or a force would go on. '
+                        'Command positions, or displacements with the adapter twist'
+                    )
 
     def _check_pose(self) -> None:
         if self.names not in POSE_TARGETS:

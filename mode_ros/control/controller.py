@@ -62,7 +62,7 @@ class Controller:
     def activate(self, now: int, wall: int | None = None, keep_breach: bool = False) -> None:
         """Starts from a standing robot, without a chunk or a memory of commands; measured states are kept.
 
-        keep_breach: what has latched stays so until `release`; else there is none.
+        keep_breach: what has latched stays so until `release`, and who drives must let go first; else there is none.
         """
         self._wall = self._sent_wall = now if wall is None else wall
         self.permission.begin(self._wall, keep_breach)
@@ -71,7 +71,7 @@ class Controller:
         self.execution.unkept = False  # the policy may be another one now
         self.chunks_before = self.execution.chunks
         self.underruns = self.periods = self.held = 0
-        self._takeover.begin()
+        self._takeover.begin(now if keep_breach else None)
         self._phase, self._reason = Phase.WAITING, 'no chunk'
         self._limited: tuple[str, ...] = ()
         self._clock.clear()

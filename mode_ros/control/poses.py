@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mode_ros.control.contract import ActionGroup
+from mode_ros.control.contract import ActionGroup, Contract
 
 Vector = NDArray[np.float64]
 
@@ -46,10 +46,29 @@ def split_pose(values: Vector) -> tuple[Vector, Vector]:
     return values[:3], _quaternion_of_matrix(_orthonormal(values[3:6], values[6:9]))
 
 
+def has_rotation(values: Vector) -> bool:
+    """Whether a pose vector [6 or 9] says how the hand is turned."""
+    try:
+        split_pose(values)
+    except ValueError:
+        return False
+    return True
+
+
+def pose_without_rotation(action: Vector, contract: Contract) -> str:
+    """The first group of poses in an action [d] whose numbers say no rotation, '' where all do. NaN asks for none."""
+    for group in contract.action:
+        values = action[contract.group_slices[group.name]]
+        if group.output.adapter == 'pose' and not np.isnan(values).any() and not has_rotation(values):
+            return group.name
+    return ''
+
+
 def limit_pose(before: Vector, target: Vector, group: ActionGroup, distance: float, angle: float) -> Vector:
     """The pose vector on the way from `before` to `target` that goes no further than `distance` m and `angle` rad.
 
-    Position and rotation are limited each by itself, both along the straight way; within the limits, `target`.
+    Position and rotation are limited each by itself, both along the straight way; within the limits, `target`. One
+    whose axes give no rotation, as numbers that were clipped or averaged may, keeps that of `before`.
     """
     limited = target.copy()
     away = target[:3] - before[:3]
@@ -57,6 +76,9 @@ def limit_pose(before: Vector, target: Vector, group: ActionGroup, distance: flo
     if length > distance:
         limited[:3] = before[:3] + away * (distance / length)
     _, start = split_pose(before)
+    if not has_rotation(target):
+        limited[3:] = before[3:]
+        return limited
     _, end = split_pose(target)
     turn = rotation_vector(multiply(end, conjugate(start)))
     turned = float(np.linalg.norm(turn))

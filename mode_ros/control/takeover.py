@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.poses import pose_without_rotation
 
 # A command drives the robot for this many periods after its stamp: one that comes a little late leaves no gap, and
 # after one that does not come the robot is stopped.
@@ -52,6 +53,8 @@ def check_command(command: TeleopCommand, contract: Contract, now: int) -> None:
     if command.action is not None and np.isinf(command.action).any():
         name = command.names[int(np.flatnonzero(np.isinf(command.action))[0])]
         raise TeleopRefused('finite', f'{name} is infinite')
+    if command.action is not None and (group := pose_without_rotation(command.action, contract)):
+        raise TeleopRefused('rotation', f'the axes of {group!r} give no rotation')
     if command.action is not None and not is_fresh(command, contract, now):
         raise TeleopRefused(
             'age',
@@ -63,6 +66,14 @@ def check_command(command: TeleopCommand, contract: Contract, now: int) -> None:
 def is_fresh(command: TeleopCommand, contract: Contract, now: int) -> bool:
     """Whether the command counts at `now`; one from the future does not either."""
     return abs(now - command.stamp) <= FRESH_PERIODS * contract.period
+
+
+def may_have_let_go(quiet: int, contract: Contract) -> bool:
+    """Whether so many nanoseconds without a command fit a word that somebody has let go.
+
+    Where two people publish, one's word is not the other's: whoever still holds on is heard again in the next period.
+    """
+    return quiet >= LET_GO_PERIODS * contract.period
 
 
 def has_let_go(silence: int, contract: Contract) -> bool:
@@ -81,27 +92,29 @@ class Takeover:
         self._contract = contract
         self.begin()
 
-    def begin(self) -> None:
-        """Nobody drives, nor has."""
+    def begin(self, let_go_first: int | None = None) -> None:
+        """Nobody drives, nor has. let_go_first: nanoseconds since when whoever holds on must let go before driving."""
         self._command: TeleopCommand | None = None
-        self._last: int | None = None
-        self._let_go_first = False
+        self._last = let_go_first
+        self._let_go_first = let_go_first is not None
+        self._said_so = False  # that somebody has let go, since it was asked for
         self.over = False
         """Whether a person has driven since the last chunk was taken."""
 
     def take(self, command: TeleopCommand, now: int, estop: bool) -> None:
         """Raises TeleopRefused naming the failed check."""
         check_command(command, self._contract, now)
-        silent = self._last is None or has_let_go(command.stamp - self._last, self._contract)
-        self._last = command.stamp
         if command.action is None:
-            self._command, self._let_go_first = None, False
+            self._command, self._said_so = None, True
             return
+        quiet = None if self._last is None else command.stamp - self._last
+        self._last = command.stamp
         if estop:
-            self._let_go_first = True
+            self._let_go_first, self._said_so = True, False
             raise TeleopRefused('estop', 'the emergency stop is engaged')
-        if self._let_go_first and not silent:
-            raise TeleopRefused('held', 'the deadman has been held since the emergency stop; let go of it first')
+        gone = quiet is None or has_let_go(quiet, self._contract)
+        if self._let_go_first and not gone and not (self._said_so and may_have_let_go(quiet or 0, self._contract)):
+            raise TeleopRefused('held', 'the deadman has been held since the robot was stopped; let go of it first')
         self._command, self._let_go_first = command, False
 
     def wish(self, now: int) -> NDArray[np.float64] | None:
@@ -111,7 +124,8 @@ class Takeover:
 
     def stop(self) -> None:
         """Whoever drives must let go first."""
-        self._let_go_first = self._let_go_first or self._command is not None
+        if self._command is not None:
+            self._let_go_first, self._said_so = True, False
         self._command = None
 
     def forget(self) -> None:

@@ -46,10 +46,17 @@ class Workspace:
         if self.needs_description:
             require_pin("The contract's self_collision" if contract.self_collision else "The contract's box")
         self._model: RobotModel | None = None
+        self._described = ''
         self._outside: dict[str, float] = {}
 
     def describe(self, urdf: str, folders: Sequence[str] = ()) -> None:
-        """Takes the robot's description. Raises UserError where the contract names what it does not have."""
+        """Takes the robot's description, where it is another one; none is there after a bad one.
+
+        Raises UserError where the contract names what it does not have.
+        """
+        if urdf == self._described:
+            return  # a latched word comes more than once, and its model takes long to make
+        self._model, self._described = None, ''
         model = RobotModel(urdf, folders)
         for group in self._boxes:
             assert group.box is not None
@@ -71,7 +78,7 @@ class Workspace:
                     f'contract commands; it has {list(model.joints)}.'
                 )
             model.watch_collisions(self._contract.self_collision.disabled)
-        self._model = model
+        self._model, self._described = model, urdf
 
     @property
     def missing(self) -> str:

@@ -8,8 +8,6 @@ from typing import Any
 from mode_ros.control.contract import ActionGroup
 from mode_ros.drivers.findings import Finding, refuse, tell, warn
 
-_POSITION_UNITS = ('rad', 'm', 'deg', 'mm', '1', '%')
-
 
 def recognises(parameters: Mapping[str, Any]) -> bool:
     """Whether a node with these parameters is such a controller, for several joints or several interfaces of one."""
@@ -46,22 +44,10 @@ def examine(node: str, parameters: Mapping[str, Any], group: ActionGroup) -> Ite
             f'{who} moves {joints}, and the group calls its dimensions {names}, so that their order cannot be '
             'compared: name the dimensions as the joints.'
         )
-    units = sorted({dimension.message_unit or dimension.unit for dimension in group.dimensions})
     if interface in ('velocity', 'effort', 'acceleration'):
-        if any(unit in _POSITION_UNITS for unit in units):
-            yield refuse(
-                f'{who} takes a joint {interface} (its parameter `interface_name`), and the group is in {units}: give '
-                'the topic of a controller that takes positions, or the units of what it takes.'
-            )
-        else:
-            yield warn(
-                f'{who} goes on with the last {interface} when commands cease, and has no timeout of its own: keep an '
-                'emergency stop at hand, or command positions.'
-            )
-    elif interface == 'position' and any(unit.endswith('/s') for unit in units):
         yield refuse(
-            f'{who} takes joint positions (its parameter `interface_name`), and the group is in {units}: give the '
-            'topic of a controller that takes velocities, or the units of a position.'
+            f'{who} takes a joint {interface} (its parameter `interface_name`), and a stop holds the last command, '
+            f'with which the {interface} would go on: give the topic of a controller that takes positions.'
         )
     elif interface == 'position':
         yield tell(f'{who}: on silence it holds the last position.')

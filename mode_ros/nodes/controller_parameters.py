@@ -9,6 +9,7 @@ from mode_ros.control.contract import Contract
 from mode_ros.control.execution import MODES, ExecutionSettings, Mode
 from mode_ros.control.listening import LISTEN_SECONDS
 from mode_ros.control.safety import SafetySettings, clock_limit
+from mode_ros.errors import UserError
 from mode_ros.nodes.parameters import parameter
 
 
@@ -75,7 +76,12 @@ def execution_settings(given: ControllerParameters) -> ExecutionSettings:
 
 
 def safety_settings(given: ControllerParameters, contract: Contract, simulated: bool) -> SafetySettings:
-    """What is watched, and how strictly. simulated: the time comes from /clock."""
+    """What is watched, and how strictly. simulated: the time comes from /clock. Raises UserError for two deadmen."""
+    if given.deadman_topic and given.deadman_button >= 0:
+        raise UserError(
+            f'deadman_topic is {given.deadman_topic!r} and deadman_button {given.deadman_button}: with two, letting go '
+            'of one would be overruled by the other; give one of them.'
+        )
     return SafetySettings(
         max_clock_speed=given.max_clock_speed,
         clock_seconds=given.clock_seconds or clock_limit(contract, simulated),

@@ -156,8 +156,10 @@ class SafetyInputs:
         self._controller.permission.signs.deadman(held, time.monotonic_ns())
 
     def _start(self) -> str:
+        if self._controller.breach is not None:
+            return 'the robot is stopped; call ~/release first'
         self._controller.permission.paused = False
-        return '' if self._controller.breach is None else 'the robot is stopped; call ~/release first'
+        return ''
 
     def _pause(self) -> str:
         self._controller.permission.paused = True

@@ -99,6 +99,14 @@ def test_refuses(old, new, words):
     assert 'mine.yaml' in str(caught.value)
 
 
+@pytest.mark.parametrize('unit', ['rad/s', 'Nm'])
+@pytest.mark.parametrize('adapter', ['joint_trajectory', 'forward_command'])
+def test_what_a_stop_cannot_hold_is_refused(unit, adapter):
+    text = ABSOLUTE_TEXT.replace('adapter: joint_trajectory', f'adapter: {adapter}')
+    with pytest.raises(UserError, match=f'in {unit!r}.*a speed or a force would go on'):
+        parse_contract(text.replace('unit: rad, lower', f'unit: {unit}, lower'), 'mine.yaml')
+
+
 def test_one_topic_can_be_several_streams():
     line = '    - {name: joints, topic: joint_states, type: joint_state, names: [a, b], unit: rad, max_age: 0.2}\n'
     more = line.replace('name: joints', 'name: speeds').replace('unit: rad', 'unit: rad/s, field: velocity')

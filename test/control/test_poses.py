@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support.contracts import AXES_TEXT, VECTOR_TEXT
 
+from mode_ros.control.chunk import ChunkRejected, check_chunk, make_chunk
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.controller import Controller
 from mode_ros.control.feedback import measured_action
@@ -17,6 +18,7 @@ from mode_ros.control.poses import (
     rotation_vector,
     split_pose,
 )
+from mode_ros.control.takeover import TeleopCommand, TeleopRefused, check_command
 from mode_ros.errors import UserError
 
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])  # half a turn about x
@@ -72,6 +74,30 @@ def test_axes_that_are_not_perpendicular_are_made_so():
 def test_axes_that_mean_nothing_are_refused(axes):
     with pytest.raises(ValueError, match='axis'):
         split_pose(np.array([0.0, 0.0, 0.0, *axes]))
+
+
+@pytest.mark.parametrize('axes', [[0, 0, 0, 0, 1, 0], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]])
+def test_numbers_that_give_no_rotation_are_refused_of_everybody_and_turn_nothing(axes):
+    contract = parse_contract(AXES_TEXT, 'posed.yaml')
+    arm = contract.action[0]
+    action = np.zeros(len(contract.dimensions))
+    action[contract.group_slices[arm.name]] = [0.5, 0.0, 0.0, *axes]
+    with pytest.raises(ChunkRejected) as refused:
+        check_chunk(make_chunk(contract, 0, action[None]), contract)
+    assert refused.value.check == 'rotation'
+    with pytest.raises(TeleopRefused) as refused_person:
+        check_command(TeleopCommand(0, contract.action_names, action), contract, 0)
+    assert refused_person.value.check == 'rotation'
+    # What was clipped or averaged to it after these checks moves the hand and leaves it turned as it is.
+    before = pose_vector(np.zeros(3), DOWN, arm)
+    limited = limit_pose(before, np.array([0.5, 0.0, 0.0, *axes]), arm, 0.1, 0.1)
+    assert limited[:3] == pytest.approx([0.1, 0.0, 0.0])
+    assert limited[3:] == pytest.approx(before[3:])
+
+
+def test_what_a_person_leaves_alone_needs_no_rotation():
+    contract = parse_contract(AXES_TEXT, 'posed.yaml')
+    check_command(TeleopCommand(0, contract.action_names, np.full(len(contract.dimensions), np.nan)), contract, 0)
 
 
 def test_speed_is_that_of_the_hand_and_not_of_single_numbers(arm):

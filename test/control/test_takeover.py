@@ -179,7 +179,50 @@ def test_after_an_emergency_stop_the_deadman_must_be_let_go_first():
         bench.drive(X)
     assert bench.tick().commands['arm'][0] == 0.0
     bench.drive(None)
+    bench.tick(3)
     assert bench.driven(X).phase is Phase.TELEOP
+
+
+def test_what_another_one_has_let_go_of_is_not_let_go():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.controller.set_estop(True)
+    bench.tick()
+    bench.controller.set_estop(False)
+    for _ in range(20):
+        bench.drive(None)  # of somebody else who publishes too
+        with pytest.raises(TeleopRefused, match='let go of it first'):
+            bench.drive(X)
+        assert bench.tick().commands['arm'][0] == 0.0
+    bench.drive(None)
+    bench.tick(3)
+    assert bench.driven(X).phase is Phase.TELEOP
+
+
+def test_a_deactivation_is_not_letting_go():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.controller.set_estop(True)
+    bench.tick()
+    bench.controller.set_estop(False)
+    bench.controller.activate(bench.now, keep_breach=True)
+    for _ in range(20):
+        with pytest.raises(TeleopRefused, match='let go of it first'):
+            bench.drive(X)
+        assert bench.tick().commands['arm'][0] == 0.0
+
+
+def test_what_is_held_when_a_controller_starts_must_be_let_go_first():
+    bench = Bench(delta_contract())
+    bench.controller.activate(bench.now, keep_breach=True)
+    for _ in range(20):
+        with pytest.raises(TeleopRefused, match='let go of it first'):
+            bench.drive(X)
+        bench.tick()
+    bench.tick(10)
+    assert bench.driven(X).phase is Phase.TELEOP, 'half a second of silence'
 
 
 def test_after_an_emergency_stop_a_silence_is_letting_go_too():
@@ -243,6 +286,7 @@ def test_after_a_jump_of_the_clock_the_person_must_let_go_and_nothing_jumps(jump
         bench.now, wall = bench.now + bench.contract.period, wall + bench.contract.period
     assert np.abs(np.diff(np.diff(commands))).max() <= 0.03 + 1e-9, 'a ramp'
     bench.drive(None)
+    bench.now += 3 * bench.contract.period
     bench.drive([commands[-1], 0.0])
 
 
@@ -254,6 +298,7 @@ def test_pressed_again_while_the_arm_still_ramps_after_a_jump_of_the_clock_it_go
     bench.now -= 50 * SECOND
     commands.append(bench.tick().commands['arm'][0])
     bench.drive(None)
+    commands += [bench.tick().commands['arm'][0] for _ in range(2)]
     commands += [bench.driven([2.0, 0.0]).commands['arm'][0] for _ in range(3)]
     assert np.abs(np.diff(np.diff(commands))).max() <= 0.03 + 1e-9
 

@@ -155,6 +155,20 @@ def test_a_description_that_does_not_fit_is_refused(contract, urdf, told):
         Workspace(contract).describe(urdf)
 
 
+@needs_pin
+def test_after_a_bad_description_there_is_none_and_the_same_one_is_taken_once(monkeypatch):
+    workspace = Workspace(boxed())
+    workspace.describe(TWO_LINKS)
+    model = workspace._model
+    workspace.describe(TWO_LINKS)
+    assert workspace._model is model
+    with pytest.raises(UserError):
+        workspace.describe(TWO_LINKS.replace('tool', 'toll'))
+    assert workspace.missing == 'no robot description yet'
+    workspace.describe(TWO_LINKS)
+    assert workspace.missing == ''
+
+
 @pytest.mark.parametrize(
     ('box', 'told'),
     [

@@ -140,16 +140,6 @@ def test_positions_are_not_sent_to_a_velocity_controller():
     assert 'joint velocity (its parameter `interface_name`)' in said(
         examine_forward(['a', 'b'], 'velocity'), Degree.REFUSE
     )
-    speeds = FORWARD_TEXT.replace('unit: rad, lower', 'unit: rad/s, lower')
-    findings = examine_forward(['a', 'b'], 'velocity', speeds)
-    assert said(findings, Degree.REFUSE) == ''
-    assert 'no timeout of its own' in said(findings, Degree.WARN)
-
-
-def test_velocities_are_not_sent_to_a_position_controller():
-    speeds = FORWARD_TEXT.replace('unit: rad, lower', 'unit: rad/s, lower')
-    refusal = said(examine_forward(['a', 'b'], 'position', speeds), Degree.REFUSE)
-    assert "takes joint positions (its parameter `interface_name`), and the group is in ['rad/s']" in refusal
     assert 'joint acceleration' in said(examine_forward(['a', 'b'], 'acceleration'), Degree.REFUSE)
 
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 import rclpy
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool
 from support.bench import wait_for
 
@@ -76,3 +77,19 @@ def test_nobody_takes_back_somebody_elses_stop(bench, speaker, start):
     assert told[-1]['now'] == 'the emergency stop is engaged'
     stopping(False)
     released_in_the_end(bench)
+
+
+def test_who_publishes_best_effort_is_heard_and_a_refused_start_leaves_the_pause(bench, start):
+    told = start()
+    node = rclpy.create_node('button')
+    bench.under_test.append(node)
+    button = node.create_publisher(Bool, 'estop', qos_profile_sensor_data)
+    node.create_timer(0.1, lambda: button.publish(Bool(data=pressed)))
+    pressed = True
+    wait_for(lambda: told[-1]['check'] == 'estop', 'the stop')
+    assert bench.call('controller_node/pause').success
+    refused = bench.call('controller_node/start')
+    assert (refused.success, refused.message) == (False, 'the robot is stopped; call ~/release first')
+    pressed = False
+    released_in_the_end(bench)
+    wait_for(lambda: told[-1]['now'] == 'paused', 'the pause, which is still there')
