@@ -106,7 +106,7 @@ setup(
         'openvino': ['onnx>=1.16', 'openvino>=2026.0'],  # runs the same graph
         # A robot that runs such a graph, without torch; tokenizers reads goals.
         'robot': ['onnxruntime>=1.18', 'tokenizers>=0.20'],
-        'view': ['rerun-sdk>=0.23', 'av>=12', 'pyarrow>=15'],  # rerun-sdk is 500 MB
+        'view': ['rerun-sdk>=0.23', 'av>=12', 'pyarrow>=15', 'tqdm>=4.60'],  # rerun-sdk is 500 MB
         'test': ['hypothesis>=6.100', 'mypy>=1.11', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.8', 'types-PyYAML'],
     },
     entry_points={

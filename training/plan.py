@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from mode_ros.checks.finding import Finding
 from mode_ros.control.contract import Camera, Contract, differences, parse_contract
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, in_words
 from mode_ros.pairing import limit_statistics
 from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, read_info
 from mode_ros.policy.config import CameraConfig, DenoiserConfig, FilmBegins, PolicyConfig, parse_policy_config
@@ -355,7 +356,7 @@ def _load_imagenet(network: PolicyNetwork, path: str) -> None:
         weights = torch.load(Path(path), map_location='cpu', weights_only=True)
         for encoder in network.image_encoders:
             cast(FilmResnet, encoder).load_imagenet(weights)
-    except (OSError, RuntimeError, AttributeError, KeyError) as error:
+    except (OSError, RuntimeError, AttributeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
-            f'The ImageNet weights {path} (policy.imagenet_weights) do not load: {str(error).splitlines()[0]}'
+            f'The ImageNet weights {path} (policy.imagenet_weights) do not load: {in_words(error)}'
         ) from error

@@ -381,7 +381,30 @@ def _put(values: dict[str, Any], change: str) -> None:
         if not isinstance(below, dict):
             raise UserError(f'{change!r} changes no setting: {section} is {below!r}, and has no keys.')
         place = below
-    place[last] = _number(read_yaml(text, f'The value of {key}')) if text else ''
+    if not text:
+        place[last] = ''
+    elif _is_words(key):
+        place[last] = _words(text)
+    else:
+        place[last] = _number(read_yaml(text, f'The value of {key}'))
+
+
+def _is_words(key: str) -> bool:
+    """Whether a setting is a text, such as a folder, whose name may be a date or a number."""
+    model: Any = TrainSettings
+    for name in key.split('.'):
+        field = getattr(model, 'model_fields', {}).get(name)
+        if field is None:
+            return False
+        model = field.annotation
+    return model is str
+
+
+def _words(text: str) -> str:
+    """As YAML has it where that is a text (quotes go, `null` is none), else as it was typed; ~/ is the home."""
+    found = read_yaml(text, 'The value')
+    words = found if isinstance(found, str) else '' if found is None else text
+    return str(Path(words).expanduser()) if words.startswith('~/') else words
 
 
 def _number(value: Any) -> Any:

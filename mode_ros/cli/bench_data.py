@@ -31,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs one benchmark."""
     from mode_ros.bench_data.outcome import machine
+    from mode_ros.errors import UserError
 
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        raise UserError(f'--json {arguments.json}: its folder is not there; make it, or name another file.')
     about = machine()
     module = importlib.import_module(f'mode_ros.bench_data.{BENCHMARKS[arguments.benchmark]}')
     outcome = module.measure(arguments)

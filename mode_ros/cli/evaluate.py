@@ -81,7 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.evaluation.run import evaluate
     from mode_ros.evaluation.settings import make_settings, parse_seeds
 
-    given = {name: value for name, value in vars(arguments).items() if name not in ('compare', 'grid', 'run')}
+    given = {
+        name: value for name, value in vars(arguments).items() if name not in ('compare', 'grid', 'run', 'command_line')
+    }
     given['seeds'] = parse_seeds(arguments.seeds)
     given['tasks'] = [name for text in arguments.tasks for name in text.split(',') if name]
     given['output'] = arguments.output or Path(f'evaluation_{arguments.suite}')
@@ -99,14 +101,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_grid(arguments: argparse.Namespace, given: dict[str, object]) -> int:
     """Options that were not given are left to the grid file."""
+    from mode_ros.errors import UserError
     from mode_ros.evaluation.grid import run_grid
     from mode_ros.evaluation.run import evaluate
     from mode_ros.paths import share_folder
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    usual = {**vars(parser.parse_args([])), 'seeds': (), 'tasks': []}
-    options = {name: value for name, value in given.items() if name != 'output' and value != usual[name]}
+    # What was typed, also where it is what would be taken without it.
+    untouched = object()
+    there = argparse.Namespace(**dict.fromkeys(vars(arguments), untouched))
+    found = vars(parser.parse_args(arguments.command_line[1:], there))
+    typed = {name for name, value in found.items() if value is not untouched}
+    if 'delay' in typed:
+        raise UserError(f'--delay {arguments.delay}: a grid has delays of its own; leave it out, or write it there.')
+    options = {name: value for name, value in given.items() if name in typed and name != 'output'}
     path = arguments.grid
     if not path.exists() and path.name == str(path):
         path = share_folder() / 'config' / 'evaluate' / path.name

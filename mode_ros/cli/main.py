@@ -89,6 +89,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parsed.changes = [*parsed.changes, *rest]
     elif rest:
         parser.error(f'unrecognized arguments: {" ".join(rest)}')
+    parsed.command_line = tuple(sys.argv[1:] if arguments is None else arguments)
     return parsed
 
 

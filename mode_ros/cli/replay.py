@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Plays it once; Ctrl-C gives the robot back."""
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
+    from mode_ros.training.data.data_files import told_numbers
     from mode_ros.training.data.edits import check_revision
     from mode_ros.training.data.overview import open_vectors
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     places = [k for k, each in enumerate(data.files.episodes) if each.index == arguments.episode]
     if not places:
         raise UserError(
-            f'The data set {root} has no episode {arguments.episode}; it has 0 to {len(data.files.episodes) - 1}.'
+            f'The data set {root} has no episode {arguments.episode}; it has {told_numbers(data.files.episodes)}.'
         )
     robot = data.contract.robot
     if arguments.real_robot not in ('', robot):

@@ -24,7 +24,11 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     if not tasks:
         raise UserError('The two results have no task in common, so there is nothing to compare.')
     a, b = ({key: won for key, won in side.items() if key[0] in tasks} for side in (a, b))
-    paired = a.keys() == b.keys()
+    common = a.keys() & b.keys()
+    paired = {task for task, _ in common} == set(tasks)
+    alone = len(a) + len(b) - 2 * len(common) if paired else 0
+    if paired:
+        a, b = ({key: won for key, won in side.items() if key in common} for side in (a, b))
     lines = [_what_differs(first, second), '']
     width = max(len(name) for name in (*tasks, 'all of these'))
     lines.append(f'  {"task":<{width}}  {"first":>8}  {"second":>8}  {"difference":>10}  95 % interval')
@@ -33,6 +37,8 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         two = {key: won for key, won in b.items() if name in ('', key[0])}
         lines.append(_row(name or 'all of these', width, one, two, paired))
     lines += ['', _verdict(a, b, paired)]
+    if alone:
+        lines.append(f'Left out: {alone} episodes from initial states that only one of the two has.')
     left = {task for task, _ in (*_outcomes(first), *_outcomes(second))} - set(tasks)
     if left:
         lines.append(f'Only one of the two has: {", ".join(sorted(left))}.')

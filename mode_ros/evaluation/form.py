@@ -65,10 +65,10 @@ def judge(values: Mapping[str, str], checkpoint: Path, output: Path) -> dict[str
         except UserError as error:
             return {'problems': {key: str(error)}}
     try:
-        make_settings(checkpoint=checkpoint, output=output, **given)
+        settings = make_settings(checkpoint=checkpoint, output=output, **given)
     except UserError as error:
         return {'problems': problems(error, EvaluationSettings, keys)}
-    return {'arguments': _arguments(values)}
+    return {'arguments': _arguments(values, settings)}
 
 
 def _value(key: str, text: str) -> Any:
@@ -76,12 +76,15 @@ def _value(key: str, text: str) -> Any:
     return text.strip() if key == 'delay' else read_yaml(text, f'The value of {key}')
 
 
-def _arguments(values: Mapping[str, str]) -> list[str]:
+def _arguments(values: Mapping[str, str], settings: EvaluationSettings) -> list[str]:
     """As typed behind `mode_ros evaluate CHECKPOINT --output OUT`."""
     said: list[str] = []
     for key, text in values.items():
         if text.strip():
             words = text.replace(',', ' ').split() if key in _WORDS else [text.strip()]
+            number = getattr(settings, key)
+            if type(number) in (int, float):
+                words = [repr(number)]  # 50.0, 0x10 and 010 are read by YAML here, and not by the command
             said += [f'--{key.replace("_", "-")}', *words]
     return said
 

@@ -101,6 +101,8 @@ OF_AN_EPISODE = (
     'continuation',
     'number_format',
     'runtime',
+    'device',
+    'calvin_data',
     'solver',
     'steps',
     'through_ros',
@@ -114,7 +116,8 @@ def make_settings(**values: Any) -> EvaluationSettings:
 
 def of_an_episode(settings: EvaluationSettings) -> dict[str, Any]:
     """What must be the same for episodes that are counted together, as plain values."""
-    return {name: getattr(settings, name) for name in OF_AN_EPISODE}
+    found = {name: getattr(settings, name) for name in OF_AN_EPISODE}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in found.items()}
 
 
 def differing(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

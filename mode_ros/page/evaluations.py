@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -135,7 +136,10 @@ def _evaluate(arguments: list[str]) -> list[str]:
 def _ask_form(question: str) -> Any:
     command = [sys.executable, '-m', 'mode_ros.evaluation.form']
     try:
-        found = subprocess.run(command, input=question, capture_output=True, text=True, timeout=FORM_SECONDS)
+        environment = {name: value for name, value in os.environ.items() if name not in jobs.SECRETS}
+        found = subprocess.run(
+            command, input=question, capture_output=True, text=True, timeout=FORM_SECONDS, env=environment
+        )
         return json.loads(found.stdout)
     except subprocess.TimeoutExpired:
         raise UserError(f'The form of evaluations has not answered for {FORM_SECONDS:g} s: try again.') from None

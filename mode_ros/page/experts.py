@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from mode_ros.errors import UserError
+from mode_ros.page.jobs import SECRETS
+from mode_ros.page.lookup import NICE
 from mode_ros.page.places import WEIGHTS
 
 SECONDS = 180.0
@@ -43,9 +47,12 @@ async def _inspect(checkpoint: Path) -> dict[str, Any]:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, '-m', 'mode_ros', 'inspect', str(checkpoint), '--json', str(found)),
             stdin=asyncio.subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name not in SECRETS},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)  # the robot comes first
         try:
             _, said = await asyncio.wait_for(child.communicate(), SECONDS)
         except asyncio.TimeoutError:

@@ -45,7 +45,7 @@ class Serving:
         shown = address.host if address.host not in ('0.0.0.0', '::') else socket.gethostname()
         shown = f'[{shown}]' if ':' in shown else shown
         self.url = f'http{"s" if secure else ""}://{shown}:{port}/' + (f'?token={token}' if token else '')
-        settings = GuardSettings(token, LOOPBACK_NAMES if local else (), secure, port)
+        settings = GuardSettings(token, (*LOOPBACK_NAMES, shown) if local else (), secure, port)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 Guard(application, settings),

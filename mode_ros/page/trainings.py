@@ -84,6 +84,8 @@ class Trainings:
                 arguments.append(self._argument(key, given))
             except UserError as error:
                 wrong[key if key in self._keys else WHOLE] = str(error)
+        # What the file says of the disk is not shown, so it is not taken either.
+        arguments += [f'{key}=' for key in (*NAMED, 'data.mixture') if key not in changes and _says(path, key)]
         if not changes.get('data.path') and 'data.path' not in wrong:
             wrong['data.path'] = 'Choose a data set: they are looked for in the folder data of the work folder.'
         if not wrong:
@@ -209,6 +211,14 @@ def _steps(run: Path) -> int | None:
         return int(settings['run']['steps'])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return None
+
+
+def _says(path: Path, key: str) -> bool:
+    """Whether a training file has a value for a setting such as `data.path`."""
+    found: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
+    for name in key.split('.'):
+        found = found.get(name) if isinstance(found, dict) else None
+    return bool(found)
 
 
 def _first_words(path: Path) -> str:

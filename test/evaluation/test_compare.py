@@ -50,6 +50,12 @@ def test_pairs_need_the_same_episodes():
     assert '16 and 16 episodes, which are not the same ones' in told
 
 
+def test_pairs_are_what_both_have():
+    told = compare(results([True] * 8), results([True] * 3, seeds=range(3)))
+    assert '6 pairs of episodes' in told
+    assert 'Left out: 10 episodes from initial states that only one of the two has.' in told
+
+
 def test_only_common_tasks_are_compared():
     told = compare(results([True] * 8), results([True] * 8, tasks=('push', 'door-open')))
     assert '8 pairs' in told

@@ -33,6 +33,11 @@ def test_what_is_typed_becomes_the_commands_arguments():
     }
 
 
+@pytest.mark.parametrize(('typed', 'said'), [('50.0', '50'), ('0x10', '16'), ('010', '8')])
+def test_a_number_is_the_one_that_was_judged(typed, said):
+    assert judge({'rollouts': typed}, SOMEWHERE, SOMEWHERE) == {'arguments': ['--rollouts', said]}
+
+
 @pytest.mark.parametrize(
     ('values', 'key'),
     [

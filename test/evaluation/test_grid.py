@@ -2,6 +2,7 @@
 
 import pytest
 
+from mode_ros.cli.main import main
 from mode_ros.errors import UserError
 from mode_ros.evaluation.grid import Grid, cells, run_grid
 from mode_ros.evaluation.settings import EvaluationSettings
@@ -51,3 +52,19 @@ def test_a_cell_that_cannot_be_is_told_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match=r'The cell b, delay 1, of the grid: .*excution'):
         run_grid(path, OPTIONS, tmp_path, lambda settings: ran.append(settings) or {})
     assert ran == []
+
+
+def test_what_is_typed_wins_also_where_it_is_the_default(tmp_path, monkeypatch):
+    path = tmp_path / 'grid.yaml'
+    path.write_text("common: {videos: 0, runtime: onnxruntime}\ncolumns: {a: {execution: realtime}}\ndelays: ['1']\n")
+    seen = []
+    monkeypatch.setattr('mode_ros.evaluation.grid.run_grid', lambda path, options, *_: seen.append(options) or '')
+    words = ['evaluate', 'policy', '--grid', str(path), '--output', str(tmp_path / 'out')]
+    with pytest.raises(SystemExit):
+        main([*words, '--runtime', 'torch', '--videos', '1', '--execution', 'synchronous'])
+    assert {name: str(value) for name, value in seen[0].items()} == {
+        'checkpoint': 'policy', 'runtime': 'torch', 'videos': '1', 'execution': 'synchronous'
+    }  # fmt: skip
+    with pytest.raises(SystemExit):
+        main([*words, '--delay', '4'])
+    assert len(seen) == 1

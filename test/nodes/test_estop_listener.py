@@ -84,7 +84,7 @@ def test_who_publishes_best_effort_is_heard_and_a_refused_start_leaves_the_pause
     node = rclpy.create_node('button')
     bench.under_test.append(node)
     button = node.create_publisher(Bool, 'estop', qos_profile_sensor_data)
-    node.create_timer(0.1, lambda: button.publish(Bool(data=pressed)))
+    bench.node.create_timer(0.1, lambda: button.publish(Bool(data=pressed)))
     pressed = True
     wait_for(lambda: told[-1]['check'] == 'estop', 'the stop')
     assert bench.call('controller_node/pause').success
@@ -92,4 +92,4 @@ def test_who_publishes_best_effort_is_heard_and_a_refused_start_leaves_the_pause
     assert (refused.success, refused.message) == (False, 'the robot is stopped; call ~/release first')
     pressed = False
     released_in_the_end(bench)
-    wait_for(lambda: told[-1]['now'] == 'paused', 'the pause, which is still there')
+    wait_for(lambda: told[-1]['reason'] == 'paused', 'the pause, which is still there')

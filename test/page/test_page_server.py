@@ -214,6 +214,14 @@ def test_on_another_address_a_token_is_asked_for():
         serving.close()
 
 
+def test_any_address_of_the_machine_itself_is_one():
+    serving = Serving(make_application(PageRobot()), Address('127.0.0.2', 0))
+    try:
+        assert status(f'{serving.url}about') == 200
+    finally:
+        serving.close()
+
+
 def test_an_address_that_cannot_be_had_is_said(served, robot):
     port = int(served.rstrip('/').rpartition(':')[2])
     with pytest.raises(UserError, match=f'127.0.0.1:{port}: Address already in use. Give another port'):

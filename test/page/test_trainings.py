@@ -62,6 +62,15 @@ def test_what_is_chosen_becomes_the_commands_arguments(trainings, places):
     ]
 
 
+def test_what_a_training_file_says_of_the_disk_is_not_taken_unseen(trainings):
+    arguments, wrong = trainings.check('pretrain', CHOSEN)
+    assert wrong == {}
+    assert 'data.mixture=' in arguments
+    _, wrong = trainings.check('finetune', CHOSEN)
+    assert list(wrong.values()) == ['freeze_routers keeps the routing of a checkpoint, and none is given']
+    assert trainings.check('finetune', {**CHOSEN, 'start.checkpoint': 'metaworld_sawyer (comes along)'})[1] == {}
+
+
 @pytest.mark.parametrize(
     ('preset', 'changes', 'key'),
     [

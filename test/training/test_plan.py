@@ -21,9 +21,10 @@ from support.training_sets import (
 from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, predict
+from mode_ros.paths import share_folder
 from mode_ros.policy.folder import WEIGHTS
 from mode_ros.policy.policy import Policy
-from mode_ros.training.plan import build_network, make_plan
+from mode_ros.training.plan import _load_imagenet, build_network, make_plan
 from mode_ros.training.progress import read_log
 from mode_ros.training.settings import load_train_settings
 from mode_ros.training.train import find_config, train
@@ -516,3 +517,22 @@ def test_a_chunk_of_held_out_episodes_is_judged_in_the_robots_units(joints, tmp_
         expected = np.sqrt(np.mean(((found.predicted - found.recorded)[rows] / spread)[inside] ** 2))
         assert found.by_task[task] == pytest.approx(expected)
     assert found.by_dimension == pytest.approx(np.abs(found.predicted - found.recorded)[~found.padding].mean(0))
+
+
+@pytest.mark.parametrize('name', ['2026-11-03', '17', 'true', 'drawers', '"17"'])
+def test_a_folder_may_be_called_by_a_date_or_a_number(name):
+    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', [f'data.path={name}'])
+    assert settings.data.path == name.strip('"')
+
+
+def test_the_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv('HOME', '/home/ada')
+    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', ['data.path=~/drawers'])
+    assert settings.data.path == '/home/ada/drawers'
+
+
+def test_weights_that_are_none_are_said(tmp_path):
+    for name, content in (('none.pth', b'no weights'), ('empty.pth', b'')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=r'none\.pth|empty\.pth'):
+            _load_imagenet(None, str(tmp_path / name))

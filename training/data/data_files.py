@@ -51,6 +51,13 @@ class EpisodeFiles:
     clips: Mapping[str, Clip]
 
 
+def told_numbers(episodes: Sequence[EpisodeFiles]) -> str:
+    """Which numbers there are, as in '0 to 9' or, where some are missing, '1 to 9, 7 in all'."""
+    numbers = [each.index for each in episodes]
+    first, last = min(numbers), max(numbers)
+    return f'{first} to {last}' + ('' if last - first + 1 == len(numbers) else f', {len(numbers)} in all')
+
+
 class DataFiles:
     """What lies in a data set's folder."""
 

@@ -21,7 +21,7 @@ from mode_ros.control.contract import parse_contract
 from mode_ros.errors import UserError, full_disk_told
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import TREE, restore, swap
-from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.data_files import DataFiles, told_numbers
 from mode_ros.training.data.edits import (
     EDITS,
     Command,
@@ -77,13 +77,14 @@ def edit(
         check_revision(root, expected)
         files_now = DataFiles(root)
         originals = _originals(files_now, root)
-        given = {'drop': drop, 'relabel': relabel or {}, 'mark': mark or {}}
-        for option, numbers in given.items():
-            for number in numbers:
-                if not 0 <= number < len(originals):
-                    raise UserError(
-                        f'--{option} {number}: the data set {root} has the episodes 0 to {len(originals) - 1}.'
-                    )
+        places = {each.index: place for place, each in enumerate(files_now.episodes)}
+        given = [('drop', number) for number in drop] + [('relabel', number) for number in relabel or {}]
+        given += [('mark-success' if good else 'mark-failure', number) for number, good in (mark or {}).items()]
+        for option, number in given:
+            if number not in places:
+                raise UserError(
+                    f'--{option} {number}: the data set {root} has the episodes {told_numbers(files_now.episodes)}.'
+                )
         for number, goal in (relabel or {}).items():
             if not goal.strip():
                 raise UserError(f'The new goal of episode {number} has no words: say what was done in it.')
@@ -91,10 +92,10 @@ def edit(
         kept = kept_episodes(len(DataFiles(_source(root)).episodes), commands)
         trimmed = _idle_ends(files_now, [each.rows for each in kept]) if trim_idle else {}
         command = Command(
-            tuple(originals[number] for number in drop),
-            {originals[number]: ' '.join(goal.split()) for number, goal in (relabel or {}).items()},
-            {originals[number]: good for number, good in (mark or {}).items()},
-            {originals[number]: rows for number, rows in trimmed.items() if number not in drop},
+            tuple(originals[places[number]] for number in drop),
+            {originals[places[number]]: ' '.join(goal.split()) for number, goal in (relabel or {}).items()},
+            {originals[places[number]]: good for number, good in (mark or {}).items()},
+            {originals[place]: rows for place, rows in trimmed.items() if files_now.episodes[place].index not in drop},
         )
         if not command.is_empty:
             _apply(root, [*commands, command])

@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import Contract
+from mode_ros.control.depth import as_rgb
 from mode_ros.errors import UserError
+from mode_ros.training.data.data_files import told_numbers
 from mode_ros.training.data.frames import Frame
 from mode_ros.training.data.overview import open_vectors
 from mode_ros.training.data.pictures_of import pictures_of
@@ -49,7 +51,7 @@ def data_set_moments(root: Path, episode: int | None, contract: Contract | None 
     data = open_vectors(root, contract)
     places = [k for k, each in enumerate(data.files.episodes) if episode in (None, each.index)]
     if not places:
-        raise UserError(f'The data set {root} has no episode {episode}; it has 0 to {len(data.files.episodes) - 1}.')
+        raise UserError(f'The data set {root} has no episode {episode}; it has {told_numbers(data.files.episodes)}.')
     begin = 0.0
     for k in places:
         rows = data.episode(k)
@@ -65,7 +67,7 @@ def data_set_moments(root: Path, episode: int | None, contract: Contract | None 
                 for path, found in columns.items()
                 for name, value in zip(names[path], found[row], strict=True)
             }
-            pictures = {camera: next(film) for camera, film in films.items()}
+            pictures = {camera: as_rgb(next(film)) for camera, film in films.items()}
             values['by_hand'] = float(driven[row])
             yield Moment(begin + row / data.rate, values, pictures, '' if row else goal)
         begin += len(driven) / data.rate + GAP
@@ -86,7 +88,7 @@ def recording_moments(recording: Recording, contract: Contract) -> Iterator[Mome
             names = _names(contract, path, found.shape[1])
             values |= {f'{path}/{name}': float(value) for name, value in zip(names, found[0], strict=True)}
         values['by_hand'] = float(item.intervention)
-        pictures = {camera: np.asarray(image, np.uint8) for camera, image in item.observation.images.items()}
+        pictures = {camera: as_rgb(image) for camera, image in item.observation.images.items()}
         yield Moment(count / contract.rate, values, pictures, '' if count else item.goal)
         count += 1
 

@@ -1,5 +1,7 @@
 """Depth from a bag to the policy: the same numbers live, recorded, converted, learnt and run."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,6 +24,7 @@ from mode_ros.training.batches import Source
 from mode_ros.training.data import layout
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.data.editing import edit
+from mode_ros.training.data.rerun_log import data_set_moments
 from mode_ros.training.plan import make_plan
 
 
@@ -150,3 +153,11 @@ def test_edited_depth_is_what_it_was(both, tmp_path):
     data = open_dataset(both, 4, cache=tmp_path / 'two')
     assert data.goals == ['close it']
     assert (data.frames['far'] == before).all()
+
+
+def test_depth_is_shown_to_people_as_grey(both):
+    """15-bit codes are no colours: cut to 8 bits they would be noise."""
+    for moment in itertools.islice(data_set_moments(both, None), 3):
+        assert len(moment.pictures) == 2
+        for picture in moment.pictures.values():
+            assert (picture.dtype, picture.shape[-1]) == (np.uint8, 3)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.bags import START, changed, demonstration, episode, floats, twist, write_bag
@@ -285,6 +286,19 @@ def test_other_peoples_data_are_edited_too(tmp_path):
     assert np.array_equal(after[2][3], before[3][3])
 
 
+def test_an_episode_is_the_one_of_that_number_where_numbers_are_missing(tmp_path, capsys):
+    data = joints_set(tmp_path / 'data', episodes=3)
+    for path in [*data.rglob('meta/episodes/**/*.parquet'), *data.rglob('data/**/*.parquet')]:
+        table = pq.read_table(path)
+        column = table.schema.get_field_index('episode_index')
+        numbers = pa.array(table['episode_index'].to_numpy() + 1)
+        pq.write_table(table.set_column(column, table.schema.field(column), numbers), path)
+    assert [each.index for each in DataFiles(data).episodes] == [1, 2, 3]
+    with pytest.raises(UserError, match='has the episodes 1 to 3'):
+        edit(data, drop=[0])
+    assert edit(data, drop=[1], relabel={3: 'wave'}) == Command((0,), {2: 'wave'}, {}, {})
+
+
 @pytest.mark.parametrize(
     ('words', 'expected'),
     [
@@ -295,7 +309,7 @@ def test_other_peoples_data_are_edited_too(tmp_path):
         (['--relabel', '1', 'a', '--relabel', '0-1', 'b'], "gives episode 1 two goals, 'a' and 'b'"),
         (['--drop', '0-2'], 'Nothing of .* would be left'),
         (['--relabel', '1', ' '], 'The new goal of episode 1 has no words'),
-        (['--mark-failure', '7'], '--mark 7: the data set'),
+        (['--mark-failure', '7'], '--mark-failure 7: the data set'),
         (['--undo'], 'was not edited'),
         ([], 'Say what to edit, or --undo, or --list'),
         (['--undo', '--drop', '1'], 'one of them'),
