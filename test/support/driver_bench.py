@@ -6,7 +6,7 @@ import numpy as np
 from support.bench import Bench, wait_for
 
 from mode_ros.control.contract import parse_contract
-from mode_ros.control.takeover import TeleopCommand
+from mode_ros.control.takeover import LET_GO_SECONDS, TeleopCommand
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.controller_node import ControllerNode
 
@@ -29,8 +29,9 @@ class DriverBench(Bench):
         return node, node.trigger_activate().name == 'SUCCESS'
 
     def drive(self, action, done, what):
-        """A person's command every period until `done`."""
+        """A person's command every period until `done`; nobody held anything before."""
         names = self.contract.action_names
+        time.sleep(1.2 * LET_GO_SECONDS)
 
         def once():
             self.publish(encode_teleop(TeleopCommand(self.now(), names, np.array(action, float))), 'teleop_command')
