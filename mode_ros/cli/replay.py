@@ -32,7 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Plays it once; Ctrl-C gives the robot back."""
     from mode_ros.errors import UserError
     from mode_ros.robots import load_named_contract
-    from mode_ros.training.data.data_files import told_numbers
     from mode_ros.training.data.edits import check_revision
     from mode_ros.training.data.overview import open_vectors
 
@@ -41,15 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     data = open_vectors(root, load_named_contract(arguments.contract)[0] if arguments.contract else None)
     if data.contract is None:
         raise UserError(f'The data set {root} does not say which robot it is of: name its contract with --contract.')
-    places = [k for k, each in enumerate(data.files.episodes) if each.index == arguments.episode]
-    if not places:
-        raise UserError(
-            f'The data set {root} has no episode {arguments.episode}; it has {told_numbers(data.files.episodes)}.'
-        )
+    place = data.files.place(arguments.episode)
     robot = data.contract.robot
     if arguments.real_robot not in ('', robot):
         raise UserError(f'--real-robot {arguments.real_robot}: the episode is of the robot {robot!r}.')
-    actions = data.actions[data.episode(places[0])]
+    actions = data.actions[data.episode(place)]
     if len(data.contract.dimensions) != actions.shape[1]:
         raise UserError(
             f'The data set {root} has {actions.shape[1]} numbers per action, and its contract another count.'

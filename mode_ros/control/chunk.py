@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, Contract
-from mode_ros.control.poses import pose_without_rotation
+from mode_ros.control.poses import without_rotation
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ def check_chunk(chunk: Chunk, contract: Contract) -> None:
     if not np.isfinite(chunk.actions).all():
         row, column = np.argwhere(~np.isfinite(chunk.actions))[0]
         raise ChunkRejected('finite', f'action {row} has {chunk.names[column]} = {chunk.actions[row, column]}')
-    for row, action in enumerate(chunk.actions):
-        if group := pose_without_rotation(action, contract):
-            raise ChunkRejected('rotation', f'action {row} has axes of {group!r} that give no rotation')
+    if found := without_rotation(chunk.actions, contract):
+        raise ChunkRejected('rotation', f'action {found[0]} has axes of {found[1]!r} that give no rotation')
 
 
 class ChunkPlayer:

@@ -46,22 +46,18 @@ def split_pose(values: Vector) -> tuple[Vector, Vector]:
     return values[:3], _quaternion_of_matrix(_orthonormal(values[3:6], values[6:9]))
 
 
-def has_rotation(values: Vector) -> bool:
-    """Whether a pose vector [6 or 9] says how the hand is turned."""
-    try:
-        split_pose(values)
-    except ValueError:
-        return False
-    return True
-
-
-def pose_without_rotation(action: Vector, contract: Contract) -> str:
-    """The first group of poses in an action [d] whose numbers say no rotation, '' where all do. NaN asks for none."""
+def without_rotation(actions: Vector, contract: Contract) -> tuple[int, str] | None:
+    """The first of actions [A, d] with a pose whose numbers say no rotation, and its group. NaN asks for none."""
     for group in contract.action:
-        values = action[contract.group_slices[group.name]]
-        if group.output.adapter == 'pose' and not np.isnan(values).any() and not has_rotation(values):
-            return group.name
-    return ''
+        if group.output.adapter != 'pose':
+            continue
+        for row, values in enumerate(actions[:, contract.group_slices[group.name]]):
+            try:
+                if not np.isnan(values).any():
+                    split_pose(values)
+            except ValueError:
+                return row, group.name
+    return None
 
 
 def limit_pose(before: Vector, target: Vector, group: ActionGroup, distance: float, angle: float) -> Vector:
@@ -76,10 +72,11 @@ def limit_pose(before: Vector, target: Vector, group: ActionGroup, distance: flo
     if length > distance:
         limited[:3] = before[:3] + away * (distance / length)
     _, start = split_pose(before)
-    if not has_rotation(target):
+    try:
+        _, end = split_pose(target)
+    except ValueError:
         limited[3:] = before[3:]
         return limited
-    _, end = split_pose(target)
     turn = rotation_vector(multiply(end, conjugate(start)))
     turned = float(np.linalg.norm(turn))
     if turned > angle:

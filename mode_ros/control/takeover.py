@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, Contract
-from mode_ros.control.poses import pose_without_rotation
+from mode_ros.control.poses import without_rotation
 
 # A command drives the robot for this many periods after its stamp: one that comes a little late leaves no gap, and
 # after one that does not come the robot is stopped.
@@ -53,8 +53,8 @@ def check_command(command: TeleopCommand, contract: Contract, now: int) -> None:
     if command.action is not None and np.isinf(command.action).any():
         name = command.names[int(np.flatnonzero(np.isinf(command.action))[0])]
         raise TeleopRefused('finite', f'{name} is infinite')
-    if command.action is not None and (group := pose_without_rotation(command.action, contract)):
-        raise TeleopRefused('rotation', f'the axes of {group!r} give no rotation')
+    if command.action is not None and (found := without_rotation(command.action[None], contract)):
+        raise TeleopRefused('rotation', f'the axes of {found[1]!r} give no rotation')
     if command.action is not None and not is_fresh(command, contract, now):
         raise TeleopRefused(
             'age',
@@ -68,17 +68,14 @@ def is_fresh(command: TeleopCommand, contract: Contract, now: int) -> bool:
     return abs(now - command.stamp) <= FRESH_PERIODS * contract.period
 
 
-def may_have_let_go(quiet: int, contract: Contract) -> bool:
-    """Whether so many nanoseconds without a command fit a word that somebody has let go.
+def has_let_go(silence: int, contract: Contract, said: bool = False) -> bool:
+    """Whether a silence of so many nanoseconds between two commands means that the person had let go.
 
-    Where two people publish, one's word is not the other's: whoever still holds on is heard again in the next period.
+    said: somebody has said so. Where two people publish it may have been the other one; whoever still holds on is heard
+    again in the next period.
     """
-    return quiet >= LET_GO_PERIODS * contract.period
-
-
-def has_let_go(silence: int, contract: Contract) -> bool:
-    """Whether a silence of so many nanoseconds between two commands means that the person had let go."""
-    return silence >= max(LET_GO_SECONDS * NANOSECONDS, LET_GO_PERIODS * contract.period)
+    periods = LET_GO_PERIODS * contract.period
+    return silence >= (periods if said else max(LET_GO_SECONDS * NANOSECONDS, periods))
 
 
 class Takeover:
@@ -107,13 +104,12 @@ class Takeover:
         if command.action is None:
             self._command, self._said_so = None, True
             return
-        quiet = None if self._last is None else command.stamp - self._last
-        self._last = command.stamp
+        before, self._last = self._last, command.stamp
         if estop:
             self._let_go_first, self._said_so = True, False
             raise TeleopRefused('estop', 'the emergency stop is engaged')
-        gone = quiet is None or has_let_go(quiet, self._contract)
-        if self._let_go_first and not gone and not (self._said_so and may_have_let_go(quiet or 0, self._contract)):
+        silent = before is None or has_let_go(command.stamp - before, self._contract, self._said_so)
+        if self._let_go_first and not silent:
             raise TeleopRefused('held', 'the deadman has been held since the robot was stopped; let go of it first')
         self._command, self._let_go_first = command, False
 

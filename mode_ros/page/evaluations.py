@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -136,9 +135,13 @@ def _evaluate(arguments: list[str]) -> list[str]:
 def _ask_form(question: str) -> Any:
     command = [sys.executable, '-m', 'mode_ros.evaluation.form']
     try:
-        environment = {name: value for name, value in os.environ.items() if name not in jobs.SECRETS}
         found = subprocess.run(
-            command, input=question, capture_output=True, text=True, timeout=FORM_SECONDS, env=environment
+            command,
+            input=question,
+            capture_output=True,
+            text=True,
+            timeout=FORM_SECONDS,
+            env=jobs.child_environment(),
         )
         return json.loads(found.stdout)
     except subprocess.TimeoutExpired:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.errors import UserError
-from mode_ros.page.jobs import SECRETS
+from mode_ros.page.jobs import child_environment
 from mode_ros.page.lookup import NICE
 from mode_ros.page.places import WEIGHTS
 
@@ -47,7 +47,7 @@ async def _inspect(checkpoint: Path) -> dict[str, Any]:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, '-m', 'mode_ros', 'inspect', str(checkpoint), '--json', str(found)),
             stdin=asyncio.subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if name not in SECRETS},
+            env=child_environment(),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )

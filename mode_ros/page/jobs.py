@@ -68,8 +68,12 @@ def start(folder: Path, command: Sequence[str], about: Mapping[str, Any]) -> Non
         raise UserError(f'{folder} cannot be written: {error.strerror or error}.') from error
 
 
+def child_environment() -> dict[str, str]:
+    """What a process that the page starts is given: all but what is the page's alone."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
 def _spawn(folder: Path, lock: int) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
     with (folder / OUTPUT).open('ab') as output:
         child = subprocess.Popen(
             [sys.executable, '-m', 'mode_ros.page.job_child', str(folder), str(lock)],
@@ -79,7 +83,7 @@ def _spawn(folder: Path, lock: int) -> None:
             # Whoever ends the page, with Ctrl-C or with its terminal, does not end the work.
             start_new_session=True,
             pass_fds=(lock,),
-            env=environment,
+            env=child_environment(),
         )
     _children.append(child)
 

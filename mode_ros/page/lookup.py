@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mode_ros.page.episode_commands import RUN
-from mode_ros.page.jobs import SECRETS
+from mode_ros.page.jobs import child_environment
 
 # At once: more would take the cores from the robot.
 AT_ONCE = 2
@@ -70,7 +70,7 @@ async def _output(command: Sequence[str]) -> Answer:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in SECRETS},
+            env=child_environment(),
         )
     except OSError as error:
         return Answer(-1, '', f'The command cannot be started: {error.strerror or error}.')

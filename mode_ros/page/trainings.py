@@ -85,7 +85,8 @@ class Trainings:
             except UserError as error:
                 wrong[key if key in self._keys else WHOLE] = str(error)
         # What the file says of the disk is not shown, so it is not taken either.
-        arguments += [f'{key}=' for key in (*NAMED, 'data.mixture') if key not in changes and _says(path, key)]
+        said = yaml.safe_load(path.read_text(encoding='utf-8'))
+        arguments += [f'{key}=' for key in (*NAMED, 'data.mixture') if key not in changes and _says(said, key)]
         if not changes.get('data.path') and 'data.path' not in wrong:
             wrong['data.path'] = 'Choose a data set: they are looked for in the folder data of the work folder.'
         if not wrong:
@@ -213,9 +214,8 @@ def _steps(run: Path) -> int | None:
         return None
 
 
-def _says(path: Path, key: str) -> bool:
-    """Whether a training file has a value for a setting such as `data.path`."""
-    found: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
+def _says(found: Any, key: str) -> bool:
+    """Whether what a training file says has a value for a setting such as `data.path`."""
     for name in key.split('.'):
         found = found.get(name) if isinstance(found, dict) else None
     return bool(found)

@@ -14,8 +14,6 @@ whatever is missing, extra or of another shape is an error that names the file a
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import torch
@@ -23,13 +21,13 @@ from safetensors.torch import save_file
 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint_info import FORMAT_VERSION, GOALS, CheckpointInfo, read_info
-from mode_ros.policy.folder import CONFIG, CONTRACT, FILES, STATISTICS, WEIGHTS
+from mode_ros.policy.folder import CONFIG, CONTRACT, STATISTICS, WEIGHTS
 from mode_ros.policy.linear import linear_makers
 from mode_ros.policy.network import PolicyNetwork
 from mode_ros.policy.products import LayerProducts, MakeProducts, UsedExperts, product_names
 from mode_ros.policy.weights import load_products, load_weights, meta_device
 from mode_ros.policy.words import write_words
-from mode_ros.whole_files import name_aside
+from mode_ros.whole_files import whole_folder
 
 
 def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNetwork) -> None:
@@ -40,10 +38,7 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
     folder = Path(folder).absolute()
     if folder.exists() and not _replaceable(folder):
         raise UserError(f'{folder} exists and is not a checkpoint: choose another name, or remove it.')
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = name_aside(folder)
-    try:
-        aside.mkdir()
+    with whole_folder(folder) as aside:
         settings = {
             'format_version': FORMAT_VERSION,
             'trained_steps': info.trained_steps,
@@ -62,11 +57,6 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
             write_words(aside, info.words)
         # safetensors writes for the owner alone, instead of for whom the user's umask says.
         (aside / WEIGHTS).chmod((aside / CONFIG).stat().st_mode & 0o777)
-        for name in FILES:
-            _to_disk(aside / name)
-        _put_in_place(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def load_checkpoint(
@@ -111,27 +101,3 @@ def load_packed(
 
 def _replaceable(folder: Path) -> bool:
     return folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG).is_file())
-
-
-def _put_in_place(aside: Path, folder: Path) -> None:
-    """Rename `aside` to `folder`; an earlier folder is moved away first and removed only after."""
-    earlier = aside.with_name(aside.name + '.earlier')
-    if folder.exists():
-        folder.rename(earlier)
-    try:
-        aside.rename(folder)
-    except OSError:
-        if earlier.exists():
-            earlier.rename(folder)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
-    _to_disk(folder.parent)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk: a rename may otherwise outlive its content."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,12 +1,15 @@
 """Taking a thing along in the fingers: what the skills that bring something somewhere have in common."""
 
+from abc import abstractmethod
+from collections.abc import Mapping
+
 import numpy as np
 
 from mode_ros.sim.libero_expert_boxes import Boxes
-from mode_ros.sim.libero_expert_grasps import GraspSettings
 from mode_ros.sim.libero_expert_hold import ON_HEIGHT, Grasping
-from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
-from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
+from mode_ros.sim.libero_expert_motion import CLOSED, Command
+from mode_ros.sim.libero_expert_scene import Pose
+from mode_ros.sim.libero_expert_skill import Phase
 
 LIFT = 0.07
 """How high a thing is lifted before it is looked at whether it came along, m."""
@@ -19,25 +22,17 @@ class Carrying(Grasping):
 
     after_closing = 'lift'
 
-    def __init__(
-        self,
-        scene: LiberoScene,
-        goal: Goal,
-        variation: Variation,
-        holding: GraspSettings,
-        generator: np.random.Generator,
-    ) -> None:
-        self._subject, self._place = goal.subject, goal.place or ''
-        super().__init__(scene, goal, variation, holding, generator)
+    def _phases(self) -> Mapping[str, Phase]:
+        return {**super()._phases(), 'lift': self._lift, 'carry': self._carry, 'lower': self._lower}
 
     def _thing_pose(self) -> Pose:
-        return self._scene.pose(self._subject)
+        return self._scene.pose(self._goal.subject)
 
     def _thing_shape(self) -> Boxes:
-        return self._scene.shape(self._subject)
+        return self._scene.shape(self._goal.subject)
 
     def _others(self) -> Boxes:
-        return self._scene.surroundings(without=(self._subject,))
+        return self._scene.surroundings(without=(self._goal.subject,))
 
     def _lift(self, elapsed: float) -> Command | str:
         if self._slip() > SLIPPED:
@@ -47,6 +42,12 @@ class Carrying(Grasping):
             return 'carry' if came_along else self._give_up()
         return self._rise(LIFT, CLOSED)
 
+    @abstractmethod
+    def _carry(self, elapsed: float) -> Command | str: ...
+
+    @abstractmethod
+    def _lower(self, elapsed: float) -> Command | str: ...
+
     def _slip(self) -> float:
         """How far the thing has moved in the hand since this phase began, m."""
         now = self._hand.rotation.T @ (self._thing.position - self._hand.position)
@@ -55,7 +56,4 @@ class Carrying(Grasping):
 
     def _hanging(self) -> float:
         """How far the thing reaches below the grip site, m."""
-        return float(self._hand.position[2]) - self._lowest()
-
-    def _lowest(self) -> float:
-        return float(self._thing_shape().points()[:, 2].min())
+        return float(self._hand.position[2] - self._thing_shape().points()[:, 2].min())

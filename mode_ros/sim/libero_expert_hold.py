@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from mode_ros.sim.libero_expert_boxes import Boxes
 from mode_ros.sim.libero_expert_grasps import FINGERTIP, Grasp, GraspSettings, choose_grasp, half_turn
 from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, hand_yaw, turn_angle
 from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
-from mode_ros.sim.libero_expert_skill import STALLED, STILL, Skill
+from mode_ros.sim.libero_expert_skill import STALLED, STILL, Phase, Skill
 from mode_ros.sim.simulator import Floats
 
 ABOVE = 0.05
@@ -63,6 +64,17 @@ class Grasping(Skill):
     def attempts(self) -> int:
         """How often it has closed the fingers."""
         return self._attempts
+
+    def _phases(self) -> Mapping[str, Phase]:
+        return {
+            'approach': self._approach,
+            'descend': self._descend,
+            'close': self._close,
+            'open': self._open,
+            'retreat': self._retreat,
+            'recover': self._recover,
+            'finished': self._finished,
+        }
 
     @abstractmethod
     def _thing_pose(self) -> Pose: ...

@@ -58,19 +58,7 @@ class LayDown(Carrying):
         super().__init__(scene, goal, variation, holding, generator)
 
     def _phases(self) -> Mapping[str, Phase]:
-        return {
-            'approach': self._approach,
-            'descend': self._descend,
-            'close': self._close,
-            'lift': self._lift,
-            'carry': self._carry,
-            'tilt': self._tilt,
-            'lower': self._lower,
-            'open': self._open,
-            'retreat': self._retreat,
-            'recover': self._recover,
-            'finished': self._finished,
-        }
+        return {**super()._phases(), 'tilt': self._tilt}
 
     def _carry(self, elapsed: float) -> Command | str:
         standing = float(self._thing.rotation[:, 2] @ -self._hand.rotation[:, 2])

@@ -1,7 +1,6 @@
 """Picking one thing up and putting it somewhere: the skill that most of LIBERO's tasks are made of."""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from mode_ros.sim.libero_expert_grasps import grasp_settings, place_settings
 from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE
 from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
-from mode_ros.sim.libero_expert_skill import NEAR, STALLED, Phase
+from mode_ros.sim.libero_expert_skill import NEAR, STALLED
 from mode_ros.sim.simulator import Floats
 
 PLACE_SPEED = 0.4
@@ -49,20 +48,6 @@ class PickAndPlace(Carrying):
             raise ValueError(f'{goal} cannot be reached by picking and placing.')
         self._letting_go = letting_go
         super().__init__(scene, goal, variation, holding, generator)
-
-    def _phases(self) -> Mapping[str, Phase]:
-        return {
-            'approach': self._approach,
-            'descend': self._descend,
-            'close': self._close,
-            'lift': self._lift,
-            'carry': self._carry,
-            'lower': self._lower,
-            'open': self._open,
-            'retreat': self._retreat,
-            'recover': self._recover,
-            'finished': self._finished,
-        }
 
     def _carry(self, elapsed: float) -> Command | str:
         if self._slip() > SLIPPED:

@@ -44,6 +44,7 @@ class Skill(ABC):
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
         self._scene = scene
         self._goal = goal
+        self._place = goal.place or ''
         self._variation = variation
         self._hand = self._start = scene.hand()
         self._finger_speed = 0.0

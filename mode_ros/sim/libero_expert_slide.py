@@ -6,8 +6,8 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP
 from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, LONGEST_RECOVERY, ON_HEIGHT, RETREAT
-from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
-from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
+from mode_ros.sim.libero_expert_motion import CLOSED, Command
+from mode_ros.sim.libero_expert_scene import Goal, Kinds
 from mode_ros.sim.libero_expert_skill import STALLED, Phase, Skill
 from mode_ros.sim.simulator import Floats
 
@@ -36,10 +36,6 @@ class Slide(Skill):
     """Slides a goal's subject over the table: approach, descend, slide, retreat; the fingers stay closed."""
 
     first = 'approach'
-
-    def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
-        self._place = goal.place or ''
-        super().__init__(scene, goal, variation)
 
     def _phases(self) -> Mapping[str, Phase]:
         return {

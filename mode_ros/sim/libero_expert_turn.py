@@ -32,16 +32,7 @@ class TurnOn(Grasping):
         super().__init__(scene, goal, variation, holding, generator)
 
     def _phases(self) -> Mapping[str, Phase]:
-        return {
-            'approach': self._approach,
-            'descend': self._descend,
-            'close': self._close,
-            'turn': self._turn,
-            'open': self._open,
-            'retreat': self._retreat,
-            'recover': self._recover,
-            'finished': self._finished,
-        }
+        return {**super()._phases(), 'turn': self._turn}
 
     def _thing_pose(self) -> Pose:
         return self._scene.moving_part(self._goal.subject)

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.umask import umask
 
 from mode_ros.whole_files import name_aside, write_whole
 
@@ -21,11 +22,8 @@ def test_what_is_written_is_found_and_nothing_beside_it(tmp_path, content, found
 
 @pytest.mark.parametrize(('mask', 'mode'), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_who_may_read_it_is_the_users_to_say(tmp_path, mask, mode):
-    before = os.umask(mask)
-    try:
+    with umask(mask):
         write_whole(tmp_path / 'table', 'mine')
-    finally:
-        os.umask(before)
     assert (tmp_path / 'table').stat().st_mode & 0o777 == mode
 
 

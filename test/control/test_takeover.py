@@ -34,6 +34,17 @@ NAN = np.nan
 X = [0.01, 0.0, 0.0, NAN]
 
 
+def stopped_while_driven(periods=1):
+    """An emergency stop came while a person drove, and was released after so many periods."""
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.controller.set_estop(True)
+    bench.tick(periods)
+    bench.controller.set_estop(False)
+    return bench
+
+
 def test_a_person_overrides_the_policy_and_its_chunk_is_gone():
     bench = Bench(delta_contract())
     bench.tick()
@@ -184,12 +195,7 @@ def test_after_an_emergency_stop_the_deadman_must_be_let_go_first():
 
 
 def test_what_another_one_has_let_go_of_is_not_let_go():
-    bench = Bench(delta_contract())
-    bench.tick()
-    bench.driven(X)
-    bench.controller.set_estop(True)
-    bench.tick()
-    bench.controller.set_estop(False)
+    bench = stopped_while_driven()
     for _ in range(20):
         bench.drive(None)  # of somebody else who publishes too
         with pytest.raises(TeleopRefused, match='let go of it first'):
@@ -201,12 +207,7 @@ def test_what_another_one_has_let_go_of_is_not_let_go():
 
 
 def test_a_deactivation_is_not_letting_go():
-    bench = Bench(delta_contract())
-    bench.tick()
-    bench.driven(X)
-    bench.controller.set_estop(True)
-    bench.tick()
-    bench.controller.set_estop(False)
+    bench = stopped_while_driven()
     bench.controller.activate(bench.now, keep_breach=True)
     for _ in range(20):
         with pytest.raises(TeleopRefused, match='let go of it first'):
@@ -226,22 +227,12 @@ def test_what_is_held_when_a_controller_starts_must_be_let_go_first():
 
 
 def test_after_an_emergency_stop_a_silence_is_letting_go_too():
-    bench = Bench(delta_contract())
-    bench.tick()
-    bench.driven(X)
-    bench.controller.set_estop(True)
-    bench.tick(10)
-    bench.controller.set_estop(False)
+    bench = stopped_while_driven(periods=10)
     assert bench.driven(X).phase is Phase.TELEOP
 
 
 def test_a_command_that_is_late_after_an_emergency_stop_is_not_letting_go():
-    bench = Bench(delta_contract())
-    bench.tick()
-    bench.driven(X)
-    bench.controller.set_estop(True)
-    bench.tick()
-    bench.controller.set_estop(False)
+    bench = stopped_while_driven()
     for late in (1, 3, 8):  # periods without a command, as on a busy machine
         bench.tick(late)
         with pytest.raises(TeleopRefused, match='let go of it first'):

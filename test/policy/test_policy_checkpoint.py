@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 
 import pytest
 import torch
 from policy_samples import CONTRACT, camera_policy_config, state_policy_config, statistics
 from safetensors.torch import load_file, save_file
+from support.umask import umask
 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import (
     CONFIG,
-    FILES,
     STATISTICS,
     WEIGHTS,
     CheckpointInfo,
@@ -22,6 +21,7 @@ from mode_ros.policy.checkpoint import (
     read_info,
     save_checkpoint,
 )
+from mode_ros.policy.folder import FILES
 from mode_ros.policy.network import PolicyNetwork
 
 
@@ -59,11 +59,8 @@ def test_round_trip(config, tmp_path):
 
 @pytest.mark.parametrize(('mask', 'folder_mode', 'file_mode'), [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600)])
 def test_who_may_read_it_is_the_users_to_say(tmp_path, mask, folder_mode, file_mode):
-    before = os.umask(mask)
-    try:
+    with umask(mask):
         save_checkpoint(tmp_path / 'checkpoint', *make())
-    finally:
-        os.umask(before)
     assert (tmp_path / 'checkpoint').stat().st_mode & 0o777 == folder_mode
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / 'checkpoint').iterdir()} == {file_mode}
 

@@ -20,6 +20,7 @@ from policy_samples import (
     state_policy_config,
     statistics,
 )
+from support.umask import umask
 
 from mode_ros.cli.main import main
 from mode_ros.errors import UserError
@@ -245,11 +246,8 @@ def test_a_runtime_that_cannot_be_imported_is_refused_with_what_to_type(checkpoi
 
 
 def test_who_may_read_a_graph_is_the_users_to_say(tmp_path):
-    before = os.umask(0o027)
-    try:
+    with umask(0o027):
         export._write(tmp_path / 'graph', b'graph', '{}')
-    finally:
-        os.umask(before)
     assert (tmp_path / 'graph').stat().st_mode & 0o777 == 0o750
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / 'graph').iterdir()} == {0o640}
 

@@ -51,13 +51,6 @@ class EpisodeFiles:
     clips: Mapping[str, Clip]
 
 
-def told_numbers(episodes: Sequence[EpisodeFiles]) -> str:
-    """Which numbers there are, as in '0 to 9' or, where some are missing, '1 to 9, 7 in all'."""
-    numbers = [each.index for each in episodes]
-    first, last = min(numbers), max(numbers)
-    return f'{first} to {last}' + ('' if last - first + 1 == len(numbers) else f', {len(numbers)} in all')
-
-
 class DataFiles:
     """What lies in a data set's folder."""
 
@@ -133,6 +126,20 @@ class DataFiles:
                     f'The camera {name!r} of {self.root} is a video, but {files.INFO} does not say where videos are '
                     f'(video_path is empty): write the pattern there, for example {files.VIDEO_PATH!r}.'
                 )
+
+    def place(self, number: int) -> int:
+        """Where in `episodes` the one of this number is: not there, where numbers are missing. Raises UserError."""
+        found = next((place for place, each in enumerate(self.episodes) if each.index == number), None)
+        if found is None:
+            raise UserError(f'The data set {self.root} has no episode {number}; it has {self.numbers}.')
+        return found
+
+    @property
+    def numbers(self) -> str:
+        """Which numbers episodes have, as in '0 to 9' or, where some are missing, '1 to 9, 7 in all'."""
+        numbers = [each.index for each in self.episodes]
+        first, last = min(numbers), max(numbers)
+        return f'{first} to {last}' + ('' if last - first + 1 == len(numbers) else f', {len(numbers)} in all')
 
     @property
     def is_old(self) -> bool:

@@ -21,7 +21,7 @@ from mode_ros.control.contract import parse_contract
 from mode_ros.errors import UserError, full_disk_told
 from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import TREE, restore, swap
-from mode_ros.training.data.data_files import DataFiles, told_numbers
+from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.edits import (
     EDITS,
     Command,
@@ -82,9 +82,7 @@ def edit(
         given += [('mark-success' if good else 'mark-failure', number) for number, good in (mark or {}).items()]
         for option, number in given:
             if number not in places:
-                raise UserError(
-                    f'--{option} {number}: the data set {root} has the episodes {told_numbers(files_now.episodes)}.'
-                )
+                raise UserError(f'--{option} {number}: the data set {root} has the episodes {files_now.numbers}.')
         for number, goal in (relabel or {}).items():
             if not goal.strip():
                 raise UserError(f'The new goal of episode {number} has no words: say what was done in it.')

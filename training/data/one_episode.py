@@ -15,8 +15,7 @@ from mode_ros.checks.motion import still_frames
 from mode_ros.checks.spread import action_floor
 from mode_ros.control.contract import Contract
 from mode_ros.control.depth import as_rgb
-from mode_ros.errors import UserError
-from mode_ros.training.data.data_files import DataFiles, told_numbers
+from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.frames import Frame
 from mode_ros.training.data.layout import ACTION
 from mode_ros.training.data.overview import open_vectors
@@ -37,10 +36,8 @@ def data_set_episode(root: Path, number: int, contract: Contract | None = None) 
     whose pictures are not videos). UserError for an episode that is not there.
     """
     data = open_vectors(root, contract)
-    places = [k for k, each in enumerate(data.files.episodes) if each.index == number]
-    if not places:
-        raise UserError(f'The data set {root} has no episode {number}; it has {told_numbers(data.files.episodes)}.')
-    episode, rows = data.files.episodes[places[0]], data.episode(places[0])
+    place = data.files.place(number)
+    episode, rows = data.files.episodes[place], data.episode(place)
     states = {name: data.state[rows, data.columns(name)] for name in data.streams}
     told = _numbers(data.contract, data.rate, data.actions[rows], states, data.driven[rows])
     if data.contract is None:

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from mode_ros.control.contract import Contract
 from mode_ros.control.depth import as_rgb
-from mode_ros.errors import UserError
-from mode_ros.training.data.data_files import told_numbers
 from mode_ros.training.data.frames import Frame
 from mode_ros.training.data.overview import open_vectors
 from mode_ros.training.data.pictures_of import pictures_of
@@ -49,9 +47,7 @@ class Moment:
 def data_set_moments(root: Path, episode: int | None, contract: Contract | None = None) -> Iterator[Moment]:
     """Of one episode, or of all. Raises UserError for one that is not there."""
     data = open_vectors(root, contract)
-    places = [k for k, each in enumerate(data.files.episodes) if episode in (None, each.index)]
-    if not places:
-        raise UserError(f'The data set {root} has no episode {episode}; it has {told_numbers(data.files.episodes)}.')
+    places = range(len(data.files.episodes)) if episode is None else [data.files.place(episode)]
     begin = 0.0
     for k in places:
         rows = data.episode(k)

@@ -8,8 +8,6 @@ to torch's chunk (1e-7 against 4e-6). It is deprecated; WholeChunk goes through 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -39,7 +37,7 @@ from mode_ros.policy.runtimes.graph_file import (
 )
 from mode_ros.policy.runtimes.interface import with_sampling
 from mode_ros.policy.runtimes.whole_chunk import WholeChunk
-from mode_ros.whole_files import name_aside
+from mode_ros.whole_files import whole_folder
 
 # Of the operators. Old enough for the TensorRT of current Jetsons, and all that the graph needs.
 OPSET = 17
@@ -142,17 +140,6 @@ def example(config: PolicyConfig) -> tuple[Tensor, ...]:
 
 
 def _write(folder: Path, graph: bytes, made: str) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = name_aside(folder)
-    try:
-        aside.mkdir()
-        for name, content in ((GRAPH, graph), (MADE, made.encode())):
-            with (aside / name).open('wb') as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with whole_folder(folder) as aside:
+        (aside / GRAPH).write_bytes(graph)
+        (aside / MADE).write_text(made, encoding='utf-8')
