@@ -295,7 +295,7 @@ class Leader(_Section):
             raise ValueError('leader.scale has a 0, which makes every number the same')
 
 
-FORCES = ('N', 'Nm', 'N m', 'N*m', 'Nmm')
+NO_PLACES = ('N', 'Nm', 'N m', 'N*m', 'N·m', 'Nmm', 'rpm')  # and whatever is per second
 
 
 class ActionGroup(_Section):
@@ -395,7 +395,7 @@ class ActionGroup(_Section):
         # Every stop repeats the last target or falls silent. A speed or a force would go on with that.
         for dimension in self.dimensions:
             for unit in (dimension.unit, dimension.message_unit or ''):
-                if '/s' in unit or unit in FORCES:
+                if '/s' in unit or unit in NO_PLACES:
                     raise ValueError(
                         f'dimension {dimension.name!r} is in {unit!r}, and the adapter {self.output.adapter!r} '
                         'commands places: a stop holds the last command, with which a speed or a force would go on. '

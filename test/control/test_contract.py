@@ -99,7 +99,7 @@ def test_refuses(old, new, words):
     assert 'mine.yaml' in str(caught.value)
 
 
-@pytest.mark.parametrize('unit', ['rad/s', 'Nm'])
+@pytest.mark.parametrize('unit', ['rad/s', 'deg/s', 'rpm', 'Nm', 'N·m'])
 @pytest.mark.parametrize('adapter', ['joint_trajectory', 'forward_command'])
 def test_what_a_stop_cannot_hold_is_refused(unit, adapter):
     text = ABSOLUTE_TEXT.replace('adapter: joint_trajectory', f'adapter: {adapter}')
