@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Demonstrations, data set, policy and scores of Meta-World's tasks, without a network once mode_ros is installed.
 #
-#   scripts/train_metaworld.sh OUT [TASKS]        TASKS: metaworld-50 by default, or metaworld-10, or tasks with commas
+#   scripts/train_metaworld.sh OUT [TASKS]        TASKS: metaworld-50 by default, or suites and tasks with commas
 #
 # EPISODES=160 per task, STEPS=10500, BATCH=512, ROLLOUTS=50 per task, JOBS=one per core, CHANGES="KEY=VALUE ..." of the
 # training, on a GPU CHANGES="data.pictures=device run.recorded=true", MODE_ROS="mode_ros". Typed again it goes on where
@@ -30,11 +30,24 @@ if [ ! -e "$out/run/policy" ]; then
         ${CHANGES:-} --output "$out/run" "${resume[@]}"
 fi
 
-case $tasks in
-    metaworld-*) which=(--suite "$tasks") ;;
-    *) which=(--suite metaworld-50 --tasks "$tasks") ;;
-esac
-for number_format in float32 bfloat16; do
-    $mode_ros evaluate "$out/run/policy" "${which[@]}" --rollouts "${ROLLOUTS:-50}" --jobs "$jobs" --latency 0.1 \
-        --execution receding --actions 5 --steps 4 --number-format $number_format --output "$out/evaluation_$number_format"
+# Each suite has a table of its own; tasks that are named one by one share one.
+suites=()
+named=
+for name in ${tasks//,/ }; do
+    case $name in
+        metaworld-*) suites+=("$name") ;;
+        *) named+="${named:+,}$name" ;;
+    esac
+done
+score() { # OUTPUT OPTIONS...
+    for number_format in float32 bfloat16; do
+        $mode_ros evaluate "$out/run/policy" "${@:2}" --rollouts "${ROLLOUTS:-50}" --jobs "$jobs" --latency 0.1 \
+            --execution receding --actions 5 --steps 4 --number-format $number_format --output "$1_$number_format"
+    done
+}
+if [ -n "$named" ]; then score "$out/evaluation" --suite metaworld-50 --tasks "$named"; fi
+for suite in "${suites[@]+"${suites[@]}"}"; do
+    where=$out/evaluation
+    if ((${#suites[@]} > 1)) || [ -n "$named" ]; then where+="_$suite"; fi
+    score "$where" --suite "$suite"
 done

@@ -19,26 +19,27 @@ from mode_ros.training.data.layout import INTERVENTION
 
 @dataclass(frozen=True)
 class Effort:
-    """What is in a data set. minutes: that a person drove; alone: episodes that succeeded without one; helped: with;
-    failed: that did not.
+    """What is in a data set. minutes: that a person drove, of those it holds in all; alone: episodes that succeeded
+    without one; helped: with; failed: that did not.
     """
 
-    minutes: float = 0.0
-    episodes: int = 0
-    alone: int = 0
-    helped: int = 0
-    failed: int = 0
-
-    def __add__(self, other: Effort) -> Effort:
-        return Effort(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+    minutes: float
+    in_all: float
+    episodes: int
+    alone: int
+    helped: int
+    failed: int
 
 
 @dataclass(frozen=True)
 class Score:
-    """One policy. name: of the round; effort: in all until then; results: of mode_ros evaluate."""
+    """One policy. name: of the round; minutes: of a person, up to it; attempts: of the round, None where nobody tried;
+    results: of mode_ros evaluate.
+    """
 
     name: str
-    effort: Effort
+    minutes: float
+    attempts: Effort | None
     results: Mapping[str, Any]
 
 
@@ -54,14 +55,16 @@ def effort(root: Path) -> Effort:
     """Counted from a data set's frames; UserError where they do not tell who drove."""
     data = DataFiles(root)
     check_told(data)
-    frames, alone, helped, failed = 0, 0, 0, 0
+    frames = in_all = alone = helped = failed = 0
     for episode, success in zip(data.episodes, episode_success(data), strict=True):
         driven = int(np.asarray(data.rows(episode, [INTERVENTION])[INTERVENTION], bool).sum())
         frames += driven
+        in_all += episode.length
         failed += success is False
         alone += success is not False and not driven
         helped += success is not False and driven > 0
-    return Effort(frames / data.rate / 60, len(data.episodes), alone, helped, failed)
+    minutes = 60 * data.rate
+    return Effort(frames / minutes, in_all / minutes, len(data.episodes), alone, helped, failed)
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[float, Interval]:
@@ -82,29 +85,35 @@ def table(rounds: Sequence[Score], controls: Sequence[Score]) -> str:
 
     rounds: of which the first is the policy begun with; controls: from the second round on.
     """
-    head = ('', 'minutes of a person', 'attempts: alone, helped, failed', 'solved', '95 % interval', 'gained')
+    head = ('', 'minutes so far', 'attempts: alone, helped, failed', 'solved', '95 % interval', 'gained')
     rows = [_row('round ' + each.name, each, rounds[0]) for each in rounds]
     rows += [_row('demonstrations ' + each.name, each, rounds[0]) for each in controls]
     lines = ['| ' + ' | '.join(row) + ' |' for row in (head, ('---',) * len(head), *rows)]
-    lines += ['', 'Gained: against round 0, in percentage points, from the same initial states in pairs (95 %).']
+    lines += [
+        '',
+        'Minutes: that a person, or an expert in their place, drove. Gained: against round 0, in percentage points, '
+        'from the same initial states in pairs (95 %). The intervals hold what other initial states change; another '
+        'seed of the training may change as much, and the further steps of a round bring something of their own.',
+    ]
     for ours, theirs in zip(rounds[1:], controls, strict=False):
         apart, (low, high) = difference(theirs.results, ours.results)
-        words = 'which may be chance' if low <= 0 <= high else 'which is not chance'
+        words = 'no more than' if low <= 0 <= high else 'more than'
         lines.append(
-            f'Round {ours.name} against demonstrations: {_points(apart)} ({_points(low)} to {_points(high)}), {words}.'
+            f'Round {ours.name} against demonstrations: {_points(apart)} ({_points(low)} to {_points(high)}), {words} '
+            'other initial states may change.'
         )
     return '\n'.join(lines) + '\n'
 
 
 def _row(name: str, score: Score, first: Score) -> tuple[str, ...]:
-    mean, found = score.results['mean'], score.effort
+    mean, found = score.results['mean'], score.attempts
     gained = ''
     if score is not first:
         apart, (low, high) = difference(first.results, score.results)
         gained = f'{_points(apart)} ({_points(low)} to {_points(high)})'
-    counts = f'{found.alone}, {found.helped}, {found.failed}' if found.episodes else ''
+    counts = f'{found.alone}, {found.helped}, {found.failed}' if found else ''
     interval = f'{percent(mean["low"])} to {percent(mean["high"])}'
-    return name, f'{found.minutes:.1f}', counts, percent(mean['rate']), interval, gained
+    return name, f'{score.minutes:.1f}', counts, percent(mean['rate']), interval, gained
 
 
 def _points(share: float) -> str:

@@ -25,7 +25,7 @@ from mode_ros.alone import alone
 from mode_ros.attempts.account import Effort, Score, check_told, effort, table
 from mode_ros.attempts.show import FIRST_ATTEMPT_SEED
 from mode_ros.control.contract import differences, load_contract, parse_contract
-from mode_ros.errors import UserError
+from mode_ros.errors import UserError, full_disk_told
 from mode_ros.evaluation.episodes import EPISODES, digest, read_json
 from mode_ros.evaluation.results import RESULTS, read_results
 from mode_ros.evaluation.settings import MAX_CHUNK_AGE
@@ -80,23 +80,26 @@ def improve(out: Path, agreed: Improvement, rounds: int, control: bool, jobs: in
     choice = _check(agreed, rounds, control, jobs)
     if choice.left_out:
         print(choice.told(), file=sys.stderr, flush=True)
-    with alone(out, '`mode_ros improve`'):
+    with alone(out, '`mode_ros improve`'), full_disk_told():
         _agree(out, agreed)
         verbs = _Verbs(out, agreed, choice, jobs, run or run_verb)
-        text = _rounds(out, Path(agreed.policy), rounds, control, verbs)
-        text += f'\n{choice.told()}.\n' if choice.left_out else ''
-        write_whole(out / TABLE, text)
-        return text
+        return _rounds(out, rounds, control, verbs)
 
 
-def _rounds(out: Path, policy: Path, rounds: int, control: bool, verbs: _Verbs) -> str:
+def _rounds(out: Path, rounds: int, control: bool, verbs: _Verbs) -> str:
     verbs.check()
-    verbs.evaluate(out / 'round_0', policy)
+    verbs.evaluate(out / 'round_0', verbs.policy('round', 0))
+    text = ''
     for number in range(1, rounds + 1):
         verbs.round(number)
         if control:
             verbs.control(number)
-    return table(_scores(out, 'round', rounds), _scores(out, 'control', rounds)[1:] if control else [])
+        controls = _scores(out, 'control', number)[1:] if control else []
+        lines = [table(_scores(out, 'round', number), controls)]
+        lines += verbs.missing(number if control else 0)
+        text = '\n'.join(lines)
+        write_whole(out / TABLE, text)  # after each round, so that rounds of hours can be looked at
+    return text
 
 
 def run_verb(words: Sequence[str]) -> int:
@@ -125,11 +128,21 @@ def mixture(base: Path, new: Sequence[Path], share: float) -> str:
     return yaml.safe_dump({'datasets': items}, sort_keys=False)
 
 
+def episodes_for(minutes: float, base: Effort, tasks: int) -> int:
+    """Demonstrations per task that take so many minutes, by those of a data set; at least one.
+
+    Where nobody is said to have driven, all of it was shown, as for a training.
+    """
+    each = (base.minutes or base.in_all) / max(base.episodes, 1)
+    return max(math.ceil(minutes / each / tasks), 1) if each else 1
+
+
 class _Verbs:
     def __init__(self, out: Path, agreed: Improvement, choice: Choice, jobs: int, run: Run) -> None:
         self._out, self._agreed, self._jobs, self._run = out, agreed, jobs, run
         # Named one by one where a suite is not whole, so that what is recorded is what is scored.
         self._left = ','.join(choice.tasks) if choice.left_out else ''
+        self._told = f'{choice.told()}.' if choice.left_out else ''
 
     def check(self) -> None:
         """Whether the policy can be trained on at all, before hours are spent on attempts."""
@@ -144,24 +157,38 @@ class _Verbs:
 
     def round(self, number: int) -> None:
         """Attempts of the last round's policy, and a training on their corrections."""
-        folder, before = self._out / f'round_{number}', self._policy('round', number - 1)
+        folder, before = self._out / f'round_{number}', self.policy('round', number - 1)
         seed = FIRST_ATTEMPT_SEED + SEEDS * (number - 1)
         self._record(folder / 'attempts', self._agreed.attempts, seed, folder / 'data', '--policy', str(before))
         self._train('round', number)
-        self.evaluate(folder, self._policy('round', number))
+        self.evaluate(folder, self.policy('round', number))
 
     def control(self, number: int) -> None:
         """As many minutes of new demonstrations as the round has of corrections, rounded up to whole episodes."""
         folder = self._out / f'control_{number}'
-        base, tasks = effort(Path(self._agreed.data)), self._count_tasks()
-        each = base.minutes / max(base.episodes, 1)
-        wanted = effort(self._out / f'round_{number}' / 'data').minutes
-        episodes = max(math.ceil(wanted / each / tasks), 1) if each else 1
+        episodes = self._episodes(number)
         seed = FIRST_CONTROL_SEED + SEEDS * (number - 1)
         robot = Path(self._agreed.policy) / 'contract.yaml'  # the policy's own sensors, not the simulator's usual ones
         self._record(folder / 'demonstrations', episodes, seed, folder / 'data', '--robot', str(robot))
         self._train('control', number)
-        self.evaluate(folder, self._policy('control', number))
+        self.evaluate(folder, self.policy('control', number))
+
+    def missing(self, controls: int) -> list[str]:
+        """Lines for what the rounds and their first controls are without."""
+        short = [self._short(number) for number in range(1, controls + 1)]
+        return [f'{said}\n' for said in (self._told, *short) if said]
+
+    def _short(self, number: int) -> str:
+        """Which tasks have fewer demonstrations than a control was to have."""
+        bags, wanted = self._out / f'control_{number}' / 'demonstrations', self._episodes(number)
+        found = {each.name: len(list(each.glob('episode_*'))) for each in sorted(bags.glob('*')) if each.is_dir()}
+        short = [f'{name} {count}' for name, count in found.items() if count < wanted]
+        return f'Demonstrations {number}: of {wanted} per task there are only {", ".join(short)}.' if short else ''
+
+    def _episodes(self, number: int) -> int:
+        """Demonstrations per task that take as long as the corrections of a round, by those of the data begun with."""
+        wanted = effort(self._out / f'round_{number}' / 'data').minutes
+        return episodes_for(wanted, effort(Path(self._agreed.data)), self._count_tasks())
 
     def evaluate(self, folder: Path, policy: Path) -> None:
         """Scores a policy where that is not done."""
@@ -177,8 +204,11 @@ class _Verbs:
         if data.exists():
             return
         given = ['--tasks', self._left or self._agreed.tasks, '--episodes', str(episodes), '--seed', str(seed)]
-        self._do(['record-sim', str(bags), *given, '--jobs', str(self._jobs), *more])
-        folders = sorted(str(path) for path in bags.iterdir() if path.is_dir())
+        # Without a task whose expert fails too often the others are still worth a comparison, which the table says.
+        self._do(['record-sim', str(bags), *given, '--jobs', str(self._jobs), *more], (0, LEFT_OUT))
+        folders = sorted({str(path.parent) for path in bags.glob('*/episode_*')})
+        if not folders:
+            raise UserError(f'{bags} has no recording to train on: no expert succeeded once, as was said above.')
         # An attempt that failed in the end was corrected, too: its corrections are learnt from, and its minutes count.
         keep = ['--keep-failures'] if '--policy' in more else []
         self._do(['convert', *keep, *folders, str(data)], (0, LEFT_OUT))
@@ -194,10 +224,11 @@ class _Verbs:
         if run.exists() and not begun:
             shutil.rmtree(run)  # killed before there was anything to go on from
         words = ['train', str(Path(agreed.policy) / 'training.yaml')]
-        words += _changes(agreed, folder / 'mixture.yaml', self._policy(kind, number - 1), corrected=kind == 'round')
+        words += _changes(agreed, folder / 'mixture.yaml', self.policy(kind, number - 1), corrected=kind == 'round')
         self._do([*words, '--output', str(run), *(['--resume'] if begun else [])])
 
-    def _policy(self, kind: str, number: int) -> Path:
+    def policy(self, kind: str, number: int) -> Path:
+        """The checkpoint of a round or a control; of 0, the one begun with."""
         return self._out / f'{kind}_{number}' / 'run' / 'policy' if number else Path(self._agreed.policy)
 
     def _count_tasks(self) -> int:
@@ -228,11 +259,13 @@ def _changes(agreed: Improvement, mixed: Path, before: Path, corrected: bool) ->
 
 
 def _scores(out: Path, kind: str, rounds: int) -> list[Score]:
-    found, total = [], Effort()
-    for number in range(rounds + 1):
-        folder = out / (f'{kind}_{number}' if number else 'round_0')
-        total = total + effort(folder / 'data') if number else total
-        found.append(Score(str(number), total, read_results(folder / 'evaluation')))
+    found, minutes = [Score('0', 0.0, None, read_results(out / 'round_0' / 'evaluation'))], 0.0
+    for number in range(1, rounds + 1):
+        folder = out / f'{kind}_{number}'
+        spent = effort(folder / 'data')
+        minutes += spent.minutes
+        attempts = spent if kind == 'round' else None
+        found.append(Score(str(number), minutes, attempts, read_results(folder / 'evaluation')))
     return found
 
 

@@ -49,7 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shift.add_argument('--delay', help='control periods instead, such as 4, or 2-6: drawn for each chunk')
     how = parser.add_argument_group('how the policy runs')
     how.add_argument('--execution', default='synchronous', choices=MODES, help='of chunks (default synchronous)')
-    how.add_argument('--actions', type=int, default=0, help='of a chunk before the next is asked for (default: all)')
+    how.add_argument(
+        '--actions',
+        type=int,
+        default=0,
+        help='of a chunk before the next is asked for, in receding, realtime and naive (default: all)',
+    )
     how.add_argument('--continuation', choices=CONTINUATIONS, help="of decided actions (default: the checkpoint's)")
     how.add_argument('--number-format', default='float32', choices=('float32', 'bfloat16', 'int8'))
     how.add_argument('--runtime', default='torch', choices=RUNTIMES, help='default torch')
@@ -67,8 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.errors import UserError
 
     if arguments.compare:
-        if arguments.checkpoint is not None:
-            raise UserError(f'--compare takes two results and runs nothing: leave out {arguments.checkpoint}.')
+        if besides := _typed(arguments) - {'compare'}:
+            words = sorted(f'--{name.replace("_", "-")}' for name in besides - {'checkpoint'})
+            words += [str(arguments.checkpoint)] if 'checkpoint' in besides else []
+            raise UserError(f'--compare takes two results and runs nothing: leave out {", ".join(words)}.')
         from mode_ros.evaluation.compare import compare
         from mode_ros.evaluation.results import read_results
 
@@ -106,13 +113,7 @@ def _run_grid(arguments: argparse.Namespace, given: dict[str, object]) -> int:
     from mode_ros.evaluation.run import evaluate
     from mode_ros.paths import share_folder
 
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    # What was typed, also where it is what would be taken without it.
-    untouched = object()
-    there = argparse.Namespace(**dict.fromkeys(vars(arguments), untouched))
-    found = vars(parser.parse_args(arguments.command_line[1:], there))
-    typed = {name for name, value in found.items() if value is not untouched}
+    typed = _typed(arguments)
     if 'delay' in typed:
         raise UserError(f'--delay {arguments.delay}: a grid has delays of its own; leave it out, or write it there.')
     options = {name: value for name, value in given.items() if name in typed and name != 'output'}
@@ -121,3 +122,14 @@ def _run_grid(arguments: argparse.Namespace, given: dict[str, object]) -> int:
         path = share_folder() / 'config' / 'evaluate' / path.name
     print(run_grid(path, options, arguments.output or Path('evaluation_grid'), evaluate))
     return 0
+
+
+def _typed(arguments: argparse.Namespace) -> set[str]:
+    """The names of what was typed, also where it is what would be taken without it."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    untouched = object()
+    there = argparse.Namespace(**dict.fromkeys(vars(arguments), untouched))
+    found = vars(parser.parse_args(arguments.command_line[1:], there))
+    # None: the checkpoint's place, which is looked at where nothing stands there, too.
+    return {name for name, value in found.items() if value is not untouched and value is not None}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mode_ros.errors import UserError
+from mode_ros.evaluation.protocol import unperturbed
 from mode_ros.evaluation.results import percent
 from mode_ros.evaluation.settings import say
 from mode_ros.evaluation.statistics import difference_interval, paired_difference_interval
@@ -16,16 +17,18 @@ Outcomes = dict[tuple[str, int], bool]
 def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """What differs between two results, in words and as a table: rate of the second minus rate of the first.
 
-    Episodes of the same task from the same initial state are compared in pairs. Raises UserError where the two have
-    no task in common.
+    Episodes of the same task from the same initial state are compared in pairs. A perturbed task is compared with the
+    plain one, not in pairs, since its initial states are others. Raises UserError where the two have no task in common.
     """
     a, b = _outcomes(first), _outcomes(second)
+    perturbed = first['settings'].get('perturb') != second['settings'].get('perturb')
+    everything = {task for task, _ in (*a, *b)}
     tasks = [task for task in dict.fromkeys(task for task, _ in a) if any(task == other for other, _ in b)]
     if not tasks:
         raise UserError('The two results have no task in common, so there is nothing to compare.')
     a, b = ({key: won for key, won in side.items() if key[0] in tasks} for side in (a, b))
     common = a.keys() & b.keys()
-    paired = {task for task, _ in common} == set(tasks)
+    paired = not perturbed and {task for task, _ in common} == set(tasks)
     alone = len(a) + len(b) - 2 * len(common) if paired else 0
     if paired:
         a, b = ({key: won for key, won in side.items() if key in common} for side in (a, b))
@@ -39,14 +42,17 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     lines += ['', _verdict(a, b, paired)]
     if alone:
         lines.append(f'Left out: {alone} episodes from initial states that only one of the two has.')
-    left = {task for task, _ in (*_outcomes(first), *_outcomes(second))} - set(tasks)
-    if left:
+    if left := everything - set(tasks):
         lines.append(f'Only one of the two has: {", ".join(sorted(left))}.')
     return '\n'.join(lines)
 
 
 def _outcomes(results: Mapping[str, Any]) -> Outcomes:
-    return {(episode['task'], episode['seed']): bool(episode['success']) for episode in results['episodes']}
+    perturb = results['settings'].get('perturb')
+    return {
+        (unperturbed(episode['task'], perturb), episode['seed']): bool(episode['success'])
+        for episode in results['episodes']
+    }
 
 
 def _what_differs(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:

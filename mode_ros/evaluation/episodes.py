@@ -80,6 +80,17 @@ class Journal:
         self._lines = JsonLines(path, Episode, 'an episode')
         self.episodes = {(episode.task, episode.seed): episode for episode in self._lines.read()}
 
+    def begun_with(self, versions: Mapping[str, str]) -> list[str]:
+        """Notes the versions that further episodes are run with; returns what has changed since the first ones, as
+        `name 1.0, 1.1 now`, [] where nothing has.
+        """
+        first = self.about.setdefault('versions', dict(versions))
+        changed = sorted(name for name in {*first, *versions} if first.get(name) != versions.get(name))
+        if changed and versions not in self.about.setdefault('versions_later', []):
+            self.about['versions_later'].append(dict(versions))
+        write_whole(self.folder / SETTINGS, json.dumps(self.about, indent=1) + '\n')
+        return [f'{name} {first.get(name, "not there")}, {versions.get(name, "not there")} now' for name in changed]
+
     def add(self, episode: Episode) -> None:
         """Appends one finished episode, and waits until it is on disk."""
         self._lines.append(episode)

@@ -33,10 +33,13 @@ def cells(grid: Grid, options: Mapping[str, Any], output: Path) -> dict[tuple[st
 
     options: given on the command line, which win. Raises UserError for a cell that cannot be evaluated.
     """
+    # Both say how many episodes there are: what is typed wins here, too.
+    hidden = {other for name, other in (('seeds', 'rollouts'), ('rollouts', 'seeds')) if name in options}
     found = {}
     for column, own in grid.columns.items():
         for delay in grid.delays:
-            values = {**grid.common, **own, **options, 'delay': delay, 'output': output / f'{column}-{delay}'}
+            written = {name: value for name, value in {**grid.common, **own}.items() if name not in hidden}
+            values = {**written, **options, 'delay': delay, 'output': output / f'{column}-{delay}'}
             try:
                 found[column, delay] = make_settings(**values)
             except UserError as error:

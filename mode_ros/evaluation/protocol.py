@@ -8,6 +8,7 @@ from mode_ros.errors import UserError
 from mode_ros.evaluation.settings import EvaluationSettings, Goals
 from mode_ros.sim import instructions
 from mode_ros.sim.factory import list_tasks
+from mode_ros.sim.metaworld_halfway import split_task
 from mode_ros.sim.names import unknown_name
 from mode_ros.sim.simulator import Simulator
 from mode_ros.sim.suites import SUITES, libero_task, suite_tasks
@@ -50,7 +51,8 @@ def make_protocol(settings: EvaluationSettings) -> Protocol:
         raise unknown_name('suite', settings.suite, (*SUITES, CALVIN))
     tasks = tuple(dict.fromkeys(_find(name, simulator, settings.suite, known) for name in settings.tasks)) or known
     if settings.goals == 'contrary' and not settings.tasks:
-        tasks = tuple(task for task in tasks if instructions.CONTRARY.get(task) in tasks)
+        names = {split_task(task)[0] for task in tasks}
+        tasks = tuple(task for task in tasks if instructions.CONTRARY.get(split_task(task)[0]) in names)
     seeds = settings.seeds or tuple(range(settings.rollouts or ROLLOUTS[simulator]))
     if simulator == 'libero' and max(seeds) >= LIBERO_STATES:
         raise UserError(
@@ -113,6 +115,12 @@ def _find(name: str, simulator: str, suite: str, known: tuple[str, ...]) -> str:
     if simulator == 'metaworld':
         raise unknown_name('Meta-World task', name, every)
     raise unknown_name(f'task of the suite {suite} called', name, [task.partition('/')[2] or task for task in known])
+
+
+def unperturbed(task: str, perturbation: str | None) -> str:
+    """The task that was perturbed so; None: it was not."""
+    suite, slash, name = task.partition('/')
+    return task if perturbation is None else f'{suite.removesuffix(f"_{LIBERO_PRO[perturbation]}")}{slash}{name}'
 
 
 def _perturbed(task: str, perturbation: str) -> str:

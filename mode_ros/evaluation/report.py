@@ -38,8 +38,8 @@ def write_report(folder: Path, results: Mapping[str, Any], failures: Sequence[Ep
         f'<title>{_text(results["suite"])}</title><style>{_STYLE}</style></head><body>'
         f'<h1>{_text(results["suite"])}: {_headline(results)}</h1>'
         f'<p class="facts">{_facts(results)}</p>{_table(results)}<p class="sub">{_text(results["intervals"])}</p>'
-        f'<p class="sub">The robot stood still and waited for {percent(mean["share_held"])} of the control periods; '
-        f'{mean["chunks_refused"]} chunks were refused.</p>'
+        f'<p class="sub">After the first chunk the robot stood still and waited for {percent(mean["share_held"])} '
+        f'of the control periods; {mean["chunks_refused"]} chunks were refused.</p>'
         + (f'<h2>Failures</h2>{shown}' if shown else '')
         + f'<h2>Settings</h2>{_settings(results)}</body></html>\n',
     )
@@ -127,7 +127,8 @@ def _figure(folder: Path, episode: Episode) -> str:
 
 
 def _settings(results: Mapping[str, Any]) -> str:
-    items = {**results['settings'], **{f'version of {name}': text for name, text in results['versions'].items()}}
+    versions = {f'version of {name}': text for name, text in results.get('versions', {}).items()}
+    items = {**results['settings'], **versions}
     rows = ''.join(
         f'<tr><td>{_text(name.replace("_", "-"))}</td><td>{"" if value is None else _text(value)}</td></tr>'
         for name, value in items.items()

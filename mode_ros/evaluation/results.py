@@ -29,7 +29,8 @@ _PACKAGES = ('mode_ros', 'torch', 'numpy', 'mujoco', 'metaworld', 'libero-pro-be
 def summarise(suite: str, about: Mapping[str, Any], episodes: Sequence[Episode]) -> dict[str, Any]:
     """The content of results.json.
 
-    about: what the evaluation's settings.json has; episodes: those that count, equally many for each task.
+    about: what the evaluation's settings.json has, with the versions; episodes: those that count, equally many for
+    each task.
     """
     if not episodes:
         raise ValueError('no episode was run')
@@ -39,7 +40,6 @@ def summarise(suite: str, about: Mapping[str, Any], episodes: Sequence[Episode])
         'format': FORMAT,
         'suite': suite,
         **about,
-        'versions': _versions(),
         'intervals': INTERVALS,
         'tasks': tasks,
         'mean': _rate(episodes) | _times(episodes),
@@ -60,6 +60,17 @@ def summarise(suite: str, about: Mapping[str, Any], episodes: Sequence[Episode])
         low, high = mean_interval(solved)
         results['average_length'] = {'tasks': sum(solved) / len(solved), 'low': low, 'high': high}
     return results
+
+
+def versions() -> dict[str, str]:
+    """Of what a result may depend on beside its settings, where it is installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -197,13 +208,3 @@ def motion_line(results: Mapping[str, Any]) -> str:
         else 'no seam in motion'
     )
     return f'{executed}; {seams}; jerk {mean["jerk"]:.3g}; {mean["chunks_late"]} chunks late.'
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

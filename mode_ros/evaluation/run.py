@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from mode_ros.alone import alone
 from mode_ros.control.contract import Contract
+from mode_ros.errors import full_disk_told
 from mode_ros.evaluation import results as scores
 from mode_ros.evaluation.calvin_package import check_available
 from mode_ros.evaluation.episodes import Episode, Journal, digest
@@ -57,7 +58,7 @@ def evaluate(settings: EvaluationSettings, load: Load = load_policy) -> dict[str
         seconds = _measured_latency(policy()) if settings.latency is None else settings.latency
         return {'latency_seconds': round(seconds, 6), 'latency_periods': in_periods(seconds, contract)}
 
-    with alone(settings.output, 'evaluation'):
+    with alone(settings.output, 'evaluation'), full_disk_told():
         journal = Journal(settings.output, _identity(settings), measure)
         return _score(settings, protocol, contract, journal, policy)
 
@@ -72,8 +73,14 @@ def _score(
     """Runs what is missing in the journal and writes the results. policy: gives it, and is asked once."""
     if settings.jobs > 1:
         policy.cache_clear()  # it was only measured here, and a large one takes gigabytes
-    work = Work(settings, protocol.simulator, journal.about['latency_periods'])
     waiting = [key for key in protocol.episodes if key not in journal.episodes]
+    if waiting and (changed := journal.begun_with(scores.versions())):
+        print(
+            f'The first episodes in {settings.output} were run with other versions ({"; ".join(changed)}): '
+            'results.json tells both, and counts them together.',
+            file=sys.stderr,
+        )
+    work = Work(settings, protocol.simulator, journal.about['latency_periods'])
     if protocol.simulator == CALVIN and waiting:
         print('CALVIN draws its chains of tasks first, which takes a minute or more.', file=sys.stderr)
     with _progress(protocol, journal, waiting) as bar:

@@ -42,7 +42,11 @@ class EvaluationSettings(BaseModel):
     drop_frames: float = Field(default=0.0, ge=0, lt=1, description='probability that a picture is repeated')
     latency: float | None = Field(default=None, ge=0, le=MAX_CHUNK_AGE, description='s; empty: measured')
     execution: Mode = Field(default='synchronous', description='how chunks are executed, as by controller_node')
-    actions: int = Field(default=0, ge=0, description='of a chunk before the next is asked for; 0: all that is useful')
+    actions: int = Field(
+        default=0,
+        ge=0,
+        description='of a chunk before the next is asked for; 0: all that is useful',
+    )
     delay: Annotated[str, Field(pattern=r'^\d{1,3}(-\d{1,3})?$')] | None = Field(
         default=None, description='control periods, instead of latency: 4, or 2-6 for each chunk another'
     )
@@ -69,6 +73,11 @@ class EvaluationSettings(BaseModel):
                 raise ValueError('latency and delay both say how long a chunk takes: give one of them')
             if self.delays[1] < self.delays[0]:
                 raise ValueError(f'the delay {self.delay!r} ends before it begins')
+        if self.actions and self.execution in ('synchronous', 'ensemble'):
+            raise ValueError(
+                f'actions {self.actions} changes nothing in the execution {self.execution!r}: give it with receding, '
+                'realtime or naive'
+            )
         if self.through_ros:
             given = [name for name in ('image_noise', 'state_noise', 'drop_frames') if getattr(self, name)]
             given += [] if self.latency is None else ['latency']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ _DATA_SET, _EXTRAS = Path('meta/info.json'), Path('meta/mode_ros.json')
 
 def origin(terms: Terms, seed: int) -> dict[str, Any]:
     """What makes a demonstration the same as another one, to be kept with the recording."""
-    by = {} if terms.attempts is None else {'policy': terms.attempts.digest}
-    return {'simulator': terms.simulator, 'task': terms.task, 'seed': seed, 'noise': terms.noise, **by}
+    about = {'simulator': terms.simulator, 'task': terms.task, 'seed': seed, 'noise': terms.noise}
+    if terms.attempts is None:
+        return about
+    agreed = asdict(terms.attempts)
+    del agreed['checkpoint']  # where it lies; its digest says which it is
+    return {**about, 'policy': agreed.pop('digest'), **agreed}
 
 
 def held_seeds(paths: Sequence[Path], simulator: str, task: str) -> frozenset[int]:

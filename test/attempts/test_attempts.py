@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,19 @@ from record_sim.test_record_sim import content, converted, everything
 from support.toy_simulator import ToySimulator
 
 from mode_ros.attempts import show
+from mode_ros.attempts.attempt import Attempt
 from mode_ros.attempts.show import FIRST_ATTEMPT_SEED, show_attempt
+from mode_ros.attempts.supervision import Supervision
 from mode_ros.cli import record_sim as verb
 from mode_ros.cli.main import build_parser
+from mode_ros.control.execution import ExecutionSettings
 from mode_ros.errors import UserError
 from mode_ros.record_sim import run
+from mode_ros.record_sim.held import origin
 from mode_ros.record_sim.run import record
 from mode_ros.record_sim.task_folder import Attempts, Terms
 from mode_ros.robots import load_named_contract
+from mode_ros.sim.demonstrator import Noise
 
 CONTRACT, TEXT = load_named_contract('metaworld_sawyer')
 AWAY = [[-0.02, 0.0, 0.0, -1.0]] * 10
@@ -150,6 +156,70 @@ def test_typed_again_it_goes_on_with_the_same_and_counts_nothing_twice(toy, tmp_
     assert (outcome.recorded, outcome.total) == (2, 3)
     assert everything(tmp_path / 'parts') == everything(tmp_path / 'whole')
     assert len(made) == 3
+
+
+def test_an_attempt_gets_what_was_agreed(monkeypatch):
+    seen = []
+    monkeypatch.setattr(show, 'attempt', lambda *given: seen.append(given) or Attempt(True, 1, 0))
+    monkeypatch.setattr(show, '_policy', lambda *_: 'policy')
+    agreed = Attempts('policies/one', 'abc', 'naive', 4, 0.5, 3.0)
+
+    assert show_attempt('simulator', CONTRACT, 'go', terms(attempts=agreed, noise=0.5), 9, 'write')
+
+    assert seen == [
+        (
+            'simulator', CONTRACT, 'policy', 'go', 9, 'write', ExecutionSettings('naive'), 4,
+            Supervision(far=0.5, patience=3.0), Noise().scaled(0.5),
+        )
+    ]  # fmt: skip
+
+
+def test_the_arm_is_disturbed_while_the_expert_drives_and_not_before(toy, tmp_path):
+    made = toy(Scripted(AWAY))
+    record(tmp_path / 'calm', [terms()], 1, 1, show_attempt)
+    record(tmp_path / 'pushed', [terms(noise=1.0)], 1, 1, show_attempt)
+    calm, pushed = (np.array(each.executed) for each in made)
+    frames, _, _ = converted(one(tmp_path / 'calm'))
+    before = next(k for k, frame in enumerate(frames) if frame.intervention)
+    first = 4 * (before + 1)  # steps: a period goes before the first frame
+    assert np.array_equal(calm[:first], pushed[:first])
+    assert not np.array_equal(calm[first : first + 40], pushed[first : first + 40])
+
+
+def test_a_failed_attempt_takes_twice_the_time_limit(toy, tmp_path, monkeypatch):
+    made = toy(Scripted(STILL))
+    monkeypatch.setattr(ToySimulator, 'hopeless', frozenset({7}))
+    record(tmp_path, [terms()], 1, 1, show_attempt)
+    assert made[0].steps == 2 * made[0].time_limit_steps
+
+
+def test_a_success_is_held_for_a_while_and_not_supervised(toy, tmp_path, monkeypatch):
+    made = toy(lambda: Straight(made[-1]))
+    reached = []
+    real = ToySimulator._succeeds_now
+
+    def succeeds(simulator):
+        if real(simulator) and not reached:
+            reached.append(simulator.steps)
+        return real(simulator)
+
+    monkeypatch.setattr(ToySimulator, '_succeeds_now', succeeds)
+    monkeypatch.setattr(ToySimulator, 'ending_seconds', 3.0)
+    record(tmp_path, [terms()], 1, 1, show_attempt)
+    frames, _, about = converted(one(tmp_path))
+    assert about.success
+    after = (made[0].steps - reached[0]) / 4
+    assert after == pytest.approx(3.0 * CONTRACT.rate, abs=1.5)
+    assert not any(frame.intervention for frame in frames), 'it stands at the goal, and that is right'
+
+
+@pytest.mark.parametrize('more', [{'execution': 'naive'}, {'delay': 2}, {'far': 2.0}, {'patience': 3.0}])
+def test_attempts_by_another_rule_are_no_copies(more):
+    agreed = Attempts('policies/one', 'abc', 'synchronous', 1, 1.0, 6.0)
+    ours, theirs = (origin(terms(attempts=each), 7) for each in (agreed, replace(agreed, **more)))
+    assert ours != theirs
+    elsewhere = replace(agreed, checkpoint='policies/two')
+    assert origin(terms(attempts=elsewhere), 7) == ours, 'where it lies does not matter'
 
 
 def test_another_policy_is_refused_and_the_same_at_another_place_is_not(toy, tmp_path):

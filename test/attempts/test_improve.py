@@ -14,8 +14,8 @@ from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 from support.training_sets import write_data_set
 
 from mode_ros.attempts import improve as module
-from mode_ros.attempts.account import difference, effort
-from mode_ros.attempts.improve import Improvement, improve
+from mode_ros.attempts.account import Effort, difference, effort
+from mode_ros.attempts.improve import Improvement, episodes_for, improve
 from mode_ros.cli.main import build_parser
 from mode_ros.errors import UserError
 from mode_ros.record_sim import choice as choosing
@@ -55,7 +55,7 @@ class Verbs:
         self.lines.append(list(words))
         verb = words[0]
         if verb == 'record-sim':
-            (Path(words[1]) / 'reach').mkdir(parents=True, exist_ok=True)
+            (Path(words[1]) / 'reach' / 'episode_000000').mkdir(parents=True, exist_ok=True)
         elif verb == 'convert':
             corrected = Path(words[-1]).parent.name.startswith('round')
             data_set(
@@ -107,6 +107,7 @@ def test_two_rounds_with_their_control(agreed, tmp_path):
     assert 'start.statistics=checkpoint' in train
     assert 'optimizer.learning_rate=1e-4' in train
     assert evaluate[1] == str(out / 'round_1/run/policy')
+    assert evaluate[evaluate.index('--rollouts') + 1] == '10'
     trainings = [words for words in verbs.lines if words[0] == 'train']
     assert [('data.keep_failures=true' in words) for words in trainings] == [True, False, True, False]
     assert f'start.checkpoint={out / "round_1/run/policy"}' in trainings[2]
@@ -116,9 +117,11 @@ def test_two_rounds_with_their_control(agreed, tmp_path):
     mixed = yaml.safe_load((out / 'round_2/mixture.yaml').read_text())['datasets']
     assert [item['weight'] for item in mixed] == [0.5, 0.25, 0.25]
     assert text == (out / 'improve.md').read_text()
-    assert '| round 2 | 0.2 | 2, 2, 0 | 90.0 %' in text
-    assert '| demonstrations 1 | 0.1 | 0, 1, 0 | 40.0 %' in text
+    assert '| round 2 | 0.2 | 1, 1, 0 | 90.0 %' in text, 'minutes of both rounds, attempts of this one'
+    assert '| demonstrations 1 | 0.1 |  | 40.0 %' in text
+    assert 'only' not in text.partition('Round 1')[2]
     assert 'Round 1 against demonstrations: +50.0' in text
+    assert 'more than other initial states may change' in text
 
 
 def test_tasks_without_an_expert_are_neither_recorded_nor_scored_and_that_is_said(
@@ -181,6 +184,44 @@ def test_the_control_has_as_many_minutes(agreed, tmp_path):
     # 6 s of corrections, demonstrations of 6 s, one task.
     assert control[control.index('--episodes') + 1] == '1'
     assert control[control.index('--robot') + 1] == f'{agreed.policy}/contract.yaml', 'what the policy sees'
+
+
+def test_demonstrations_that_take_as_long_as_the_corrections():
+    shown = Effort(minutes=4.0, in_all=4.0, episodes=8, alone=0, helped=8, failed=0)
+    assert episodes_for(5.0, shown, 1) == 10
+    assert episodes_for(5.1, shown, 1) == 11, 'rounded up'
+    assert episodes_for(5.0, shown, 10) == 1
+    assert episodes_for(6.0, shown, 10) == 2
+    assert episodes_for(0.0, shown, 10) == 1
+    untold = Effort(minutes=0.0, in_all=4.0, episodes=8, alone=8, helped=0, failed=0)
+    assert episodes_for(5.0, untold, 1) == 10, 'nobody is said to have driven: all of it was shown'
+    assert episodes_for(5.0, Effort(0, 0, 0, 0, 0, 0), 1) == 1
+
+
+def test_a_task_whose_expert_often_fails_does_not_end_the_rounds(agreed, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'episodes_for', lambda *_: 3)
+    verbs, out = Verbs(), tmp_path / 'out'
+
+    def gives_up(words):
+        status = verbs(words)
+        if words[0] == 'record-sim' and '--policy' not in words:
+            (Path(words[1]) / 'bin').mkdir()  # not one that succeeded
+            return 3
+        return status
+
+    text = improve(out, agreed, 1, True, 1, gives_up)
+
+    converted = next(words for words in verbs.lines if words[0] == 'convert' and '--keep-failures' not in words)
+    assert [Path(word).name for word in converted[1:]] == ['reach', 'data'], 'an empty folder is no recording'
+    assert '\nDemonstrations 1: of 3 per task there are only bin 0, reach 1.\n' in text
+
+
+def test_the_table_is_there_after_each_round(agreed, tmp_path):
+    with pytest.raises(UserError):
+        improve(tmp_path / 'out', agreed, 2, False, 1, Verbs(fails_at=6))
+    text = (tmp_path / 'out' / 'improve.md').read_text()
+    assert '| round 1 |' in text
+    assert '| round 2 |' not in text
 
 
 @pytest.mark.parametrize('at', range(0, 9, 2))
@@ -276,6 +317,7 @@ def test_rounds_that_were_refused_before_an_episode_may_be_told_otherwise(agreed
 def test_minutes_are_those_that_a_person_drove(tmp_path):
     found = effort(data_set(tmp_path / 'data', ['ppppEE', 'pppp', 'EEEE', 'pppp'], [True, True, None, False]))
     assert found.minutes == pytest.approx(6 / 10 / 60)
+    assert found.in_all == pytest.approx(18 / 10 / 60)
     assert (found.episodes, found.alone, found.helped, found.failed) == (4, 1, 2, 1)
 
 

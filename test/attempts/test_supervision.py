@@ -51,6 +51,20 @@ def test_one_that_strays_is_taken_over(more, reason, seconds):
     assert when / NANOSECONDS == pytest.approx(seconds, abs=0.051)
 
 
+def test_what_is_long_past_is_forgotten():
+    supervisor = Supervisor(RULE, 0)
+    now, hand = drive(supervisor, 0, 2)
+    drive(supervisor, now, 1.5, speed=0.0, hand=hand)
+    ((when, why),) = supervisor.takeovers
+    assert why == 'stands still', 'though it moved before'
+    assert when / NANOSECONDS == pytest.approx(2 + RULE.still_seconds, abs=0.051)
+    supervisor = Supervisor(RULE, 0)
+    now, hand = drive(supervisor, 0, 3)
+    drive(supervisor, now, 0.6, away=3.0, hand=hand)
+    ((_, why),) = supervisor.takeovers
+    assert why == 'far from the expert', 'though it was near before'
+
+
 def test_a_moment_far_away_is_not_enough():
     supervisor = Supervisor(RULE, 0)
     now, hand = drive(supervisor, 0, 1)

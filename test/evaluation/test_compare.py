@@ -10,7 +10,7 @@ from mode_ros.evaluation.episodes import Episode
 from mode_ros.evaluation.results import read_results, summarise
 
 
-def results(outcomes, steps=None, seeds=None, tasks=('reach', 'push')):
+def results(outcomes, steps=None, seeds=None, tasks=('reach', 'push'), **settings):
     episodes = [
         Episode(task, seed, 'go', won, 2.0, 40, 4, 4, 0, 0, int(won))
         for task in tasks
@@ -18,7 +18,7 @@ def results(outcomes, steps=None, seeds=None, tasks=('reach', 'push')):
     ]
     about = {
         'checkpoint': {'folder': 'c', 'digest': 'd' * 64, 'trained_steps': 9},
-        'settings': {'suite': 'metaworld-demo', 'steps': steps},
+        'settings': {'suite': 'metaworld-demo', 'steps': steps, **settings},
         'latency_periods': 1,
     }
     return summarise('metaworld-demo', about, episodes)
@@ -71,3 +71,17 @@ def test_results_are_read_from_a_file_or_its_folder(tmp_path):
     for path, words in ((tmp_path / 'other.json', 'is not a results.json'), (tmp_path / 'none', 'cannot be read')):
         with pytest.raises(UserError, match=words):
             read_results(path)
+
+
+@pytest.mark.parametrize(('perturb', 'ending'), [('language', 'lan'), ('position', 'swap'), ('object', 'object')])
+def test_a_perturbation_is_compared_with_the_plain_task_and_not_in_pairs(perturb, ending):
+    plain = results([True] * 8, tasks=('libero_object/soup', 'libero_object/milk'))
+    harder = results([False] * 8, tasks=(f'libero_object_{ending}/soup',), perturb=perturb)
+    told = compare(plain, harder)
+    assert f'perturb: not given and {perturb}' in told
+    assert '8 and 8 episodes, which are not the same ones' in told
+    assert 'Only one of the two has: libero_object/milk.' in told
+    with pytest.raises(UserError, match='no task in common'):
+        compare(plain, results([True], tasks=(f'libero_goal_{ending}/soup',), perturb=perturb))
+    same = results([True] * 8, tasks=(f'libero_object_{ending}/soup',), perturb=perturb)
+    assert '8 pairs of episodes' in compare(same, harder)

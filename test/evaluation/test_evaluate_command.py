@@ -38,8 +38,8 @@ def command(capsys, monkeypatch):
         (['{checkpoint}', '--jobs', '0'], 'jobs'),
         (['{checkpoint}', '--suite', 'calvin'], 'calvin_env is missing'),
         (['nowhere'], 'There is no checkpoint folder nowhere'),
-        (['--compare', 'a', 'b'], 'a cannot be read'),
-        (['{checkpoint}', '--compare', 'a', 'b'], 'takes two results and runs nothing: leave out'),
+        (['{checkpoint}', '--actions', '5'], "actions 5 changes nothing in the execution 'synchronous'"),
+        (['{checkpoint}', '--actions', '5', '--execution', 'ensemble'], 'give it with receding, realtime or naive'),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(command, checkpoint, tmp_path, arguments, words):
@@ -50,6 +50,16 @@ def test_what_cannot_be_used_is_one_sentence(command, checkpoint, tmp_path, argu
     assert len(errors.strip().splitlines()) == 1
     assert out == ''
     assert not (tmp_path / 'out').exists()
+
+
+def test_what_is_typed_beside_a_comparison_is_not_ignored(command, tmp_path):
+    for besides, told in ((['c'], 'leave out c.'), (['--videos', '1', '--seeds', '3'], 'leave out --seeds, --videos.')):
+        code, _, errors = command(*besides, '--compare', 'a', 'b')
+        assert (code, len(errors.strip().splitlines())) == (1, 1)
+        assert errors.strip().endswith(f'--compare takes two results and runs nothing: {told}')
+    code, _, errors = command('--compare', tmp_path / 'a', 'b')
+    assert code == 1
+    assert 'a cannot be read' in errors
 
 
 def test_a_checkpoint_for_another_robot_is_refused(command, checkpoint, tmp_path):

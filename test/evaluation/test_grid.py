@@ -45,6 +45,19 @@ def test_every_cell_is_run_and_told(tmp_path):
     assert '| b | 2-6 | 50.0 % of 4 | 20.0 % to 80.0 % | 2.50 | 30.0 % | 0.01 | 12 | 1 |' in text
 
 
+def test_either_way_to_say_how_many_episodes_wins_over_the_file(tmp_path):
+    for common, option in (({'rollouts': 20}, {'seeds': (0, 3)}), ({'seeds': (0, 3)}, {'rollouts': 20})):
+        grid = Grid(common=common, columns={'a': {}}, delays=('1',))
+        (found,) = cells(grid, {**OPTIONS, **option}, tmp_path).values()
+        assert (found.rollouts, found.seeds) == (option.get('rollouts'), option.get('seeds', ()))
+
+
+def test_no_delay_of_the_grid_that_ships_is_run_twice(tmp_path):
+    grid = load_settings(share_folder() / 'config' / 'evaluate' / 'delays.yaml', Grid, 'The grid')
+    spans = [settings.delays for (column, _), settings in cells(grid, OPTIONS, tmp_path).items() if column == 'soft']
+    assert len(set(spans)) == len(spans)
+
+
 def test_a_cell_that_cannot_be_is_told_before_anything_runs(tmp_path):
     path = tmp_path / 'grid.yaml'
     path.write_text("columns: {a: {execution: realtime}, b: {excution: naive}}\ndelays: ['1']\n")

@@ -4,6 +4,7 @@ import pytest
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation.episodes import Episode, Journal
+from mode_ros.evaluation.settings import OF_AN_EPISODE, EvaluationSettings
 
 EPISODE = Episode('reach', 0, 'reach', True, 1.0, 20, 2, 0, 0, 0, 1)
 
@@ -39,3 +40,28 @@ def test_a_checkpoint_that_has_changed_is_not_called_another_one(tmp_path):
     ):
         with pytest.raises(UserError, match=told):
             Journal(tmp_path, {**identity('reach'), 'checkpoint': {'folder': folder, 'digest': 'b'}}, dict)
+
+
+def test_versions_of_the_first_episodes_stay_and_later_ones_are_told(tmp_path):
+    journal = Journal(tmp_path, identity('reach'), dict)
+    assert journal.begun_with({'mujoco': '3.3'}) == []
+    journal.add(EPISODE)
+
+    again = Journal(tmp_path, identity('reach'), dict)
+
+    assert again.begun_with({'mujoco': '3.3'}) == []
+    assert 'versions_later' not in again.about
+    for _ in range(2):
+        assert again.begun_with({'mujoco': '4.0', 'torch': '3'}) == [
+            'mujoco 3.3, 4.0 now',
+            'torch not there, 3 now',
+        ]
+    about = Journal(tmp_path, identity('reach'), dict).about
+    assert about['versions'] == {'mujoco': '3.3'}
+    assert about['versions_later'] == [{'mujoco': '4.0', 'torch': '3'}]
+
+
+def test_every_setting_either_binds_an_evaluation_or_is_known_not_to():
+    """A new one has to be decided on: whether episodes with different values may be counted together."""
+    free = {'checkpoint', 'output', 'tasks', 'rollouts', 'seeds', 'jobs', 'threads', 'videos'}
+    assert set(OF_AN_EPISODE) == set(EvaluationSettings.model_fields) - free

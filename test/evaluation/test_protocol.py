@@ -119,6 +119,8 @@ def test_the_contrary_is_told_where_the_suite_has_it():
     assert goal_of(Told, 'contrary', 3) == metaworld_instruction('drawer-open')
     pairs = ('drawer-close', 'drawer-open', 'faucet-close', 'faucet-open', 'window-close', 'window-open')
     assert protocol(goals='contrary').tasks == pairs, 'no door-close is in the suite'
+    halfway = protocol(goals='contrary', suite='metaworld-halfway').tasks
+    assert halfway == protocol(suite='metaworld-halfway').tasks, 'three pairs'
     assert protocol(goals='contrary', tasks=('door-lock',)).tasks == ('door-lock',)
     assert all(CONTRARY[CONTRARY[task]] == task for task in CONTRARY)
 

@@ -1,5 +1,6 @@
 """A whole evaluation on a simulator whose outcomes are known: counting, going on, refusing, reporting."""
 
+import errno
 import json
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -9,12 +10,17 @@ import numpy as np
 import pytest
 from evaluation.stand_in import PointSimulator, Scripted
 
+from mode_ros.control.execution import ExecutionSettings
 from mode_ros.errors import UserError
+from mode_ros.evaluation import evaluator
+from mode_ros.evaluation import results as scores
 from mode_ros.evaluation import run as runner
 from mode_ros.evaluation.results import motion_line
 from mode_ros.evaluation.run import evaluate
+from mode_ros.evaluation.sensors import Faults
 from mode_ros.evaluation.settings import make_settings
 from mode_ros.evaluation.workers import pieces
+from mode_ros.sim.instructions import held_out_instructions
 
 
 class OneWay(Scripted):
@@ -137,6 +143,55 @@ def test_another_checkpoint_is_refused_and_a_copy_is_not(go, checkpoint, tmp_pat
     statistics.write_text(statistics.read_text() + ' ')
     with pytest.raises(UserError, match=r'the checkpoint is .*copy now and another one there'):
         go(checkpoint=tmp_path / 'copy')
+
+
+def test_an_episode_gets_what_was_asked_for(go, monkeypatch):
+    seen = []
+    real = evaluator.run_episode
+
+    def run_episode(*given):
+        seen.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(evaluator, 'run_episode', run_episode)
+    more = {'image_noise': 2.0, 'state_noise': 0.1, 'drop_frames': 0.25}
+    how = {'latency': None, 'delay': '2-6', 'execution': 'receding', 'actions': 3, 'goals': 'held-out'}
+    results = go(tasks=('reach',), rollouts=1, **how, **more)
+
+    (given,) = seen
+    _, _, _, goal, latency, _, faults, _, _, execution, longest = given
+    assert goal in held_out_instructions('reach')
+    assert (latency, longest) == (2, 6)
+    assert faults == Faults(2.0, 0.1, 0.25)
+    assert execution == ExecutionSettings('receding', 3)
+    assert results['latency_periods'] == 2
+
+
+def test_held_is_a_share_of_the_periods_from_the_first_chunk_on(go):
+    results = go(tasks=('reach',), seeds=(1,), rollouts=None, latency=0.5)
+    (line,) = lines(go.output)
+    assert line['periods'] - line['acting'] == 10, 'ten periods went before there was a chunk'
+    assert results['mean']['share_held'] == line['held'] / line['acting']
+
+
+def test_a_full_disk_is_one_sentence(go, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(evaluator, 'save_commands', full)
+    with pytest.raises(UserError, match='The disk is full'):
+        go()
+
+
+def test_another_version_than_the_first_episodes_had_is_told(go, monkeypatch, capsys):
+    first = go(rollouts=1)['versions']
+    monkeypatch.setattr(scores, 'versions', lambda: {**first, 'torch': '99.0'})
+    go(rollouts=1)
+    assert 'other versions' not in capsys.readouterr().err, 'nothing was run'
+    results = go(rollouts=2)
+    assert 'with other versions (torch ' in capsys.readouterr().err
+    assert results['versions'] == first
+    assert results['versions_later'] == [{**first, 'torch': '99.0'}]
 
 
 def test_a_line_that_is_no_episode_is_named(go):

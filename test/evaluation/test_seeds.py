@@ -1,10 +1,15 @@
 """Seeds of a training and its episodes: intervals that hold what both change, and p-values that are told how many."""
 
+from itertools import product
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from mode_ros.evaluation.seeds import difference, holm, rate_interval
 from mode_ros.evaluation.statistics import paired_difference_interval
+
+PAIRS = list(product((0, 1), repeat=2))
 
 
 def trainings(generator, rate, seeds=5, episodes=60, seed_spread=0.06, state_spread=0.25, states=None):
@@ -53,6 +58,34 @@ def test_intervals_hold_the_truth_at_least_nine_times_in_ten():
         wrong += not low <= 0 <= high
     assert hits / rounds > 0.9
     assert wrong / rounds > 0.12, 'episodes alone are wrong more than twice as often as they say'
+
+
+def test_a_small_table_by_hand():
+    """Of the 16 ways to draw two rows and two columns, nine have a mean of 0 or less, and ten of 0 or more."""
+    before, after = np.array([[0, 1], [1, 1]]), np.array([[1, 0], [1, 1]])
+    draws = [(after - before)[np.ix_(rows, columns)].mean() for rows in PAIRS for columns in PAIRS]
+    expected = 2 * min(np.mean(np.array(draws) <= 0), np.mean(np.array(draws) >= 0))
+    assert difference(before, after).p == pytest.approx(min(expected, 1), abs=0.02)
+    after = np.array([[1, 1], [1, 1]])
+    draws = [(after - before)[np.ix_(rows, columns)].mean() for rows in PAIRS for columns in PAIRS]
+    expected = 2 * np.mean(np.array(draws) <= 0)
+    assert 0.5 < expected < 0.95
+    assert difference(before, after).p == pytest.approx(expected, abs=0.02)
+
+
+def test_one_seed_and_many_episodes_are_the_normal_interval_of_a_mean():
+    n = 1600
+    apart = np.concatenate([np.ones(80), -np.ones(20), np.zeros(n - 100)])
+    before, after = (apart < 0)[None], (apart > 0)[None]
+    found = difference(before, after)
+    error = apart.std() / np.sqrt(n)
+    assert (found.high - found.low) / (2 * error) == pytest.approx(1.96, abs=0.08)
+    apart = np.concatenate([np.ones(60), -np.ones(40), np.zeros(n - 100)])
+    before, after = (apart < 0)[None], (apart > 0)[None]
+    z = apart.mean() / (apart.std() / np.sqrt(n))
+    two_sided = 2 * (1 - NormalDist().cdf(z))
+    assert 0.03 < two_sided < 0.06
+    assert difference(before, after).p == pytest.approx(two_sided, rel=0.2)
 
 
 def test_holm_by_hand():
