@@ -275,6 +275,39 @@ def test_a_job_is_cancelled_and_a_second_one_refused(browser, work):
         browser.get_log('browser')
 
 
+def test_many_episodes_clicked_in_a_row_leave_the_browsers_requests_free(browser, work):
+    from mode_ros.page.episodes_tab import EpisodeFolders, make_episodes_tab
+    from mode_ros.page.server import make_application
+    from mode_ros.page.serving import Address, Serving
+
+    slow = work / 'slow.py'
+    slow.write_text(
+        'import json, sys, time\n'
+        'if "--show" in sys.argv:\n'
+        '    time.sleep(300)\n'
+        'one = dict(name="e", goal="g", seconds=1.0, success=None, flags=[], problem="")\n'
+        'told = dict(kind="recordings", robot="tester", revision="0", edits=[])\n'
+        'print(json.dumps(dict(told, episodes=[dict(one, number=k) for k in range(8)])))\n'
+    )
+    robot = PageRobot()
+    folders = EpisodeFolders([work / 'recordings'], work / 'data', work / 'job', run=(sys.executable, str(slow)))
+    serving = Serving(make_application(robot, [make_episodes_tab(folders)]), Address('127.0.0.1', 0))
+    try:
+        browser.get('about:blank')
+        browser.get(f'{serving.url}#/episodes')
+        wait_for(lambda: len(rows(browser)) == 8, 'the list', SECONDS)
+        for number in range(8):
+            press(browser, f'#ep-list tr[data-number="{number}"] button')
+        wait_for(lambda: text(browser, 'ep-title') == 'Episode 7: g', 'the last')
+        browser.execute_script('document.querySelector(\'[data-call="controller/start"]\').click()')
+        wait_for(lambda: robot.done == ['controller start'], 'a start that did not wait for what was clicked before')
+        assert text(browser, 'ep-about') == 'Reading …', 'and the last is still waited for'
+    finally:
+        browser.get('about:blank')
+        serving.close()
+        browser.get_log('browser')
+
+
 def test_the_doctor_is_asked(page, work):
     press(page, '#ep-doctor')
     asked = ('to look at:', 'Nothing suspicious was found.')

@@ -32,9 +32,9 @@ def served(robot):
     serving.close()
 
 
-def post(url, body=None):
+def post(url, body=None, **headers):
     data = b'{}' if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, method='POST'), timeout=10) as response:
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method='POST'), timeout=10) as response:
         return json.load(response)
 
 
@@ -72,6 +72,33 @@ def test_what_is_pressed_reaches_the_robot(served, robot):
     assert post(f'{served}call/controller/pause')['done']
     assert post(f'{served}call/recorder/start')['done']
     assert robot.done == ['stop', 'release', 'open the drawer', 'controller pause', 'recorder start']
+
+
+def test_stop_is_said_on_the_line_of_the_state_too_and_answered_there(served, robot):
+    with socket(served, '/state') as line:
+        assert json.loads(line.recv(10))['stopped'] == ''
+        line.send('stop 7')
+        wait_for(lambda: json.loads(line.recv(10))['stopped'] == '7', 'the answer')
+        line.send('stopped 8')
+        line.send('next')
+    assert robot.done == ['stop']
+
+
+@pytest.mark.parametrize('path', ['release', 'goal', 'goals', 'call/controller/start', 'call/simulator/reset'])
+def test_what_moves_the_robot_is_not_done_where_it_comes_late(served, robot, path):
+    body = {'goal': 'open it', 'goals': ['open it']}
+    with socket(served, '/state') as line:
+        clock = json.loads(line.recv(10))['clock']
+    for pressed, words in ((clock - 60, 'It came 6'), ('now', 'It does not say when'), ('nan', 'It does not say when')):
+        answer = post(f'{served}{path}', body, pressed=str(pressed))
+        assert not answer['done']
+        assert answer['words'].startswith(words)
+    assert robot.done == []
+    with socket(served, '/state') as line:
+        clock = json.loads(line.recv(10))['clock']
+    post(f'{served}{path}', body, pressed=str(clock))
+    assert len(robot.done) == 1
+    assert post(f'{served}stop', pressed=str(clock - 60))['done'], 'a late stop is better than none'
 
 
 @pytest.mark.parametrize(

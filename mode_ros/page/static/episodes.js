@@ -24,9 +24,13 @@ const of = (key, ...more) => ["/episodes/of", key, ...more].map((part, k) => (k 
 const current = () => state.items.find(({ key }) => key === $("ep-item").value);
 const running = () => ["running", "stopping"].includes(state.job?.state);
 
-async function look(path) {
+// One of each kind waits for its answer: a browser lets few requests through, and others wait behind them.
+const looks = {};
+async function look(kind, path) {
+  looks[kind]?.abort();
+  looks[kind] = new AbortController();
   try {
-    const response = await fetch(path);
+    const response = await fetch(path, { signal: looks[kind].signal });
     if (response.status === 401) return location.reload();
     if (!response.ok) return { problem: `The page's server answered ${response.status}.` };
     return await response.json();
@@ -74,7 +78,7 @@ async function refresh() {
     text($("ep-facts"), "Reading …");
     showList();
   }
-  const found = await look(of(item.key));
+  const found = await look("list", of(item.key));
   if (wanted !== key) return; // another has been chosen meanwhile
   if (found.problem) {
     shown = null;
@@ -200,7 +204,7 @@ async function showOne(number, again = false) {
   const title = `Episode ${number}: ${each.goal || "no goal"}`;
   if (!again) clear(title, "Reading …");
   const version = wanted;
-  const found = await look(of(item.key, String(number)));
+  const found = await look("episode", of(item.key, String(number)));
   if (one !== number || wanted !== version) return;
   clear(title, "");
   if (found.problem) return text($("ep-about"), `✗ ${found.problem}`);
@@ -288,7 +292,7 @@ $("ep-doctor").addEventListener("click", async () => {
   if (!item) return;
   forgetDoctor();
   text($("ep-doctor-words"), "The doctor looks …");
-  const found = await look(of(item.key, "doctor"));
+  const found = await look("doctor", of(item.key, "doctor"));
   if (current()?.key !== item.key) return;
   if (found.problem) return text($("ep-doctor-words"), `✗ ${found.problem}`);
   const begin = found.lines.findIndex((line) => /^\d+ things? to look at:$/.test(line));

@@ -7,6 +7,9 @@ import { ask } from "./line.js";
 import { shades } from "./plots.js";
 
 const FIRST = ["suite", "tasks", "rollouts"];
+// What has a process of its own made first, and what reads a policy from the disk.
+const FORM_SECONDS = 90;
+const LOAD_SECONDS = 600;
 const percent = (rate) => `${Math.round(100 * rate)} %`;
 
 export class Evaluations {
@@ -47,7 +50,7 @@ export class Evaluations {
 
   async build() {
     this.building = true;
-    const described = await get("/train/evaluation-form");
+    const described = await get("/train/evaluation-form", FORM_SECONDS);
     this.building = false;
     if (!described?.fields.length) {
       text($("evaluate-problem"), described?.problem ?? "");
@@ -60,7 +63,7 @@ export class Evaluations {
 
   async start() {
     if (!this.form) return;
-    const answer = await ask("/train/evaluate", { policy: $("policy").value, values: this.form.changes });
+    const answer = await ask("/train/evaluate", { policy: $("policy").value, values: this.form.changes }, FORM_SECONDS);
     say(answer);
     const problems = { ...(answer.problems ?? {}) };
     text($("policy-problem"), problems.policy ? `✗ ${problems.policy}` : "");
@@ -74,7 +77,7 @@ export class Evaluations {
   async load() {
     $("policy-load").disabled = true;
     text($("policy-now"), "It is being loaded; the robot holds meanwhile.");
-    const answer = await ask("/train/load", { policy: $("policy").value });
+    const answer = await ask("/train/load", { policy: $("policy").value }, LOAD_SECONDS);
     say(answer);
     text($("policy-now"), answer.words);
     $("policy-load").disabled = false;
@@ -90,7 +93,7 @@ export class Evaluations {
     $("policy-look").disabled = true;
     text($("experts-words"), "Looking, which takes some seconds.");
     const policy = $("policy").value;
-    const found = await ask("/train/experts", { policy });
+    const found = await ask("/train/experts", { policy }, LOAD_SECONDS);
     $("policy-look").disabled = false;
     if (policy !== $("policy").value) return;
     if (!found.done) {

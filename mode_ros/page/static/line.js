@@ -1,5 +1,9 @@
 // A WebSocket that comes back by itself. Every message is handed on; nothing is kept for later.
 
+import { Clock } from "./clock.js";
+
+const ANSWER_SECONDS = 20;
+
 export class Line {
   constructor(path, { open = () => {}, message = () => {}, close = () => {}, binary = false } = {}) {
     Object.assign(this, { path, open, message, close, binary });
@@ -29,18 +33,24 @@ export class Line {
   }
 }
 
-// Asks the server to do something; its words, or why there are none.
-export async function ask(path, body) {
+// The server's clock, by which a request says when it was asked for: one that then waits behind others is refused.
+export const clock = new Clock();
+
+// Asks the server to do something; its words, or why there are none. seconds: how long it may take.
+export async function ask(path, body, seconds = ANSWER_SECONDS) {
+  const pressed = clock.now();
   try {
     const response = await fetch(path, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...(pressed === null ? {} : { pressed: pressed.toFixed(3) }) },
       body: JSON.stringify(body ?? {}),
+      signal: AbortSignal.timeout(seconds * 1000),
     });
     if (response.status === 401) return { done: false, words: "The token is no longer valid: load the page again." };
     if (!response.ok) return { done: false, words: `The page's server answered ${response.status}.` };
     return await response.json();
-  } catch {
+  } catch (error) {
+    if (error.name === "TimeoutError") return { done: false, words: `No answer for ${seconds} s: look whether it was done.`, lost: true };
     return { done: false, words: "The page's server does not answer.", lost: true };
   }
 }
