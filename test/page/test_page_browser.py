@@ -9,9 +9,14 @@ import pytest
 from support.axe import axe_source, serious_findings
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, resize, text
+from support.contracts import DELTA_TEXT
 from support.page_robot import PageRobot
 
+from mode_ros.control.contract import parse_contract
+from mode_ros.control.teleop_mapping import load_mapping
 from mode_ros.page import press
+from mode_ros.page.driving import Driving
+from mode_ros.paths import share_folder
 
 pytestmark = pytest.mark.browser
 
@@ -315,6 +320,103 @@ def test_a_refused_driver_is_told_why(page, robot):
     actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
     wait_for(lambda: 'a page at 10.0.0.7 drives' in text(page, 'driving'), 'who drives')
     actions(page).release().perform()
+
+
+@pytest.fixture
+def driving(robot):
+    """What is held goes to what decides on it."""
+    contract = parse_contract(DELTA_TEXT, 'tester')
+    folder = share_folder() / 'config' / 'teleop'
+    made = Driving(contract, *(load_mapping(folder / f'{name}_twist.yaml') for name in ('keyboard', 'game_controller')))
+
+    def drive(session, held):
+        robot.held.append(held)
+        return made.take(session, held, time.monotonic_ns(), time.monotonic())
+
+    robot.come, robot.drive, robot.leave = made.come, drive, made.leave
+    return made
+
+
+PAD = """
+    window.buttons = [...Array(17)].map(() => ({ pressed: false }));
+    const pad = { connected: true, mapping: 'standard', axes: [0, -1, 0, 0], buttons: window.buttons };
+    navigator.getGamepads = () => [pad];
+    document.hasFocus = () => !window.away;
+"""
+SHOULDER = 'window.buttons[4].pressed = %s'
+AWAY = "window.away = true; window.dispatchEvent(new Event('blur'))"
+BACK = "window.away = false; window.dispatchEvent(new Event('focus'))"
+
+
+def test_a_gamepad_that_is_held_on_must_be_let_go_where_the_page_has_let_go(driving, page, robot):
+    drive_tab(page)
+    page.execute_script(PAD + SHOULDER % 'true')
+    wait_for(lambda: 'let go first' in text(page, 'driving'), 'that what is held from before does not count')
+    page.execute_script(SHOULDER % 'false')
+    wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
+    page.execute_script(SHOULDER % 'true')
+    wait_for(lambda: driving.driver, 'driving')
+    for leave, back in ((AWAY, BACK), (KEY % ('keydown', 'x', 'true'), '')):
+        page.execute_script(leave)
+        wait_for(lambda: not driving.driver, 'letting go')
+        page.execute_script(back)
+        count = len(held(robot))
+        wait_for(lambda count=count: len(held(robot)) > count + 10, 'the shoulder, which is down all along')
+        assert not driving.driver
+        assert text(page, 'driving').startswith('✗ Not driving: let go first')
+        page.execute_script(SHOULDER % 'false')
+        wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
+        page.execute_script(SHOULDER % 'true')
+        wait_for(lambda: driving.driver, 'driving')
+    page.execute_script(SHOULDER % 'false')
+
+
+def test_a_gamepad_of_which_nothing_is_held_sends_nothing_and_is_heard_at_once(driving, page, robot):
+    drive_tab(page)
+    page.execute_script(PAD)
+    wait_for(lambda: held(robot)[-1].pad is not None, 'that nothing of it is held')
+    count = len(held(robot))
+    time.sleep(0.5)  # longer than a pad may be silent
+    assert len(held(robot)) == count
+    page.execute_script(SHOULDER % 'true')
+    wait_for(lambda: driving.driver, 'driving')
+    page.execute_script(SHOULDER % 'false')
+    wait_for(lambda: not driving.driver, 'letting go')
+    page.execute_script(AWAY + ';' + SHOULDER % 'true')
+    page.execute_script(BACK)
+    wait_for(lambda: 'let go first' in text(page, 'driving'), 'that what was pressed elsewhere does not count')
+    assert not driving.driver
+    page.execute_script(SHOULDER % 'false')
+
+
+def test_what_is_held_is_said_by_the_servers_clock(page, robot):
+    drive_tab(page)
+    before = time.monotonic()
+    actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
+    wait_for(lambda: moving(robot), 'driving')
+    assert before - 1.0 < held(robot)[-1].sent < time.monotonic()
+    actions(page).release().perform()
+
+
+def test_the_fastest_word_tells_the_clock_and_clocks_may_part_slowly(page):
+    told = page.execute_async_script("""
+        const [done] = arguments;
+        import('/static/clock.js').then(({ Clock }) => {
+          let here = 0;
+          performance.now = () => 1000 * here;
+          const clock = new Clock(), said = [clock.now()];
+          for (const [at, seconds] of [[1, 101], [2, 101.5], [12, 111.9]]) {
+            here = at;
+            clock.hear(seconds);
+            said.push(clock.now());
+          }
+          here = 1012;
+          clock.hear(1111.85);  // the browser's clock is the faster one
+          done([...said, clock.now()]);
+        });
+    """)
+    assert told[0] is None
+    assert told[1:] == pytest.approx([101, 102, 111.998, 1111.85], abs=1e-3)
 
 
 def test_a_wrong_token_is_said_and_the_right_one_opens_the_page(browser, robot):

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import urllib.error
 import urllib.request
 
@@ -195,11 +196,18 @@ def test_what_is_held_reaches_the_robot_and_a_cut_line_is_told(served, robot):
     with socket(served, '/drive') as line:
         robot.refusal = 'ann drives'
         line.send(json.dumps({'sent': 1.0, 'keys': ['w']}))
-        assert json.loads(line.recv(10)) == {'refused': 'ann drives'}
+        wait_for(lambda: json.loads(line.recv(10)) == {'refused': 'ann drives'}, 'the refusal')
         line.socket.close()  # as a cable that is drawn, not a goodbye
     wait_for(lambda: robot.held[-1] == 'leave', 'the end of the connection')
     assert robot.held[0] == 'come'
     assert robot.held[1].keys == {'w'}
+
+
+def test_who_drives_is_told_the_clock_again_and_again(served):
+    with socket(served, '/drive') as line:
+        clocks = [json.loads(line.recv(10))['clock'] for _ in range(3)]
+    assert clocks == sorted(set(clocks))
+    assert clocks[-1] <= time.monotonic()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +219,7 @@ def test_a_driver_that_is_no_page_is_cut_off(served, robot, text, code):
     with socket(served, '/drive') as line:
         line.send(text)
         with pytest.raises(ConnectionClosed) as end:
-            line.recv(10)
+            list(line)
     assert end.value.rcvd.code == code
     wait_for(lambda: robot.held == ['come', 'leave'], 'the end')
 

@@ -27,9 +27,12 @@ export class Line {
     return this.socket.readyState === WebSocket.OPEN;
   }
 
+  // Whether it was sent.
   send(text) {
     // What waits in the browser is the past when it arrives.
-    if (this.up && this.socket.bufferedAmount < 4096) this.socket.send(text);
+    if (!this.up || this.socket.bufferedAmount >= 4096) return false;
+    this.socket.send(text);
+    return true;
   }
 }
 
