@@ -51,7 +51,7 @@ class Trainings:
             {**field, 'kind': 'name', 'names': NAMED[field['key']]} if field['key'] in NAMED else field
             for field in self._fields
         ]
-        return {'fields': fields, 'first': FIRST, 'presets': self._preset_values(), 'names': self._names()}
+        return {'fields': fields, 'first': FIRST, 'presets': self._preset_values(), 'names': self.choices()}
 
     def _preset_values(self) -> dict[str, dict[str, Any]]:
         """Each training file that comes along, without what it says of the disk."""
@@ -65,7 +65,8 @@ class Trainings:
             found[path.stem] = {'words': _first_words(path), 'values': shown}
         return found
 
-    def _names(self) -> dict[str, dict[str, str]]:
+    def choices(self) -> dict[str, dict[str, str]]:
+        """What there is now to choose from: of each of `names` the words to each name."""
         sets = self._places.data_sets()
         return {
             'data': {name: f'{name} ({places.describe_data_set(path)})' for name, path in sets.items()},
