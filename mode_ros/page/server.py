@@ -1,7 +1,7 @@
 """The page's own addresses: files, WebSockets for what is shown, requests for what is done.
 
     GET  /  /static/…      the page
-    GET  /about            what does not change
+    GET  /about            what does not change until the server starts anew
     WS   /state            what is shown, as JSON: when it has changed, and once a second; says stop, too
     WS   /cameras/NAME     pictures: each after the viewer has said that it has shown the one before
     WS   /drive            what is held down
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import struct
 import time
@@ -98,13 +99,17 @@ def _in_time(do: Callable[[Request], Awaitable[Response]]) -> Callable[[Request]
 class _Pages:
     def __init__(self, robot: Robot, page: str) -> None:
         self._robot, self._shown, self._page = robot, _Shown(robot), page
+        self._start = uuid.uuid4().hex
+        files = b''.join(path.read_bytes() for path in sorted(STATIC.iterdir()))
+        self._version = hashlib.sha256(page.encode() + files).hexdigest()
 
     async def index(self, request: Request) -> Response:
         # A new version of mode_ros is a new page, at the next look.
         return HTMLResponse(self._page, headers={'cache-control': 'no-cache'})
 
     async def about(self, request: Request) -> Response:
-        return JSONResponse(dict(self._robot.about()), headers={'cache-control': 'no-store'})
+        about = {**self._robot.about(), 'start': self._start, 'version': self._version}
+        return JSONResponse(about, headers={'cache-control': 'no-store'})
 
     async def stop(self, request: Request) -> Response:
         self._robot.stop()
@@ -153,7 +158,7 @@ class _Pages:
             last: Mapping[str, Any] = {}
             loop, at = asyncio.get_running_loop(), -HEARTBEAT_SECONDS
             while True:
-                told = {'stopped': stopped, **self._shown.state()}
+                told = {'start': self._start, 'stopped': stopped, **self._shown.state()}
                 if told != last or loop.time() - at >= HEARTBEAT_SECONDS:
                     # A slow viewer keeps this waiting, and is told the newest when it can hear again.
                     await socket.send_text(json.dumps({'clock': time.monotonic(), **told}, allow_nan=False))

@@ -532,6 +532,23 @@ def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):
         browser.get_log('browser')  # the connections that failed are no findings of the next test
 
 
+def test_a_server_that_comes_back_with_another_robot_is_shown_with_its_own_buttons(browser, robot):
+    serving = serve(robot)
+    port = int(serving.url.rstrip('/').rpartition(':')[2])
+    browser.get(serving.url)
+    wait_for(lambda: text(browser, 'robot') == 'tester', 'the robot')
+    serving.close()
+    about = {**robot.about(), 'robot': 'another', 'keys': []}
+    robot.about = lambda: about
+    again = serve(robot, port)
+    try:
+        wait_for(lambda: text(browser, 'robot') == 'another', 'the other one')
+        assert browser.find_elements('css selector', '#motions button') == []
+    finally:
+        again.close()
+        browser.get_log('browser')
+
+
 @pytest.mark.parametrize(('width', 'height'), [(1280, 720), (390, 844)])
 def test_it_fits_and_stop_is_in_reach(page, width, height):
     resize(page, width, height)

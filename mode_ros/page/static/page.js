@@ -212,6 +212,7 @@ function hear(state) {
   clock.hear(state.clock);
   stop.hear(state.stopped);
   if (state.estop.own || state.safety?.latched) stop.stands();
+  if (about && state.start !== about.start) lookAgain();
   show(state);
 }
 
@@ -254,7 +255,7 @@ function buildDriving({ keys, cannot_drive: cannot }) {
   setInterval(() => text($("pad"), driver.pad() ? "A gamepad is there." : ""), 1000);
 }
 
-async function begin() {
+async function askAbout() {
   for (;;) {
     try {
       const response = await fetch("/about");
@@ -266,7 +267,21 @@ async function begin() {
   }
 }
 
-begin().then((about) => {
+// The server has started anew. Where it is the same robot's and the same page, what was typed stays.
+let about = null;
+let looking = false;
+async function lookAgain() {
+  if (looking) return;
+  looking = true;
+  const found = await askAbout();
+  const [now, before] = [found, about].map((each) => JSON.stringify({ ...each, start: "" }));
+  if (now !== before) return location.reload();
+  about = found;
+  looking = false;
+}
+
+askAbout().then((found) => {
+  about = found;
   text($("robot"), about.robot);
   document.title = `${about.robot} – mode_ros`;
   tiles = makeTiles($("tiles"), about.cameras);
