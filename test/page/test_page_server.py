@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from mode_ros.errors import UserError
+from mode_ros.page import serving as serving_module
 from mode_ros.page.server import make_application
 from mode_ros.page.serving import Address, Serving
 
@@ -265,3 +266,42 @@ def test_an_address_that_cannot_be_had_is_said(served, robot):
         Serving(make_application(robot), Address('127.0.0.1', 0, certificate='a.pem'))
     with pytest.raises(UserError, match=r"The certificate 'a.pem' does not exist"):
         Serving(make_application(robot), Address('127.0.0.1', 0, certificate='a.pem', key='b.pem'))
+
+
+def test_a_certificate_that_is_none_is_refused_before_anything_is_said_to_be_served(tmp_path):
+    for name in ('a.pem', 'b.pem'):
+        (tmp_path / name).write_text('not a certificate')
+    address = Address('127.0.0.1', 0, certificate=str(tmp_path / 'a.pem'), key=str(tmp_path / 'b.pem'))
+    with pytest.raises(UserError, match=r"The certificate '.*a.pem' and the key '.*b.pem' cannot be used"):
+        Serving(make_application(PageRobot()), address)
+
+
+def test_a_server_that_does_not_start_is_said(monkeypatch):
+    monkeypatch.setattr(serving_module.uvicorn.Server, 'run', lambda self, sockets: None)
+    with pytest.raises(UserError, match='did not start'):
+        Serving(make_application(PageRobot()), Address('127.0.0.1', 0))
+
+
+def test_any_token_is_part_of_the_address_as_it_is():
+    token = 'a+b&c d/é?'
+    serving = Serving(make_application(PageRobot()), Address('0.0.0.0', 0, token))
+    try:
+        address, _, query = serving.url.partition('/?')
+        there = f'http://127.0.0.1:{address.rpartition(":")[2]}/?{query}'
+        assert 'set-cookie' in urllib.request.urlopen(there, timeout=10).headers
+    finally:
+        serving.close()
+
+
+def test_a_server_that_starts_anew_is_seen_to_be_another(served, robot):
+    again = Serving(make_application(robot), Address('127.0.0.1', 0))
+    try:
+        starts = []
+        for url in (served, again.url):
+            with socket(url, '/state') as line:
+                starts.append(json.loads(line.recv(10))['start'])
+            about = json.load(urllib.request.urlopen(f'{url}about', timeout=10))
+            assert about['start'] == starts[-1]
+        assert starts[0] != starts[1]
+    finally:
+        again.close()
