@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,16 @@ def _train(arguments: list[str]) -> list[str]:
 
 def _steps(run: Path) -> int | None:
     try:
-        settings = yaml.safe_load((run / places.SETTINGS).read_text(encoding='utf-8'))
-        return int(settings['run']['steps'])
+        return _steps_of(run / places.SETTINGS, (run / places.SETTINGS).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _steps_of(path: Path, changed: int) -> int | None:
+    """Once for each that is written: the process that parses it also drives."""
+    try:
+        return int(yaml.safe_load(path.read_text(encoding='utf-8'))['run']['steps'])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return None
 
