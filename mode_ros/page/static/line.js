@@ -17,10 +17,17 @@ export class Line {
     socket.onopen = () => this.open();
     socket.onmessage = (event) => this.message(event.data);
     socket.onclose = (event) => {
+      if (this.ended) return;
       this.close(event.code);
-      setTimeout(() => this.connect(), 1000);
+      setTimeout(() => this.ended || this.connect(), 1000);
     };
     this.socket = socket;
+  }
+
+  // Does not come back.
+  end() {
+    this.ended = true;
+    this.socket.close();
   }
 
   get up() {
