@@ -4,15 +4,17 @@ The browser repeats what is held some forty times a second. An action is stamped
 last heard, and the controller counts a command for one and a half periods after its stamp: so the robot is brought to a
 hold that soon after the last message, whatever became of the browser, the line or this process.
 
+The browser is told `wall` again and again, and says by it when it sent what it says. What it has heard is older than it
+knows, so that a line which is slow in either direction, from its start or since, is seen to be.
+
 Reads no clock. `now` is nanoseconds of the ROS clock, `wall` seconds of a steady one.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,8 @@ from mode_ros.control.takeover import FRESH_PERIODS
 from mode_ros.control.teleop import Jogger, Joystick
 from mode_ros.control.teleop_mapping import TeleopMapping
 
-# What a line kept back for longer is the past: it must not move the robot (seconds, against the fastest message).
+# What took longer, to the browser and back, is the past: it must not move the robot (seconds).
 LATE_SECONDS = 0.25
-# The clocks of browser and server part by less than this (seconds per second).
-CLOCK_DRIFT = 2e-4
 
 MAX_KEYS, MAX_AXES = 16, 32
 # Of any number in a message; JSON knows whole ones that no float holds.
@@ -43,8 +43,8 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True)
 class Held:
-    """What one message says. sent: seconds of the browser's clock; keys: motion keys that are down; hold: the robot is
-    held without motion; pad: (axes, buttons) of a gamepad in the browsers' standard layout.
+    """What one message says. sent: seconds of `wall`, as the browser knows it; keys: motion keys that are down; hold:
+    the robot is held without motion; pad: (axes, buttons) of a gamepad in the browsers' standard layout.
     """
 
     sent: float
@@ -132,14 +132,12 @@ class Drive:
 
 @dataclass
 class _Viewer:
-    """A connection. armed: it has been seen with nothing held since it came, and since another one drove, so that what
-    is held has been pressed since.
+    """A connection. armed: which of keys and pad have been seen with nothing held since it came, and since another one
+    drove, so that what is held has been pressed since.
     """
 
     name: str
-    armed: bool = False
-    offset: float = math.inf
-    heard: float = -math.inf
+    armed: set[str] = field(default_factory=set)
 
 
 class Driving:
@@ -197,18 +195,21 @@ class Driving:
         """
         with self._lock:
             viewer = self._viewers[session]
-            if self._late(viewer, held.sent, wall):
-                return 'the connection is too slow: what it brings is of a moment ago'
             device = 'keys' if held.pad is None else 'pad'
+            if device == 'keys':
+                # By such a word, which says nothing of the pad, the browser lets go of that, too.
+                viewer.armed.discard('pad')
+            if abs(wall - held.sent) > LATE_SECONDS:
+                return 'the connection is too slow: what it brings is of a moment ago'
             if device == 'pad' and self._pad is None:
                 return 'there is no gamepad mapping that fits this robot'
             wants = self._wants(held)
             if self._driver not in (None, session):
                 # Who holds something when the other one lets go, or is late, does not take the robot over by that.
-                viewer.armed = not wants
+                (viewer.armed.discard if wants else viewer.armed.add)(device)
                 return f'{self.driver} drives' if wants else ''
             if not wants:
-                viewer.armed = True
+                viewer.armed.add(device)
                 self._update(held, wall)
                 if self._driver == session:
                     self._release()
@@ -216,7 +217,7 @@ class Driving:
                 return ''
             if others:
                 return others
-            if not viewer.armed:
+            if device not in viewer.armed:
                 return 'let go first'
             self._update(held, wall)
             self._driver, self._device, self._stamp = session, device, now
@@ -268,12 +269,3 @@ class Driving:
         # Whoever held something must be seen to let go of it, here or on a line that comes back.
         for jogger in self._joggers.values():
             jogger.release()
-
-    @staticmethod
-    def _late(viewer: _Viewer, sent: float, wall: float) -> bool:
-        """Whether a line kept the message back. The smallest difference of the two clocks is the fastest message's."""
-        drifted = viewer.offset
-        if math.isfinite(viewer.offset):
-            drifted += CLOCK_DRIFT * max(wall - viewer.heard, 0.0)
-        viewer.offset, viewer.heard = min(wall - sent, drifted), wall
-        return wall - sent - viewer.offset > LATE_SECONDS

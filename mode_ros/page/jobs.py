@@ -7,6 +7,7 @@ A job has a folder of its own:
     lock         held as long as the job lives, by whoever lives of it: so a number that another process has by now is
                  never taken for it
     pid          of the process that does the work
+    group        of all processes of the job
     stopping     it was asked to stop
     ended.json   its exit status, once it has one
 """
@@ -27,7 +28,8 @@ from typing import Any
 from mode_ros.alone import take_lock
 from mode_ros.errors import UserError
 
-JOB, OUTPUT, LOCK, PID, STOPPING, ENDED = 'job.json', 'output.txt', 'lock', 'pid', 'stopping', 'ended.json'
+JOB, OUTPUT, LOCK, STOPPING, ENDED = 'job.json', 'output.txt', 'lock', 'stopping', 'ended.json'
+PID, GROUP = 'pid', 'group'
 
 # What a process is not told: the page's own secret.
 SECRETS = ('MODE_ROS_PAGE_TOKEN',)
@@ -59,7 +61,7 @@ def start(folder: Path, command: Sequence[str], about: Mapping[str, Any]) -> Non
         with (folder / LOCK).open('w') as lock:
             if not _take(lock.fileno(), tries=20):
                 raise UserError(f'{folder.name} still runs: stop it first.')
-            for name in (PID, STOPPING, ENDED):
+            for name in (PID, GROUP, STOPPING, ENDED):
                 (folder / name).unlink(missing_ok=True)
             written = {'command': list(command), 'started': time.time(), 'about': dict(about)}
             (folder / JOB).write_text(json.dumps(written, indent=1) + '\n', encoding='utf-8')
@@ -86,6 +88,7 @@ def _spawn(folder: Path, lock: int) -> None:
             env=child_environment(),
         )
     _children.append(child)
+    (folder / GROUP).write_text(str(child.pid))
 
 
 # Kept so that those that end while the page runs leave no zombies: poll() in `lives` reaps them.
@@ -106,15 +109,37 @@ def stop(folder: Path) -> tuple[bool, str]:
     """Ctrl-C, once: a second one would break off the saving."""
     if not lives(folder):
         return False, f'{folder.name} does not run.'
-    if (folder / STOPPING).exists():
-        return False, f'{folder.name} was asked to stop already: it ends its step and saves.'
     try:
         number = int((folder / PID).read_text())
     except (OSError, ValueError):
         return False, f'{folder.name} is only just starting: try again in a second.'
+    if (folder / ENDED).exists() or not _signal(number, 0):
+        return _end_rest(folder)
+    if (folder / STOPPING).exists():
+        return False, f'{folder.name} was asked to stop already: it ends its step and saves.'
+    if not _signal(number, signal.SIGINT):
+        return _end_rest(folder)
     (folder / STOPPING).touch()
-    os.kill(number, signal.SIGINT)
     return True, f'{folder.name} ends its step, saves and stops.'
+
+
+def _signal(number: int, what: int) -> bool:
+    """Whether the process is there."""
+    try:
+        os.kill(number, what)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end_rest(folder: Path) -> tuple[bool, str]:
+    """Of one whose process has ended, as when it was killed, and whose helpers hold the lock: nothing of it saves."""
+    try:
+        # No other group has its number as long as one of them lives.
+        os.killpg(int((folder / GROUP).read_text()), signal.SIGTERM)
+    except (OSError, ValueError):
+        return False, f'{folder.name} had ended, and what it left behind cannot be found: end it by hand.'
+    return True, f'{folder.name} had ended; what it left behind is ended, too.'
 
 
 def tell(folder: Path) -> Told:

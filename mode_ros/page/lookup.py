@@ -52,7 +52,7 @@ class Lookup:
     async def _look(self, key: tuple[str, ...], command: Sequence[str]) -> Answer:
         try:
             async with self._turns:
-                answer = await _output([*self._run, *command])
+                answer = await _output([*self._run, *command], command[0])
             if answer.status in (0, 3):  # others may go better next time
                 self._kept[key] = answer
                 if len(self._kept) > KEPT:
@@ -62,7 +62,7 @@ class Lookup:
             del self._running[key]
 
 
-async def _output(command: Sequence[str]) -> Answer:
+async def _output(command: Sequence[str], verb: str) -> Answer:
     try:
         child = await asyncio.create_subprocess_exec(
             *command,
@@ -81,7 +81,8 @@ async def _output(command: Sequence[str]) -> Answer:
     except asyncio.TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
-        return Answer(-1, '', f'No answer within {LONGEST_SECONDS:g} s; look at it with `mode_ros {command[-2]} …`.')
+        await child.wait()
+        return Answer(-1, '', f'No answer within {LONGEST_SECONDS:g} s; look at it with `mode_ros {verb} …`.')
     status = child.returncode or 0
     if status < 0:
         return Answer(status, '', f'The process that looks was killed (signal {-status}).')

@@ -1,24 +1,28 @@
 """The page's own addresses: files, WebSockets for what is shown, requests for what is done.
 
     GET  /  /static/…      the page
-    GET  /about            what does not change
-    WS   /state            what is shown, as JSON: when it has changed, and once a second
+    GET  /about            what does not change until the server starts anew
+    WS   /state            what is shown, as JSON: when it has changed, and once a second; says stop, too
     WS   /cameras/NAME     pictures: each after the viewer has said that it has shown the one before
     WS   /drive            what is held down
     POST /stop /release /goal /goals /call/NODE/WORD
 
 and those of the tabs that it is given (tabs.py). Everything else is not found. Nothing that is asked for
-names a file, a topic or a piece of code.
+names a file, a topic or a piece of code. A browser lets few requests through at once, and the others wait: so stop is
+said on a line that is open, too, and what moves the robot is refused where it comes late (press.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import struct
+import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -31,31 +35,36 @@ from mode_ros.page.answers import read_json, said
 from mode_ros.page.driving import Malformed, parse_held
 from mode_ros.page.goals import check_goal
 from mode_ros.page.pictures import Camera
+from mode_ros.page.press import PRESSED, too_late
 from mode_ros.page.robot import CONTROLLER_CALLS, RECORDER_CALLS, Robot
 from mode_ros.page.tabs import STATIC, Tab, page_with
 
 STATE_SECONDS = 0.2
 HEARTBEAT_SECONDS = 1.0
+# The browser takes the clock from what came fastest: more of it is more of such.
+CLOCK_SECONDS = 0.2
 # From one picture that a viewer is sent to the next, at least: each costs an encoding.
 PICTURE_SECONDS = 1 / 15
 MAX_GOALS = 50
+MAX_NUMBER = 12
 NO_GOALS = 'No goal is given: write some with semicolons between them.'
 
 _CALLS = {'controller': CONTROLLER_CALLS, 'recorder': RECORDER_CALLS, 'simulator': ('reset',), 'goals': ('next',)}
 
 
 class _Shown:
-    """The state as JSON, made once for all viewers."""
+    """The state, made once for all viewers."""
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
-        self._text, self._at = '', -1.0
+        self._state: Mapping[str, Any] = {}
+        self._at = -1.0
 
-    def text(self) -> str:
+    def state(self) -> Mapping[str, Any]:
         now = asyncio.get_running_loop().time()
         if now - self._at >= STATE_SECONDS / 2:
-            self._text, self._at = json.dumps(self._robot.state(), allow_nan=False), now
-        return self._text
+            self._state, self._at = self._robot.state(), now
+        return self._state
 
 
 def make_application(robot: Robot, tabs: Sequence[Tab] = ()) -> Starlette:
@@ -66,10 +75,10 @@ def make_application(robot: Robot, tabs: Sequence[Tab] = ()) -> Starlette:
             Route('/', pages.index),
             Route('/about', pages.about),
             Route('/stop', pages.stop, methods=['POST']),
-            Route('/release', pages.release, methods=['POST']),
-            Route('/goal', pages.goal, methods=['POST']),
-            Route('/goals', pages.goals, methods=['POST']),
-            Route('/call/{node}/{word}', pages.call, methods=['POST']),
+            Route('/release', _in_time(pages.release), methods=['POST']),
+            Route('/goal', _in_time(pages.goal), methods=['POST']),
+            Route('/goals', _in_time(pages.goals), methods=['POST']),
+            Route('/call/{node}/{word}', _in_time(pages.call), methods=['POST']),
             WebSocketRoute('/state', pages.state),
             WebSocketRoute('/cameras/{name}', pages.camera),
             WebSocketRoute('/drive', pages.drive),
@@ -79,16 +88,28 @@ def make_application(robot: Robot, tabs: Sequence[Tab] = ()) -> Starlette:
     )
 
 
+def _in_time(do: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def asked(request: Request) -> Response:
+        problem = too_late(request.headers.get(PRESSED), time.monotonic())
+        return said(False, problem) if problem else await do(request)
+
+    return asked
+
+
 class _Pages:
     def __init__(self, robot: Robot, page: str) -> None:
         self._robot, self._shown, self._page = robot, _Shown(robot), page
+        self._start = uuid.uuid4().hex
+        files = b''.join(path.read_bytes() for path in sorted(STATIC.iterdir()))
+        self._version = hashlib.sha256(page.encode() + files).hexdigest()
 
     async def index(self, request: Request) -> Response:
         # A new version of mode_ros is a new page, at the next look.
         return HTMLResponse(self._page, headers={'cache-control': 'no-cache'})
 
     async def about(self, request: Request) -> Response:
-        return JSONResponse(dict(self._robot.about()), headers={'cache-control': 'no-store'})
+        about = {**self._robot.about(), 'start': self._start, 'version': self._version}
+        return JSONResponse(about, headers={'cache-control': 'no-store'})
 
     async def stop(self, request: Request) -> Response:
         self._robot.stop()
@@ -124,18 +145,27 @@ class _Pages:
 
     async def state(self, socket: WebSocket) -> None:
         await socket.accept()
+        stopped = ''  # the number that the viewer gave its last stop
+
+        def hear(text: str) -> None:
+            nonlocal stopped
+            word, _, number = text.partition(' ')
+            if word == 'stop':
+                self._robot.stop()
+                stopped = number[:MAX_NUMBER]
 
         async def send() -> None:
-            loop, last, at = asyncio.get_running_loop(), '', -HEARTBEAT_SECONDS
+            last: Mapping[str, Any] = {}
+            loop, at = asyncio.get_running_loop(), -HEARTBEAT_SECONDS
             while True:
-                text = self._shown.text()
-                if text != last or loop.time() - at >= HEARTBEAT_SECONDS:
+                told = {'start': self._start, 'stopped': stopped, **self._shown.state()}
+                if told != last or loop.time() - at >= HEARTBEAT_SECONDS:
                     # A slow viewer keeps this waiting, and is told the newest when it can hear again.
-                    await socket.send_text(text)
-                    last, at = text, loop.time()
+                    await socket.send_text(json.dumps({'clock': time.monotonic(), **told}, allow_nan=False))
+                    last, at = told, loop.time()
                 await asyncio.sleep(STATE_SECONDS)
 
-        await _until_gone(socket, send)
+        await _until_gone(socket, send, hear)
 
     async def camera(self, socket: WebSocket) -> None:
         camera = self._robot.cameras.get(socket.path_params['name'])
@@ -163,12 +193,13 @@ class _Pages:
                 sent = picture.number
                 await socket.send_bytes(struct.pack('<d', self._robot.age(picture.stamp)) + picture.data)
 
-        await _until_gone(socket, send, asked.set)
+        await _until_gone(socket, send, lambda _: asked.set())
 
     async def drive(self, socket: WebSocket) -> None:
         await socket.accept()
         session, last = uuid.uuid4().hex, ''
         self._robot.come(session, f'a page at {socket.client.host if socket.client else "?"}')
+        telling = asyncio.ensure_future(_tell_clock(socket))
         try:
             while True:
                 refusal = self._robot.drive(session, parse_held(json.loads(await socket.receive_text())))
@@ -181,6 +212,16 @@ class _Pages:
             pass
         finally:
             self._robot.leave(session)
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                await telling
+
+
+async def _tell_clock(socket: WebSocket) -> None:
+    """By it the browser says when it sent something (driving.py)."""
+    while True:
+        await socket.send_json({'clock': time.monotonic()})
+        await asyncio.sleep(CLOCK_SECONDS)
 
 
 async def _newer(camera: Camera, than: int) -> None:
@@ -198,15 +239,12 @@ async def _newer(camera: Camera, than: int) -> None:
         camera.forget(tell)
 
 
-async def _until_gone(
-    socket: WebSocket, send: Callable[[], Awaitable[None]], heard: Callable[[], object] = lambda: None
-) -> None:
+async def _until_gone(socket: WebSocket, send: Callable[[], Awaitable[None]], heard: Callable[[str], object]) -> None:
     """Sends until the viewer has gone; `heard` is called for every word of it."""
     sending = asyncio.ensure_future(send())
     try:
         while True:
-            await socket.receive_text()
-            heard()
+            heard(await socket.receive_text())
     except (WebSocketDisconnect, RuntimeError, KeyError):
         pass
     finally:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 
@@ -35,7 +38,7 @@ class Serving:
     """A running server."""
 
     def __init__(self, application: Application, address: Address) -> None:
-        """Raises UserError where the address cannot be had."""
+        """Raises UserError where the address cannot be had, or nothing is served on it within START_SECONDS."""
         _check_tls(address)
         self._socket = _bind(address)
         port = int(self._socket.getsockname()[1])
@@ -44,7 +47,9 @@ class Serving:
         secure = bool(address.certificate)
         shown = address.host if address.host not in ('0.0.0.0', '::') else socket.gethostname()
         shown = f'[{shown}]' if ':' in shown else shown
-        self.url = f'http{"s" if secure else ""}://{shown}:{port}/' + (f'?token={token}' if token else '')
+        self.url = f'http{"s" if secure else ""}://{shown}:{port}/' + (
+            f'?token={quote(token, safe="")}' if token else ''
+        )
         settings = GuardSettings(token, (*LOOPBACK_NAMES, shown) if local else (), secure, port)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -64,6 +69,15 @@ class Serving:
         # Signals are the main thread's; uvicorn leaves them alone in any other.
         self._thread = threading.Thread(target=self._run, name='page', daemon=True)
         self._thread.start()
+        self._await_start()
+
+    def _await_start(self) -> None:
+        latest = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > latest:
+                self.close()
+                raise UserError("The page's server did not start: see what it said before this.")
+            time.sleep(0.01)
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
@@ -97,3 +111,13 @@ def _check_tls(address: Address) -> None:
     for name, path in (('certificate', address.certificate), ('key', address.key)):
         if path and not Path(path).is_file():
             raise UserError(f'The {name} {path!r} does not exist.')
+    if not address.certificate:
+        return
+    try:
+        # Without a password it would ask for one at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(address.certificate, address.key, password='')
+    except (ssl.SSLError, OSError) as error:
+        raise UserError(
+            f'The certificate {address.certificate!r} and the key {address.key!r} cannot be used: '
+            f'{getattr(error, "reason", None) or error}. Both are PEM files, the key without a password.'
+        ) from error

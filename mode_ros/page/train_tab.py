@@ -1,7 +1,7 @@
 """The tab Train and evaluate: its addresses.
 
     GET  /train/form  /train/evaluation-form          what the forms are made of
-    GET  /train/all                                   trainings, evaluations, policies
+    GET  /train/all                                   trainings, evaluations, policies, what the form may name
     GET  /train/runs/NAME  /train/evaluations/NAME    one of them
     GET  /train/films/NAME/FILM  /train/posters/…     a film, in pieces where the browser asks for them
     POST /train/check  /train/start  /train/evaluate  {preset, changes, label}, {policy, values}
@@ -89,6 +89,7 @@ class _Pages:
             'runs': self._trainings.lines(),
             'evaluations': self._evaluations.lines(),
             'policies': list(self._places.all_policies()),
+            'names': self._trainings.choices(),
             'work': self._places.runs.parent.name,
         }
 

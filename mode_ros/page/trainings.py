@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Trainings:
             {**field, 'kind': 'name', 'names': NAMED[field['key']]} if field['key'] in NAMED else field
             for field in self._fields
         ]
-        return {'fields': fields, 'first': FIRST, 'presets': self._preset_values(), 'names': self._names()}
+        return {'fields': fields, 'first': FIRST, 'presets': self._preset_values(), 'names': self.choices()}
 
     def _preset_values(self) -> dict[str, dict[str, Any]]:
         """Each training file that comes along, without what it says of the disk."""
@@ -65,7 +66,8 @@ class Trainings:
             found[path.stem] = {'words': _first_words(path), 'values': shown}
         return found
 
-    def _names(self) -> dict[str, dict[str, str]]:
+    def choices(self) -> dict[str, dict[str, str]]:
+        """What there is now to choose from: of each of `names` the words to each name."""
         sets = self._places.data_sets()
         return {
             'data': {name: f'{name} ({places.describe_data_set(path)})' for name, path in sets.items()},
@@ -208,8 +210,16 @@ def _train(arguments: list[str]) -> list[str]:
 
 def _steps(run: Path) -> int | None:
     try:
-        settings = yaml.safe_load((run / places.SETTINGS).read_text(encoding='utf-8'))
-        return int(settings['run']['steps'])
+        return _steps_of(run / places.SETTINGS, (run / places.SETTINGS).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _steps_of(path: Path, changed: int) -> int | None:
+    """Once for each that is written: the process that parses it also drives."""
+    try:
+        return int(yaml.safe_load(path.read_text(encoding='utf-8'))['run']['steps'])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return None
 

@@ -33,8 +33,8 @@ def page(bench, contract_file):
     return bench.start(Quiet, activate=False, contract=contract_file)
 
 
-def held(sent, *keys):
-    return Held(sent, frozenset(keys), False, None, ())
+def held(*keys):
+    return Held(time.monotonic(), frozenset(keys), False, None, ())
 
 
 def test_stop_and_release(bench, page, contract_file):
@@ -246,8 +246,8 @@ def test_pictures_are_those_of_the_camera(bench, page):
 def test_what_is_held_drives_and_silence_ends_it(bench, page):
     commands = bench.listen(JointTrajectory, 'teleop_command')
     page.come('a', 'ann')
-    assert page.drive('a', held(0.0)) == ''
-    assert page.drive('a', held(0.01, 'w')) == ''
+    assert page.drive('a', held()) == ''
+    assert page.drive('a', held('w')) == ''
     last = bench.now()
     wait_for(lambda: commands and decode_teleop(commands[-1]).action is None, 'the end')
     moving = [decode_teleop(message) for message in commands if message.points]
@@ -260,20 +260,20 @@ def test_who_drives_otherwise_is_told(bench, page):
     bench.publish(Bool(data=True), 'intervention', LATCHED)
     wait_for(lambda: page.state()['intervention'], 'the intervention')
     page.come('a', 'ann')
-    page.drive('a', held(0.0))
+    page.drive('a', held())
 
-    wait_for(lambda: page.drive('a', held(0.0, 'w')) == 'somebody else drives: bench', 'the name')
+    wait_for(lambda: page.drive('a', held('w')) == 'somebody else drives: bench', 'the name')
 
 
 def test_who_was_late_goes_on_while_its_own_intervention_lasts_and_nobody_else_begins(bench, page):
     """The browser was late for a moment, and let go for; the controller has not said yet that this is over."""
     for session, name in (('a', 'ann'), ('b', 'bob')):
         page.come(session, name)
-        page.drive(session, held(0.0))
-    assert page.drive('a', held(0.01, 'w')) == ''
+        page.drive(session, held())
+    assert page.drive('a', held('w')) == ''
     bench.publish(Bool(data=True), 'intervention', LATCHED)
     wait_for(lambda: page.state()['intervention'], 'the intervention')
     wait_for(lambda: not page.state()['drive']['driver'], 'that nobody drives')
 
-    assert page.drive('b', held(0.02, 's')) == 'somebody else drives: ann'
-    assert page.drive('a', held(0.02, 'w')) == ''
+    assert page.drive('b', held('s')) == 'somebody else drives: ann'
+    assert page.drive('a', held('w')) == ''

@@ -9,6 +9,7 @@ import time
 import pytest
 from support.bench import wait_for
 
+from mode_ros.alone import take_lock
 from mode_ros.errors import UserError
 from mode_ros.page import jobs
 
@@ -20,6 +21,13 @@ try:
 except KeyboardInterrupt:
     print("saved")
     raise SystemExit(130)
+"""
+# As a training with its workers: they inherit the lock, and outlive who is killed.
+FORK = """
+import os, time
+if os.fork():
+    print("begun", flush=True)
+time.sleep(60)
 """
 STARTER = """
 from pathlib import Path
@@ -94,6 +102,36 @@ def test_a_helper_that_was_killed_does_not_hide_work_that_goes_on(folder):
     assert jobs.tell(folder).state == 'running'
     assert jobs.stop(folder)[0]
     wait_for(lambda: not jobs.lives(folder), 'the end')
+
+
+@pytest.mark.parametrize('asked_before', [False, True])
+def test_what_a_killed_one_left_behind_is_ended(folder, asked_before):
+    jobs.start(folder, python(FORK), {})
+    wait_for(lambda: jobs.tell(folder).words == 'begun', 'the beginning')
+    if asked_before:  # killed while it saves
+        (folder / jobs.STOPPING).touch()
+    os.kill(int((folder / jobs.PID).read_text()), signal.SIGKILL)
+    wait_for(lambda: (folder / jobs.ENDED).exists(), 'that its end is seen')
+    assert jobs.lives(folder)
+    assert jobs.stop(folder) == (True, 'work_1 had ended; what it left behind is ended, too.')
+    wait_for(lambda: not jobs.lives(folder), 'the end')
+    assert jobs.tell(folder).state == 'failed'
+
+
+def test_one_of_which_no_process_can_be_found_is_said_to_be_none(folder):
+    folder.mkdir()
+    ended = subprocess.Popen(['true'])
+    ended.wait()
+    with (folder / jobs.LOCK).open('w') as lock:
+        assert take_lock(lock.fileno())
+        for name in (jobs.PID, jobs.GROUP):
+            (folder / name).write_text(str(ended.pid))
+        for _ in range(2):
+            assert jobs.stop(folder) == (
+                False,
+                'work_1 had ended, and what it left behind cannot be found: end it by hand.',
+            )
+    (folder / jobs.LOCK).unlink()
 
 
 def test_the_pages_token_is_not_handed_on(folder, monkeypatch):

@@ -1,13 +1,22 @@
 """The page in a real browser, before a robot of our own: keyboard, dead-man, stop, sizes, a server that comes back."""
 
+import asyncio
 import re
+import threading
 import time
 
 import pytest
 from support.axe import axe_source, serious_findings
 from support.bench import wait_for
 from support.browser import errors, find, open_browser, resize, text
+from support.contracts import DELTA_TEXT
 from support.page_robot import PageRobot
+
+from mode_ros.control.contract import parse_contract
+from mode_ros.control.teleop_mapping import load_mapping
+from mode_ros.page import press
+from mode_ros.page.driving import Driving
+from mode_ros.paths import share_folder
 
 pytestmark = pytest.mark.browser
 
@@ -122,10 +131,12 @@ def test_the_space_bar_stops_wherever_the_focus_is_but_in_a_text(page, robot):
         page.execute_script('arguments[0].focus()', find(page, selector))
         robot.done.clear()
         actions(page).send_keys(' ').perform()
-        wait_for(lambda: robot.done == ['stop'], f'a stop at {selector}, and nothing else')
+        wait_for(lambda: robot.done, f'a stop at {selector}')
+        wait_for(lambda: not find(page, '#stop').get_attribute('class'), 'that it is known')
+        assert set(robot.done) == {'stop'}, 'and nothing else'
     find(page, '#goal').send_keys('open it')
     assert find(page, '#goal').get_attribute('value') == 'open it'
-    assert robot.done == ['stop']
+    assert set(robot.done) == {'stop'}
 
 
 def test_the_space_bar_stops_at_a_tick_box_and_enter_ticks_it(page, robot):
@@ -135,7 +146,7 @@ def test_the_space_bar_stops_at_a_tick_box_and_enter_ticks_it(page, robot):
         "document.getElementById('run').append(box); box.focus()"
     )
     actions(page).send_keys(' ').perform()
-    wait_for(lambda: robot.done == ['stop'], 'the stop')
+    wait_for(lambda: 'stop' in robot.done, 'the stop')
     assert not find(page, '#box').is_selected()
     actions(page).send_keys('\n').perform()
     assert find(page, '#box').is_selected()
@@ -144,7 +155,54 @@ def test_the_space_bar_stops_at_a_tick_box_and_enter_ticks_it(page, robot):
 def test_a_stop_is_heard_while_a_camera_hangs(page, robot):
     wait_for(lambda: find(page, 'figure .age').text.startswith('⚠ OLD'), 'an old picture')
     find(page, '#stop').click()
-    wait_for(lambda: robot.done == ['stop'], 'the stop')
+    wait_for(lambda: 'stop' in robot.done, 'the stop')
+
+
+@pytest.fixture
+def blocked(page, robot):
+    """Requests that are not answered, as many as the browser lets through, and more; until the event is set."""
+    free = threading.Event()
+
+    async def release():
+        robot.done.append('release')
+        while not free.is_set():
+            await asyncio.sleep(0.02)
+        return False, 'estop: it is engaged'
+
+    robot.release = release
+    page.execute_script("for (let k = 0; k < 9; k++) fetch('/release', { method: 'POST' })")
+    wait_for(lambda: len(robot.done) == 6, 'as many as are let through')
+    robot.done.clear()
+    yield free
+    free.set()
+
+
+def test_a_stop_does_not_wait_behind_the_pages_other_requests(page, robot, blocked):
+    find(page, '#stop').click()
+    wait_for(lambda: 'stop' in robot.done, 'the stop')
+    wait_for(lambda: text(page, 'answer') == '✓ Stop was said on estop.', 'that it is known')
+    assert text(page, 'reason') == ''
+    robot.done.clear()
+    blocked.set()
+    wait_for(lambda: robot.done.count('release') == 3, 'those that waited')
+    time.sleep(0.3)
+    assert 'stop' not in robot.done, 'what was heard is not said again when the robot may have been released'
+
+
+def test_a_start_that_waited_behind_others_is_not_obeyed(page, robot, blocked, monkeypatch):
+    monkeypatch.setattr(press, 'LATEST_SECONDS', 0.5)
+    find(page, '[data-call="controller/start"]').click()
+    time.sleep(1.0)
+    blocked.set()
+    wait_for(lambda: text(page, 'answer').startswith('✗ It came '), 'the refusal')
+    assert 'controller start' not in robot.done
+
+
+def test_a_stop_that_nobody_answers_is_said_at_once(page, robot):
+    page.execute_script('WebSocket.prototype.send = () => {}; window.fetch = () => new Promise(() => {})')
+    find(page, '#stop').click()
+    assert 'NOT BEEN HEARD' in text(page, 'reason').upper()
+    wait_for(lambda: text(page, 'reason').startswith('STOP HAS NOT BEEN HEARD: no answer yet. Press'), 'the words')
 
 
 def test_what_keeps_the_robot_is_shown(page, robot):
@@ -264,6 +322,103 @@ def test_a_refused_driver_is_told_why(page, robot):
     actions(page).release().perform()
 
 
+@pytest.fixture
+def driving(robot):
+    """What is held goes to what decides on it."""
+    contract = parse_contract(DELTA_TEXT, 'tester')
+    folder = share_folder() / 'config' / 'teleop'
+    made = Driving(contract, *(load_mapping(folder / f'{name}_twist.yaml') for name in ('keyboard', 'game_controller')))
+
+    def drive(session, held):
+        robot.held.append(held)
+        return made.take(session, held, time.monotonic_ns(), time.monotonic())
+
+    robot.come, robot.drive, robot.leave = made.come, drive, made.leave
+    return made
+
+
+PAD = """
+    window.buttons = [...Array(17)].map(() => ({ pressed: false }));
+    const pad = { connected: true, mapping: 'standard', axes: [0, -1, 0, 0], buttons: window.buttons };
+    navigator.getGamepads = () => [pad];
+    document.hasFocus = () => !window.away;
+"""
+SHOULDER = 'window.buttons[4].pressed = %s'
+AWAY = "window.away = true; window.dispatchEvent(new Event('blur'))"
+BACK = "window.away = false; window.dispatchEvent(new Event('focus'))"
+
+
+def test_a_gamepad_that_is_held_on_must_be_let_go_where_the_page_has_let_go(driving, page, robot):
+    drive_tab(page)
+    page.execute_script(PAD + SHOULDER % 'true')
+    wait_for(lambda: 'let go first' in text(page, 'driving'), 'that what is held from before does not count')
+    page.execute_script(SHOULDER % 'false')
+    wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
+    page.execute_script(SHOULDER % 'true')
+    wait_for(lambda: driving.driver, 'driving')
+    for leave, back in ((AWAY, BACK), (KEY % ('keydown', 'x', 'true'), '')):
+        page.execute_script(leave)
+        wait_for(lambda: not driving.driver, 'letting go')
+        page.execute_script(back)
+        count = len(held(robot))
+        wait_for(lambda count=count: len(held(robot)) > count + 10, 'the shoulder, which is down all along')
+        assert not driving.driver
+        assert text(page, 'driving').startswith('✗ Not driving: let go first')
+        page.execute_script(SHOULDER % 'false')
+        wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
+        page.execute_script(SHOULDER % 'true')
+        wait_for(lambda: driving.driver, 'driving')
+    page.execute_script(SHOULDER % 'false')
+
+
+def test_a_gamepad_of_which_nothing_is_held_sends_nothing_and_is_heard_at_once(driving, page, robot):
+    drive_tab(page)
+    page.execute_script(PAD)
+    wait_for(lambda: held(robot)[-1].pad is not None, 'that nothing of it is held')
+    count = len(held(robot))
+    time.sleep(0.5)  # longer than a pad may be silent
+    assert len(held(robot)) == count
+    page.execute_script(SHOULDER % 'true')
+    wait_for(lambda: driving.driver, 'driving')
+    page.execute_script(SHOULDER % 'false')
+    wait_for(lambda: not driving.driver, 'letting go')
+    page.execute_script(AWAY + ';' + SHOULDER % 'true')
+    page.execute_script(BACK)
+    wait_for(lambda: 'let go first' in text(page, 'driving'), 'that what was pressed elsewhere does not count')
+    assert not driving.driver
+    page.execute_script(SHOULDER % 'false')
+
+
+def test_what_is_held_is_said_by_the_servers_clock(page, robot):
+    drive_tab(page)
+    before = time.monotonic()
+    actions(page).click_and_hold(find(page, '[data-key=w]')).perform()
+    wait_for(lambda: moving(robot), 'driving')
+    assert before - 1.0 < held(robot)[-1].sent < time.monotonic()
+    actions(page).release().perform()
+
+
+def test_the_fastest_word_tells_the_clock_and_clocks_may_part_slowly(page):
+    told = page.execute_async_script("""
+        const [done] = arguments;
+        import('/static/clock.js').then(({ Clock }) => {
+          let here = 0;
+          performance.now = () => 1000 * here;
+          const clock = new Clock(), said = [clock.now()];
+          for (const [at, seconds] of [[1, 101], [2, 101.5], [12, 111.9]]) {
+            here = at;
+            clock.hear(seconds);
+            said.push(clock.now());
+          }
+          here = 1012;
+          clock.hear(1111.85);  // the browser's clock is the faster one
+          done([...said, clock.now()]);
+        });
+    """)
+    assert told[0] is None
+    assert told[1:] == pytest.approx([101, 102, 111.998, 1111.85], abs=1e-3)
+
+
 def test_a_wrong_token_is_said_and_the_right_one_opens_the_page(browser, robot):
     def said():
         return browser.execute_script('return document.querySelector("[role=alert]")?.textContent ?? ""')
@@ -356,10 +511,16 @@ def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):
     wait_for(lambda: text(browser, 'reason').startswith("The page's server does not answer"), 'the loss', 10.0)
     find(browser, '#stop').click()
     wait_for(lambda: text(browser, 'reason').startswith('STOP HAS NOT BEEN HEARD'), 'that the stop was not heard')
+    wait_for(lambda: not find(browser, '#stop').get_attribute('class'), 'that it is tried no more')
     again = serve(robot, port)
     try:
         wait_for(lambda: text(browser, 'state').endswith('running'), 'the return', 15.0)
         assert find(browser, '#goal').get_attribute('value') == 'half a sent', 'what was typed is still there'
+        robot.nodes['controller'] = {**robot.nodes['controller'], 'level': 'warning', 'words': 'it is slow'}
+        wait_for(lambda: text(browser, 'reason').endswith('it is slow'), 'why, beside the stop that is still unheard')
+        assert text(browser, 'reason').startswith('STOP HAS NOT BEEN HEARD')
+        robot.safety = {'stopped': True, 'latched': True, 'check': 'jerk', 'reason': 'too fast'}
+        wait_for(lambda: text(browser, 'reason').startswith('jerk: too fast'), 'what is so now')
         robot.cameras['static'].push(b'\x10', 0)
         drive_tab(browser)
         wait_for(lambda: text(browser, 'driving').startswith('nobody drives'), 'the line for driving')
@@ -369,6 +530,23 @@ def test_a_server_that_has_gone_is_said_and_its_return_found(browser, robot):
     finally:
         again.close()
         browser.get_log('browser')  # the connections that failed are no findings of the next test
+
+
+def test_a_server_that_comes_back_with_another_robot_is_shown_with_its_own_buttons(browser, robot):
+    serving = serve(robot)
+    port = int(serving.url.rstrip('/').rpartition(':')[2])
+    browser.get(serving.url)
+    wait_for(lambda: text(browser, 'robot') == 'tester', 'the robot')
+    serving.close()
+    about = {**robot.about(), 'robot': 'another', 'keys': []}
+    robot.about = lambda: about
+    again = serve(robot, port)
+    try:
+        wait_for(lambda: text(browser, 'robot') == 'another', 'the other one')
+        assert browser.find_elements('css selector', '#motions button') == []
+    finally:
+        again.close()
+        browser.get_log('browser')
 
 
 @pytest.mark.parametrize(('width', 'height'), [(1280, 720), (390, 844)])

@@ -139,10 +139,10 @@ def test_filters(page, work):
     assert text(page, 'ep-chosen') == '1 chosen', 'what is not listed is not chosen'
     press(page, '[data-flag=failed]')
     assert [row.split(' ')[0] for row in rows(page)] == ['1', '3']
-    for flag in ('short', 'jerky', 'idle'):
-        press(page, f'[data-flag={flag}]')
+    for flag in ('[data-flag=short]', '[data-flag=jerky]', '[data-flag=idle]'):
+        press(page, flag)
         assert rows(page) == []
-        press(page, f'[data-flag={flag}]')
+        press(page, flag)
     find(page, '#ep-sentence').clear()
     find(page, '#ep-sentence').send_keys('tap')
     assert text(page, 'ep-chosen') == '0 chosen; 1 more are hidden by the filters, and not meant'
@@ -271,6 +271,102 @@ def test_a_job_is_cancelled_and_a_second_one_refused(browser, work):
         assert not find(browser, '#ep-cancel').is_displayed()
         assert find(browser, '[data-edit=trim]').is_enabled()
     finally:
+        serving.close()
+        browser.get_log('browser')
+
+
+LISTING = """
+import json, sys, time
+if "--show" in sys.argv:
+    time.sleep(300)
+one = dict(name="e", goal="g", seconds=1.0, success=None, flags=[], problem="")
+told = dict(kind="recordings", robot="tester", revision="0", edits=[])
+print(json.dumps(dict(told, episodes=[dict(one, number=k) for k in range(8)])))
+"""
+
+
+def serve_listing(work, robot, port=0):
+    """With a command that lists eight recordings, and is stuck when it is to show one."""
+    from mode_ros.page.episodes_tab import EpisodeFolders, make_episodes_tab
+    from mode_ros.page.server import make_application
+    from mode_ros.page.serving import Address, Serving
+
+    run = (sys.executable, '-c', LISTING)
+    folders = EpisodeFolders([work / 'recordings'], work / 'data', work / 'job', run=run)
+    return Serving(make_application(robot, [make_episodes_tab(folders)]), Address('127.0.0.1', port))
+
+
+def test_many_episodes_clicked_in_a_row_leave_the_browsers_requests_free(browser, work):
+    robot = PageRobot()
+    serving = serve_listing(work, robot)
+    try:
+        browser.get('about:blank')
+        browser.get(f'{serving.url}#/episodes')
+        wait_for(lambda: len(rows(browser)) == 8, 'the list', SECONDS)
+        for number in (*range(8), 7):
+            press(browser, f'#ep-list tr[data-number="{number}"] button')
+        wait_for(lambda: text(browser, 'ep-title') == 'Episode 7: g', 'the last')
+        browser.execute_script('document.querySelector(\'[data-call="controller/start"]\').click()')
+        wait_for(lambda: robot.done == ['controller start'], 'a start that did not wait for what was clicked before')
+        assert text(browser, 'ep-about') == 'Reading …', 'and the last is still waited for'
+    finally:
+        browser.get('about:blank')
+        serving.close()
+        browser.get_log('browser')
+
+
+def test_a_server_that_comes_back_is_seen_to_answer(browser, work):
+    robot = PageRobot()
+    serving = serve_listing(work, robot)
+    port = int(serving.url.rstrip('/').rpartition(':')[2])
+    try:
+        browser.get('about:blank')
+        browser.get(f'{serving.url}#/episodes')
+        wait_for(lambda: text(browser, 'ep-facts').startswith('8 episodes'), 'the list', SECONDS)
+        serving.close()
+        wait_for(lambda: text(browser, 'ep-facts') == "The page's server does not answer.", 'that it has gone')
+        serving = serve_listing(work, robot, port)
+        wait_for(lambda: text(browser, 'ep-facts').startswith('8 episodes'), 'what there is', SECONDS)
+    finally:
+        browser.get('about:blank')
+        serving.close()
+        browser.get_log('browser')
+
+
+def test_only_who_looks_at_the_tab_makes_the_server_look(browser, work, monkeypatch):
+    from mode_ros.page import episodes_tab
+
+    looking, state = [], episodes_tab._Episodes.state
+
+    async def count(self, socket):
+        looking.append(socket)
+        try:
+            await state(self, socket)
+        finally:
+            looking.remove(socket)
+
+    hide = (
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'));"
+    )
+    monkeypatch.setattr(episodes_tab._Episodes, 'state', count)
+    serving = serve_listing(work, PageRobot())
+    try:
+        browser.get('about:blank')
+        browser.get(f'{serving.url}#/episodes')
+        for leave, back in (
+            ("document.getElementById('tab-run').click()", "document.getElementById('tab-episodes').click()"),
+            (hide, "delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))"),
+        ):
+            wait_for(lambda: len(looking) == 1, 'a look')
+            wait_for(lambda: len(rows(browser)) == 8, 'the list', SECONDS)
+            browser.execute_script(leave)
+            wait_for(lambda: not looking, 'its end')
+            browser.execute_script(back)
+        wait_for(lambda: len(looking) == 1, 'a look')
+        assert text(browser, 'ep-facts').startswith('8 episodes')
+    finally:
+        browser.get('about:blank')
         serving.close()
         browser.get_log('browser')
 

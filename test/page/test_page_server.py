@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import urllib.error
 import urllib.request
 
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from mode_ros.errors import UserError
+from mode_ros.page import serving as serving_module
 from mode_ros.page.server import make_application
 from mode_ros.page.serving import Address, Serving
 
@@ -32,9 +34,9 @@ def served(robot):
     serving.close()
 
 
-def post(url, body=None):
+def post(url, body=None, **headers):
     data = b'{}' if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data, method='POST'), timeout=10) as response:
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method='POST'), timeout=10) as response:
         return json.load(response)
 
 
@@ -72,6 +74,33 @@ def test_what_is_pressed_reaches_the_robot(served, robot):
     assert post(f'{served}call/controller/pause')['done']
     assert post(f'{served}call/recorder/start')['done']
     assert robot.done == ['stop', 'release', 'open the drawer', 'controller pause', 'recorder start']
+
+
+def test_stop_is_said_on_the_line_of_the_state_too_and_answered_there(served, robot):
+    with socket(served, '/state') as line:
+        assert json.loads(line.recv(10))['stopped'] == ''
+        line.send('stop 7')
+        wait_for(lambda: json.loads(line.recv(10))['stopped'] == '7', 'the answer')
+        line.send('stopped 8')
+        line.send('next')
+    assert robot.done == ['stop']
+
+
+@pytest.mark.parametrize('path', ['release', 'goal', 'goals', 'call/controller/start', 'call/simulator/reset'])
+def test_what_moves_the_robot_is_not_done_where_it_comes_late(served, robot, path):
+    body = {'goal': 'open it', 'goals': ['open it']}
+    with socket(served, '/state') as line:
+        clock = json.loads(line.recv(10))['clock']
+    for pressed, words in ((clock - 60, 'It came 6'), ('now', 'It does not say when'), ('nan', 'It does not say when')):
+        answer = post(f'{served}{path}', body, pressed=str(pressed))
+        assert not answer['done']
+        assert answer['words'].startswith(words)
+    assert robot.done == []
+    with socket(served, '/state') as line:
+        clock = json.loads(line.recv(10))['clock']
+    post(f'{served}{path}', body, pressed=str(clock))
+    assert len(robot.done) == 1
+    assert post(f'{served}stop', pressed=str(clock - 60))['done'], 'a late stop is better than none'
 
 
 @pytest.mark.parametrize(
@@ -168,11 +197,18 @@ def test_what_is_held_reaches_the_robot_and_a_cut_line_is_told(served, robot):
     with socket(served, '/drive') as line:
         robot.refusal = 'ann drives'
         line.send(json.dumps({'sent': 1.0, 'keys': ['w']}))
-        assert json.loads(line.recv(10)) == {'refused': 'ann drives'}
+        wait_for(lambda: json.loads(line.recv(10)) == {'refused': 'ann drives'}, 'the refusal')
         line.socket.close()  # as a cable that is drawn, not a goodbye
     wait_for(lambda: robot.held[-1] == 'leave', 'the end of the connection')
     assert robot.held[0] == 'come'
     assert robot.held[1].keys == {'w'}
+
+
+def test_who_drives_is_told_the_clock_again_and_again(served):
+    with socket(served, '/drive') as line:
+        clocks = [json.loads(line.recv(10))['clock'] for _ in range(3)]
+    assert clocks == sorted(set(clocks))
+    assert clocks[-1] <= time.monotonic()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +220,7 @@ def test_a_driver_that_is_no_page_is_cut_off(served, robot, text, code):
     with socket(served, '/drive') as line:
         line.send(text)
         with pytest.raises(ConnectionClosed) as end:
-            line.recv(10)
+            list(line)
     assert end.value.rcvd.code == code
     wait_for(lambda: robot.held == ['come', 'leave'], 'the end')
 
@@ -230,3 +266,42 @@ def test_an_address_that_cannot_be_had_is_said(served, robot):
         Serving(make_application(robot), Address('127.0.0.1', 0, certificate='a.pem'))
     with pytest.raises(UserError, match=r"The certificate 'a.pem' does not exist"):
         Serving(make_application(robot), Address('127.0.0.1', 0, certificate='a.pem', key='b.pem'))
+
+
+def test_a_certificate_that_is_none_is_refused_before_anything_is_said_to_be_served(tmp_path):
+    for name in ('a.pem', 'b.pem'):
+        (tmp_path / name).write_text('not a certificate')
+    address = Address('127.0.0.1', 0, certificate=str(tmp_path / 'a.pem'), key=str(tmp_path / 'b.pem'))
+    with pytest.raises(UserError, match=r"The certificate '.*a.pem' and the key '.*b.pem' cannot be used"):
+        Serving(make_application(PageRobot()), address)
+
+
+def test_a_server_that_does_not_start_is_said(monkeypatch):
+    monkeypatch.setattr(serving_module.uvicorn.Server, 'run', lambda self, sockets: None)
+    with pytest.raises(UserError, match='did not start'):
+        Serving(make_application(PageRobot()), Address('127.0.0.1', 0))
+
+
+def test_any_token_is_part_of_the_address_as_it_is():
+    token = 'a+b&c d/é?'
+    serving = Serving(make_application(PageRobot()), Address('0.0.0.0', 0, token))
+    try:
+        address, _, query = serving.url.partition('/?')
+        there = f'http://127.0.0.1:{address.rpartition(":")[2]}/?{query}'
+        assert 'set-cookie' in urllib.request.urlopen(there, timeout=10).headers
+    finally:
+        serving.close()
+
+
+def test_a_server_that_starts_anew_is_seen_to_be_another(served, robot):
+    again = Serving(make_application(robot), Address('127.0.0.1', 0))
+    try:
+        starts = []
+        for url in (served, again.url):
+            with socket(url, '/state') as line:
+                starts.append(json.loads(line.recv(10))['start'])
+            about = json.load(urllib.request.urlopen(f'{url}about', timeout=10))
+            assert about['start'] == starts[-1]
+        assert starts[0] != starts[1]
+    finally:
+        again.close()

@@ -140,6 +140,60 @@ def test_a_policy_is_looked_at_and_put_on_the_robot(page, loaded):
     assert errors(page) == []
 
 
+def make_checkpoint(run, step):
+    folder = run / 'checkpoints' / f'step_{step:08d}'
+    folder.mkdir(parents=True)
+    for name in ('config.json', 'weights.safetensors', 'training_state.pt'):
+        (folder / name).touch()
+    (run / 'training.yaml').write_text('run: {steps: 5000}\n')
+
+
+def options(page, selector):
+    return page.execute_script(
+        'return [...document.querySelector(arguments[0]).options].map((each) => each.text)', selector
+    )
+
+
+def test_no_other_policy_than_the_chosen_one_is_put_on_the_robot(page, tmp_path, loaded):
+    """A training that runs keeps its newest checkpoints: the chosen one goes, and others come."""
+    make_checkpoint(tmp_path / 'runs' / 'train_a', 1000)
+    wait_for(lambda: 'train_a, step 1000' in options(page, '#policy'), 'the policy')
+    page.execute_script(
+        'const policy = document.getElementById("policy"); policy.value = "train_a, step 1000";'
+        'policy.dispatchEvent(new Event("change"))'
+    )
+    assert find(page, '#policy-load').is_enabled()
+    make_checkpoint(tmp_path / 'runs' / 'train_a', 2000)
+    wait_for(lambda: options(page, '#policy')[0] == 'train_a, step 1000 is gone: choose', 'that it is gone')
+    assert find(page, '#policy').get_attribute('value') == ''
+    for button in ('policy-load', 'policy-look', 'evaluate-start'):
+        assert not find(page, f'#{button}').is_enabled()
+    looks = 'return performance.getEntriesByName(location.origin + "/train/all").length'
+    count = page.execute_script(looks)
+    wait_for(lambda: page.execute_script(looks) > count + 1, 'the next looks')
+    assert find(page, '#policy').get_attribute('value') == '', 'nothing else is chosen by itself'
+    page.execute_script(
+        'const policy = document.getElementById("policy"); policy.value = "train_a, step 2000";'
+        'policy.dispatchEvent(new Event("change"))'
+    )
+    press(page, 'policy-load')
+    wait_for(lambda: loaded == ['train_a, step 2000'], 'the one that was chosen then')
+
+
+def test_what_comes_to_the_disk_can_be_chosen_and_what_goes_is_said(page, tmp_path):
+    put(page, 'data.path', 'drawers')
+    (tmp_path / 'data' / 'lids' / 'meta').mkdir(parents=True)
+    (tmp_path / 'data' / 'lids' / 'meta' / 'info.json').write_text('{"total_episodes": 3, "total_frames": 9}')
+    path = '[data-key="data.path"] select'
+    wait_for(lambda: 'lids (3 episodes, 9 frames)' in options(page, path), 'the new data set')
+    assert field(page, 'data.path').get_attribute('value') == 'drawers'
+    (tmp_path / 'data' / 'drawers').rename(tmp_path / 'moved')
+    wait_for(lambda: 'drawers is gone: choose' in options(page, path), 'that it is gone')
+    press(page, 'train-start')
+    wait_for(lambda: 'is not there any more' in problem(page, 'data.path'), 'the refusal')
+    assert not (tmp_path / 'runs').exists()
+
+
 def test_an_evaluation_and_its_films(page):
     put(page, 'rollouts', '0')
     press(page, 'evaluate-start')

@@ -1,8 +1,10 @@
 """Trainings that the page starts: by names of what is there, one at a time, stopped, gone on with and found again."""
 
 import json
+import os
 
 import pytest
+import yaml
 from support.bench import wait_for
 from support.train_page import make_work
 
@@ -143,6 +145,23 @@ def test_trainings_of_a_terminal_are_shown_and_left_alone(trainings, places):
     (places.runs / 'mine' / 'training.yaml').write_text('run: {steps: 50}\n')
     mine = state(trainings, 'mine')
     assert (mine['state'], mine['of'], mine['can']) == ('elsewhere', 50, [])
+
+
+def test_a_look_parses_only_what_has_changed(trainings, places, monkeypatch):
+    parsed, parse = [], yaml.safe_load
+    monkeypatch.setattr(yaml, 'safe_load', lambda text: parsed.append(text) or parse(text))
+    settings = places.runs / 'mine' / 'training.yaml'
+    settings.parent.mkdir(parents=True)
+    settings.write_text('run: {steps: 50}\n')
+    for _ in range(3):
+        assert state(trainings, 'mine')['of'] == 50
+    assert len(parsed) == 1
+    settings.write_text('run: {steps: 70}\n')
+    os.utime(settings, ns=(1, 1))  # the file system may tell time coarsely
+    assert state(trainings, 'mine')['of'] == 70
+    settings.unlink()
+    (settings.parent / 'log.jsonl').touch()
+    assert state(trainings, 'mine')['of'] is None
 
 
 @pytest.mark.parametrize('name', ['../drawers', '/etc', '.page', '', 'unknown'])

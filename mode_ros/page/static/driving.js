@@ -1,6 +1,8 @@
-// Driving with a dead-man: what is held is repeated forty times a second, and nothing is sent when nothing is held. What
-// does not count although somebody holds it, because it was begun without a line or was let go for them, has its reason.
+// Driving with a dead-man: what is held is repeated forty times a second, and nothing is sent when nothing is held; so of a
+// gamepad, while no button of it is. What does not count although somebody holds it, because it was begun without a line or
+// was let go for them, has its reason.
 
+import { Clock } from "./clock.js";
 import { Line } from "./line.js";
 
 const REPEAT_MS = 25;
@@ -19,11 +21,12 @@ export class Driver {
     this.cleared = new Set();
     this.held = new Map(); // source (a pointer, a key) to what it holds
     this.byKeyboard = false;
-    this.padHeld = false;
+    this.padHeld = false; // whether a button of it is
+    this.padIdle = false; // whether the server has heard that none is
+    this.clock = new Clock();
     this.line = new Line("/drive", {
-      // What was held when the line was cut does not count on the next one.
-      open: () => this.lineOpen(),
-      message: (text) => this.refuse(JSON.parse(text).refused),
+      open: () => this.clock.forget(),
+      message: (text) => this.hear(JSON.parse(text)),
       close: () => this.lineClosed(),
     });
     window.addEventListener("blur", () => this.letGo(`this window has lost the focus: ${AGAIN}`));
@@ -41,13 +44,22 @@ export class Driver {
   }
 
   get connected() {
-    return this.line.up;
+    return this.line.up && this.clock.now() !== null;
   }
 
   get holding() {
     return this.held.size > 0 || this.padHeld;
   }
 
+  hear({ clock, refused }) {
+    if (refused !== undefined) this.refuse(refused);
+    if (clock === undefined) return;
+    const first = !this.connected;
+    this.clock.hear(clock);
+    if (first) this.lineOpen();
+  }
+
+  // What was held when the line was cut does not count on the next one.
   lineOpen() {
     this.wasUp = true;
     this.letGo(`it was held before the connection was there: ${AGAIN}`);
@@ -82,7 +94,10 @@ export class Driver {
   }
 
   letGo(why = "") {
-    if (!this.held.size && !this.padHeld) return;
+    if (!this.held.size && !this.padHeld) {
+      if (this.padIdle) this.send(); // what is pressed meanwhile does not count either
+      return;
+    }
     this.lost = why;
     this.cleared = new Set(this.held.keys());
     this.held.clear();
@@ -120,21 +135,36 @@ export class Driver {
   repeat() {
     if (this.held.size) return this.send();
     const pad = this.pad();
-    if (pad) {
-      const axes = [...pad.axes].slice(0, 4).map((value) => (Number.isFinite(value) ? value : 0));
-      const buttons = pad.buttons.map((button) => (button.pressed ? 1 : 0));
-      this.padHeld = buttons.some((button) => button);
-      this.line.send(JSON.stringify({ sent: performance.now() / 1000, axes, buttons }));
-    } else if (this.padHeld) {
-      this.padHeld = false;
-      this.send();
-    }
+    if (pad) return this.tellPad(pad);
+    if (!this.padHeld && !this.padIdle) return;
+    // Nobody sees any more what it does.
+    this.padHeld = false;
+    this.send();
+  }
+
+  tellPad(pad) {
+    const axes = [...pad.axes].slice(0, 4).map((value) => (Number.isFinite(value) ? value : 0));
+    const buttons = pad.buttons.map((button) => (button.pressed ? 1 : 0));
+    this.padHeld = buttons.some((button) => button);
+    if (this.padIdle && !this.padHeld) return;
+    // What is pressed after a silence counts as held from before it, so that nothing was is said once more.
+    if (this.padIdle) this.tell({ axes: axes.map(() => 0), buttons: buttons.map(() => 0) });
+    this.padIdle = this.tell({ axes, buttons }) && !this.padHeld;
+    if (this.padHeld || !this.lost || this.cleared.size) return;
+    this.lost = ""; // the pad was, and has been let go
+    this.changed();
   }
 
   send(taps = []) {
     const held = [...this.held.values()];
     const keys = held.filter((what) => what !== null);
-    this.line.send(JSON.stringify({ sent: performance.now() / 1000, keys, hold: held.length > keys.length, taps }));
+    this.padIdle = false; // the server forgets it with every word of keys
+    this.tell({ keys, hold: held.length > keys.length, taps });
+  }
+
+  // Whether it was sent.
+  tell(message) {
+    return this.connected && this.line.send(JSON.stringify({ sent: this.clock.now(), ...message }));
   }
 }
 

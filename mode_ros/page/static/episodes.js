@@ -10,6 +10,7 @@ const STATES = {
   running: "● Running", stopping: "● Ending", done: "✓ Done", "left out": "! Done, and something was left out",
   stopped: "■ Cancelled", failed: "✗ Failed", dead: "✗ Died",
 };
+const SILENT = "The page's server does not answer.";
 const LEVELS = { done: "ok", "left out": "warning", failed: "error", dead: "error" };
 
 let state = { items: [], job: null, folders: [] };
@@ -24,14 +25,19 @@ const of = (key, ...more) => ["/episodes/of", key, ...more].map((part, k) => (k 
 const current = () => state.items.find(({ key }) => key === $("ep-item").value);
 const running = () => ["running", "stopping"].includes(state.job?.state);
 
-async function look(path) {
+// One of each kind waits for its answer: a browser lets few requests through, and others wait behind them.
+const looks = {};
+// null where another has taken its place; `lost` where it is worth another try.
+async function look(kind, path) {
+  looks[kind]?.abort();
+  looks[kind] = new AbortController();
   try {
-    const response = await fetch(path);
+    const response = await fetch(path, { signal: looks[kind].signal });
     if (response.status === 401) return location.reload();
     if (!response.ok) return { problem: `The page's server answered ${response.status}.` };
     return await response.json();
-  } catch {
-    return { problem: "The page's server does not answer." };
+  } catch (error) {
+    return error.name === "AbortError" ? null : { problem: SILENT, lost: true };
   }
 }
 
@@ -45,6 +51,7 @@ function options(select, items, before) {
 }
 
 function take(data) {
+  setLost(false);
   state = JSON.parse(data);
   const names = state.items.map(({ key, kind, name }) => [key, `${kind === "data set" ? "▤" : "●"} ${kind}: ${name}`]);
   options($("ep-item"), names.length ? names : [["", "nothing here yet"]]);
@@ -55,12 +62,24 @@ function take(data) {
   refresh();
 }
 
+// While the server does not answer that is said instead, and then again what there is.
+let facts = "";
+let lost = false;
+function tellFacts(words) {
+  facts = words;
+  text($("ep-facts"), lost ? SILENT : facts);
+}
+function setLost(now) {
+  lost = now;
+  tellFacts(facts);
+}
+
 let wanted = "";
 async function refresh() {
   const item = current();
   if (!item) {
     shown = null;
-    text($("ep-facts"), `Nothing has been recorded or converted under ${state.folders.join(", ") || "any folder"} yet.`);
+    tellFacts(`Nothing has been recorded or converted under ${state.folders.join(", ") || "any folder"} yet.`);
     return showList();
   }
   const key = `${item.key} ${item.version}`;
@@ -71,14 +90,15 @@ async function refresh() {
     shown = null;
     showOne(null);
     forgetDoctor();
-    text($("ep-facts"), "Reading …");
+    tellFacts("Reading …");
     showList();
   }
-  const found = await look(of(item.key));
-  if (wanted !== key) return; // another has been chosen meanwhile
+  const found = await look("list", of(item.key));
+  if (!found || wanted !== key) return; // another has been chosen meanwhile
   if (found.problem) {
     shown = null;
-    text($("ep-facts"), `✗ ${found.problem}`);
+    if (found.lost) wanted = "";
+    tellFacts(`✗ ${found.problem}`);
     return showList();
   }
   // Recordings only grow; numbers of a data set may be others now.
@@ -88,7 +108,7 @@ async function refresh() {
   chosen.clear();
   const seconds = found.episodes.reduce((sum, each) => sum + each.seconds, 0);
   const count = found.episodes.length;
-  text($("ep-facts"), `${count} episode${count === 1 ? "" : "s"}, ${Math.round(seconds)} s, robot ${found.robot ?? "unknown"}`);
+  tellFacts(`${count} episode${count === 1 ? "" : "s"}, ${Math.round(seconds)} s, robot ${found.robot ?? "unknown"}`);
   showList();
   const number = found.episodes.some((each) => each.number === one) ? one : found.episodes[0]?.number ?? null;
   showOne(number, again);
@@ -200,9 +220,10 @@ async function showOne(number, again = false) {
   const title = `Episode ${number}: ${each.goal || "no goal"}`;
   if (!again) clear(title, "Reading …");
   const version = wanted;
-  const found = await look(of(item.key, String(number)));
-  if (one !== number || wanted !== version) return;
+  const found = await look("episode", of(item.key, String(number)));
+  if (!found || one !== number || wanted !== version) return;
   clear(title, "");
+  if (found.lost) wanted = "";
   if (found.problem) return text($("ep-about"), `✗ ${found.problem}`);
   const facts = [each.name, `${found.seconds.toFixed(1)} s`, RESULTS[each.success]].filter(Boolean);
   facts.push(found.driven.length ? `driven by hand ${spans(found.driven, found.seconds)}` : "not driven by hand");
@@ -288,20 +309,28 @@ $("ep-doctor").addEventListener("click", async () => {
   if (!item) return;
   forgetDoctor();
   text($("ep-doctor-words"), "The doctor looks …");
-  const found = await look(of(item.key, "doctor"));
-  if (current()?.key !== item.key) return;
+  const found = await look("doctor", of(item.key, "doctor"));
+  if (!found || current()?.key !== item.key) return;
   if (found.problem) return text($("ep-doctor-words"), `✗ ${found.problem}`);
   const begin = found.lines.findIndex((line) => /^\d+ things? to look at:$/.test(line));
   text($("ep-doctor-words"), found.suspicious ? `! ${found.lines[begin]}` : "✓ Nothing suspicious was found.");
   list($("ep-findings"), found.suspicious ? found.lines.slice(begin + 1) : [], (line) => make("li", `! ${line.trim()}`));
 });
 
-// ---- beginning: only who opens the tab makes the server look at the disk ------------------------------------------
+// ---- only who looks at the tab makes the server look at the disk ---------------------------------------------------
 
 let line = null;
-const begin = () => (line ??= new Line("/episodes/state", { message: take, close: () => text($("ep-facts"), "The page's server does not answer.") }));
-if (!$("episodes").hidden) begin();
+function follow() {
+  if (!document.hidden && !$("episodes").hidden) {
+    line ??= new Line("/episodes/state", { message: take, close: () => setLost(true) });
+    return;
+  }
+  line?.end();
+  line = null;
+}
+follow();
+document.addEventListener("visibilitychange", follow);
 window.addEventListener("tab", ({ detail }) => {
-  if (detail === "episodes") begin();
-  else player.pause();
+  follow();
+  if (detail !== "episodes") player.pause();
 });

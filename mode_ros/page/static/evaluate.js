@@ -7,12 +7,17 @@ import { ask } from "./line.js";
 import { shades } from "./plots.js";
 
 const FIRST = ["suite", "tasks", "rollouts"];
+// What has a process of its own made first, and what reads a policy from the disk.
+const FORM_SECONDS = 90;
+const LOAD_SECONDS = 600;
 const percent = (rate) => `${Math.round(100 * rate)} %`;
 
 export class Evaluations {
   constructor(train) {
     this.train = train;
     this.form = null;
+    this.gone = ""; // the policy that was chosen, where it is not there any more
+    this.busy = new Set();
     this.jobs = new Jobs($("evaluations"), (one) => `${one.policy}${one.suite ? `, ${one.suite}` : ""}: ${one.solved} of ${one.done} solved`, () => this.lookAtOne());
     $("evaluate-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -20,7 +25,11 @@ export class Evaluations {
     });
     $("policy-load").addEventListener("click", () => this.load());
     $("policy-look").addEventListener("click", () => this.lookAtExperts());
-    $("policy").addEventListener("change", () => this.forgetExperts());
+    $("policy").addEventListener("change", () => {
+      this.gone = "";
+      this.enable();
+      this.forgetExperts();
+    });
     for (const word of ["stop", "resume"]) {
       $(`evaluation-${word}`).addEventListener("click", async () => {
         $(`evaluation-${word}`).disabled = true;
@@ -31,23 +40,43 @@ export class Evaluations {
   }
 
   async show({ runs, evaluations, policies }) {
-    const before = $("policy").value;
     // A training's words come before its name.
     const labels = runs.filter(({ label }) => label);
     const words = (name) => {
       const run = labels.find((each) => name === each.name || name.startsWith(`${each.name}, `));
       return run ? `${run.label}: ${name}` : name;
     };
-    list($("policy"), policies.map((name) => [name, words(name)]), ([value, shown]) => make("option", shown, { value }));
-    if (policies.includes(before)) $("policy").value = before;
+    this.showPolicies(policies, words);
     this.jobs.show(evaluations);
     await this.lookAtOne();
     if (!this.form && !this.building) await this.build();
   }
 
+  // Another policy than the one that was chosen is never chosen by itself.
+  showPolicies(policies, words) {
+    const chosen = $("policy").value || this.gone;
+    const gone = policies.includes(chosen) ? "" : chosen;
+    if (gone && !this.gone) this.forgetExperts();
+    this.gone = gone;
+    const missing = gone ? [["", `${gone} is gone: choose`]] : [];
+    list($("policy"), [...missing, ...policies.map((name) => [name, words(name)])], ([value, shown]) => make("option", shown, { value, disabled: !value }));
+    if (chosen) $("policy").value = gone ? "" : chosen;
+    this.enable();
+  }
+
+  enable() {
+    for (const button of ["policy-load", "policy-look", "evaluate-start"]) $(button).disabled = Boolean(this.gone) || this.busy.has(button);
+  }
+
+  setBusy(button, busy) {
+    if (busy) this.busy.add(button);
+    else this.busy.delete(button);
+    this.enable();
+  }
+
   async build() {
     this.building = true;
-    const described = await get("/train/evaluation-form");
+    const described = await get("/train/evaluation-form", FORM_SECONDS);
     this.building = false;
     if (!described?.fields.length) {
       text($("evaluate-problem"), described?.problem ?? "");
@@ -60,7 +89,7 @@ export class Evaluations {
 
   async start() {
     if (!this.form) return;
-    const answer = await ask("/train/evaluate", { policy: $("policy").value, values: this.form.changes });
+    const answer = await ask("/train/evaluate", { policy: $("policy").value, values: this.form.changes }, FORM_SECONDS);
     say(answer);
     const problems = { ...(answer.problems ?? {}) };
     text($("policy-problem"), problems.policy ? `✗ ${problems.policy}` : "");
@@ -72,12 +101,12 @@ export class Evaluations {
   }
 
   async load() {
-    $("policy-load").disabled = true;
+    this.setBusy("policy-load", true);
     text($("policy-now"), "It is being loaded; the robot holds meanwhile.");
-    const answer = await ask("/train/load", { policy: $("policy").value });
+    const answer = await ask("/train/load", { policy: $("policy").value }, LOAD_SECONDS);
     say(answer);
     text($("policy-now"), answer.words);
-    $("policy-load").disabled = false;
+    this.setBusy("policy-load", false);
   }
 
   forgetExperts() {
@@ -87,11 +116,11 @@ export class Evaluations {
   }
 
   async lookAtExperts() {
-    $("policy-look").disabled = true;
+    this.setBusy("policy-look", true);
     text($("experts-words"), "Looking, which takes some seconds.");
     const policy = $("policy").value;
-    const found = await ask("/train/experts", { policy });
-    $("policy-look").disabled = false;
+    const found = await ask("/train/experts", { policy }, LOAD_SECONDS);
+    this.setBusy("policy-look", false);
     if (policy !== $("policy").value) return;
     if (!found.done) {
       text($("experts-words"), `✗ ${found.words}`);

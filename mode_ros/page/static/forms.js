@@ -1,6 +1,6 @@
 // A form from a settings class's own descriptions: what differs from the values that it began with is what is sent.
 
-import { make, text } from "./dom.js";
+import { list, make, text } from "./dom.js";
 
 let count = 0;
 
@@ -34,8 +34,10 @@ class Field {
 
   setOptions(select, options) {
     const before = select.value;
-    select.replaceChildren(...Object.entries(options).map(([value, words]) => make("option", words, { value })));
-    if (before in options) select.value = before;
+    // What was chosen and is gone is refused when it is used; nothing else is chosen instead of it.
+    const all = before in options || !before ? options : { ...options, [before]: `${before} is gone: choose` };
+    list(select, Object.entries(all), ([value, words]) => make("option", words, { value }));
+    if (before in all) select.value = before;
   }
 
   get value() {

@@ -5,9 +5,9 @@ import { list, make, text } from "./dom.js";
 export const SIGNS = { running: "▶ running", stopping: "… stopping", done: "✓ done", stopped: "❚❚ stopped", failed: "✗ failed", dead: "✗ ended without a word", elsewhere: "– not done; started elsewhere" };
 const LEVELS = { running: "ok", done: "ok", failed: "error", dead: "error", stopping: "warning", stopped: "warning", elsewhere: "missing" };
 
-export const get = async (path) => {
+export const get = async (path, seconds = 30) => {
   try {
-    const response = await fetch(path);
+    const response = await fetch(path, { signal: AbortSignal.timeout(seconds * 1000) });
     return response.ok ? await response.json() : null;
   } catch {
     return null;

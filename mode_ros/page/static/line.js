@@ -1,5 +1,9 @@
 // A WebSocket that comes back by itself. Every message is handed on; nothing is kept for later.
 
+import { Clock } from "./clock.js";
+
+const ANSWER_SECONDS = 20;
+
 export class Line {
   constructor(path, { open = () => {}, message = () => {}, close = () => {}, binary = false } = {}) {
     Object.assign(this, { path, open, message, close, binary });
@@ -13,34 +17,50 @@ export class Line {
     socket.onopen = () => this.open();
     socket.onmessage = (event) => this.message(event.data);
     socket.onclose = (event) => {
+      if (this.ended) return;
       this.close(event.code);
-      setTimeout(() => this.connect(), 1000);
+      setTimeout(() => this.ended || this.connect(), 1000);
     };
     this.socket = socket;
+  }
+
+  // Does not come back.
+  end() {
+    this.ended = true;
+    this.socket.close();
   }
 
   get up() {
     return this.socket.readyState === WebSocket.OPEN;
   }
 
+  // Whether it was sent.
   send(text) {
     // What waits in the browser is the past when it arrives.
-    if (this.up && this.socket.bufferedAmount < 4096) this.socket.send(text);
+    if (!this.up || this.socket.bufferedAmount >= 4096) return false;
+    this.socket.send(text);
+    return true;
   }
 }
 
-// Asks the server to do something; its words, or why there are none.
-export async function ask(path, body) {
+// The server's clock, by which a request says when it was asked for: one that then waits behind others is refused.
+export const clock = new Clock();
+
+// Asks the server to do something; its words, or why there are none. seconds: how long it may take.
+export async function ask(path, body, seconds = ANSWER_SECONDS) {
+  const pressed = clock.now();
   try {
     const response = await fetch(path, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...(pressed === null ? {} : { pressed: pressed.toFixed(3) }) },
       body: JSON.stringify(body ?? {}),
+      signal: AbortSignal.timeout(seconds * 1000),
     });
     if (response.status === 401) return { done: false, words: "The token is no longer valid: load the page again." };
     if (!response.ok) return { done: false, words: `The page's server answered ${response.status}.` };
     return await response.json();
-  } catch {
+  } catch (error) {
+    if (error.name === "TimeoutError") return { done: false, words: `No answer for ${seconds} s: look whether it was done.`, lost: true };
     return { done: false, words: "The page's server does not answer.", lost: true };
   }
 }

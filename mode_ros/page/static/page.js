@@ -3,38 +3,29 @@
 import { $, ICONS, list, make, say, text } from "./dom.js";
 import { Driver, holdable } from "./driving.js";
 import { Ahead } from "./ahead.js";
-import { Line, ask } from "./line.js";
+import { Line, ask, clock } from "./line.js";
+import { Stop } from "./stop.js";
 import { makeTiles } from "./tiles.js";
 
 const SILENT_MS = 2500;
-const STOP_TRIES = 10;
 
 // The space bar is a letter there, and STOP everywhere else.
 const TEXT = "textarea, input:not([type=checkbox], [type=radio], [type=range], [type=button], [type=submit])";
 
 let heard = -Infinity;
-let stopProblem = "";
+let reason = "";
 
 // ---- stop --------------------------------------------------------------------------------------------------------
 
-async function stop() {
-  $("stop").classList.add("held");
-  stopProblem = "";
-  for (let attempt = 0; attempt < STOP_TRIES; attempt++) {
-    const answer = await ask("/stop");
-    if (answer.done) {
-      say(answer);
-      $("stop").classList.remove("held");
-      stopProblem = "";
-      return;
-    }
-    stopProblem = `STOP HAS NOT BEEN HEARD: ${answer.words} Press the robot's own emergency stop.`;
-    showReason("");
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  $("stop").classList.remove("held");
-}
-$("stop").addEventListener("click", stop);
+const line = new Line("/state", { open: () => clock.forget(), message: (data) => hear(JSON.parse(data)) });
+const stop = new Stop(line, {
+  changed: () => {
+    $("stop").classList.toggle("held", stop.trying);
+    showReason(reason);
+  },
+  heard: say,
+});
+$("stop").addEventListener("click", () => stop.press());
 window.addEventListener(
   "keydown",
   (event) => {
@@ -45,7 +36,7 @@ window.addEventListener(
     if (event.code !== "Space" || event.target.matches(TEXT)) return;
     event.preventDefault(); // no button of the page is pressed by it
     event.stopPropagation();
-    if (!event.repeat) stop();
+    if (!event.repeat) stop.press();
   },
   true,
 );
@@ -123,7 +114,8 @@ function chip(level, words) {
 }
 
 function showReason(words) {
-  text($("reason"), stopProblem || words);
+  reason = words;
+  text($("reason"), [stop.problem, words].filter(Boolean).join(" "));
 }
 
 function showSafety({ safety, nodes, estop, drive }) {
@@ -216,6 +208,14 @@ function showDriving() {
   text($("driving"), (why ? `✗ Not driving: ${why}. ` : "") + who + how);
 }
 
+function hear(state) {
+  clock.hear(state.clock);
+  stop.hear(state.stopped);
+  if (state.estop.own || state.safety?.latched) stop.stands();
+  if (about && state.start !== about.start) lookAgain();
+  show(state);
+}
+
 function show(state) {
   heard = performance.now();
   showSafety(state);
@@ -255,7 +255,7 @@ function buildDriving({ keys, cannot_drive: cannot }) {
   setInterval(() => text($("pad"), driver.pad() ? "A gamepad is there." : ""), 1000);
 }
 
-async function begin() {
+async function askAbout() {
   for (;;) {
     try {
       const response = await fetch("/about");
@@ -267,8 +267,21 @@ async function begin() {
   }
 }
 
-new Line("/state", { message: (data) => show(JSON.parse(data)) });
-begin().then((about) => {
+// The server has started anew. Where it is the same robot's and the same page, what was typed stays.
+let about = null;
+let looking = false;
+async function lookAgain() {
+  if (looking) return;
+  looking = true;
+  const found = await askAbout();
+  const [now, before] = [found, about].map((each) => JSON.stringify({ ...each, start: "" }));
+  if (now !== before) return location.reload();
+  about = found;
+  looking = false;
+}
+
+askAbout().then((found) => {
+  about = found;
   text($("robot"), about.robot);
   document.title = `${about.robot} – mode_ros`;
   tiles = makeTiles($("tiles"), about.cameras);

@@ -59,6 +59,7 @@ class Train {
       if (!this.form) await this.build();
       const all = await get("/train/all");
       if (!all) return;
+      this.form?.rename(all.names);
       this.runs.show(all.runs);
       this.evaluations.show(all);
       await this.lookAtOne();
@@ -77,14 +78,13 @@ class Train {
     this.usePreset();
   }
 
-  async usePreset() {
+  usePreset() {
     const preset = this.presets[$("train-preset").value];
     const kept = this.form.changes;
     text($("train-preset-words"), preset.words);
     this.form.begin(preset.values);
     // What is chosen from the disk is no part of a preset.
     for (const [key, field] of this.form.fields) if (field.field.kind === "name" && kept[key]) field.value = kept[key];
-    this.form.rename((await get("/train/form"))?.names ?? {});
     this.tellChanged();
   }
 
