@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -183,6 +184,22 @@ class Source:
     def frames(self) -> int:
         """Moments that are learnt from."""
         return sum(map(len, self._learnt))
+
+    @property
+    def outline(self) -> list[dict[str, Any]]:
+        """Of each data set, in the order that they are drawn from, what decides what a step is shown; plain values."""
+        return [
+            {
+                'data': str(self.datasets[number].files.root),
+                'weight': float(weight),
+                'lengths': [episode.length for episode in self.datasets[number].files.episodes],
+                'usable': self.selection.usable[number].tolist(),
+                'held_out': self.held_out[number].tolist(),
+                'moments': len(self._learnt[number]),
+                'goals': sorted(self.datasets[number].goals),
+            }
+            for number, weight in zip(self._order, self._weights, strict=True)
+        ]
 
     def hold_pictures(self, device: torch.device) -> None:
         """From now on, pick the pictures from the memory of a device. Raises UserError where it has no room."""

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from mode_ros.errors import UserError, in_words
-from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, read_info, save_checkpoint
 from mode_ros.policy.network import PolicyNetwork
 
 CHECKPOINTS, BEST, POLICY, SETTINGS, STATE = 'checkpoints', 'best', 'policy', 'training.yaml', 'training_state.pt'
@@ -78,6 +78,14 @@ def load_state(folder: Path) -> dict[str, Any]:
     except Exception as error:  # a cut file fails in many ways
         raise _damaged(folder, f'{folder / STATE} cannot be read ({in_words(error)})') from error
     return dict(state)
+
+
+def load_info(folder: Path) -> CheckpointInfo:
+    """What the policy of a checkpoint says of itself. Raises UserError for one that is damaged."""
+    try:
+        return read_info(folder)
+    except UserError as error:
+        raise _damaged(folder, str(error).rstrip('.')) from error
 
 
 def load_average(folder: Path) -> PolicyNetwork:

@@ -35,6 +35,7 @@ from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.plan import Plan, build_network
 from mode_ros.training.progress import LOG, TENSORBOARD, Progress
 from mode_ros.training.recorded import RecordedStep, fix_shapes, plain_state, put_on_gpu
+from mode_ros.training.same_data import check_same_data
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import TrainSettings, as_begun
 from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, spread, whole
@@ -391,6 +392,7 @@ class Trainer:
                 'optimizer': optimizer,
                 'averaged': int(self._average.n_averaged),
                 'best': self._best,
+                'data': self._plan.source.outline,
             }
             snapshots.save_snapshot(
                 self._out,
@@ -409,6 +411,8 @@ class Trainer:
         folder = found[-1]
         state = snapshots.load_state(folder)
         _check_same(state['settings'], self._settings, folder)
+        before, source = snapshots.load_info(folder), self._plan.source
+        check_same_data(folder, before, state.get('data'), self._plan.info(self.step), source.outline)
         load_weights(self._network, state['network'])
         load_optimizer(self._optimizer, state['optimizer'])
         load_weights(self._average.module, snapshots.load_average(folder).state_dict())

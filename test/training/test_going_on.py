@@ -1,6 +1,7 @@
 """A training that stops and goes on ends as one that never stopped, to the last bit; a wrong OUT is named."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,12 @@ import time
 
 import pytest
 import torch
-from support.contracts import DELTA_TEXT
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 from support.training_sets import camera_set, joints_set, logged, make_trainer, train_settings
 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint
+from mode_ros.training.data import layout
 from mode_ros.training.snapshots import checkpoints, load_state
 from mode_ros.training.trainer import Stopped, _seed, prepare_folder
 
@@ -130,6 +132,66 @@ def test_a_training_from_before_a_key_does_not_change_its_way(joints, tmp_path):
         make_trainer(settings, tmp_path / 'out').train(resume=True)
     before = {'policy.initialisation': 'small', 'loss.draws': 'sample', 'loss.goal_dropped': 'whole'}
     make_trainer(train_settings(joints, **before), tmp_path / 'out').train(resume=True)
+
+
+def other_lengths(data):
+    shutil.rmtree(data)
+    joints_set(data, episodes=8)
+
+
+def other_numbers(data):
+    shutil.rmtree(data)
+    joints_set(data, seed=1)
+
+
+def other_words(data):
+    shutil.rmtree(data)
+    joints_set(data, tasks=('reach', 'pull'))
+
+
+def a_failure(data):
+    extras = json.loads((data / layout.EXTRAS).read_text())
+    (data / layout.EXTRAS).write_text(json.dumps(extras | {'success': [True, True, False, True, True, True]}))
+
+
+def other_limits(data):
+    (data / layout.CONTRACT).write_text(ABSOLUTE_TEXT.replace('upper: 2.0', 'upper: 3.0'))
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        (other_lengths, 'data had 6 episodes and has 8'),
+        (other_numbers, r'the min of number 0 of the actions was -\S+ and is -'),
+        (other_words, r"the goals of \S+data was \['push', 'reach'\] and is \['pull', 'reach'\]"),
+        (a_failure, r'in \S+data the episodes 2 are marked otherwise'),
+        (other_limits, r'the contract has action\S*\.upper: 3\.0, not 2\.0'),
+    ],
+)
+def test_a_training_does_not_go_on_with_other_data(tmp_path, change, expected):
+    settings, out = train_settings(joints_set(tmp_path / 'data')), tmp_path / 'out'
+    stopped(settings, out, 1)
+    change(tmp_path / 'data')
+    with pytest.raises(UserError, match=f'began with other data: .*{expected}') as error:
+        make_trainer(settings, out).train(resume=True)
+    assert f'start.checkpoint={checkpoints(out)[-1]} and another --output' in str(error.value)
+
+
+def test_the_same_data_are_no_others(tmp_path):
+    """A comment in the contract, rounding, and a checkpoint that noted less of its data."""
+    settings, out = train_settings(joints_set(tmp_path / 'data')), tmp_path / 'out'
+    stopped(settings, out, 1)
+    (tmp_path / 'data' / layout.CONTRACT).write_text(f'# the left one\n{ABSOLUTE_TEXT}')
+    folder = checkpoints(out)[-1]
+    state = torch.load(folder / 'training_state.pt', weights_only=True)
+    del state['data']
+    torch.save(state, folder / 'training_state.pt')
+    (folder / 'goals.json').unlink()
+    values = json.loads((folder / 'statistics.json').read_text())
+    values['action']['mean'][0] += 1e-9
+    del values['action']['floor']
+    (folder / 'statistics.json').write_text(json.dumps(values))
+    make_trainer(settings, out).train(resume=True)
 
 
 @pytest.mark.parametrize('kind', ['joints', 'pictures'])
