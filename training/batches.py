@@ -240,13 +240,13 @@ class Source:
         if not by_task:
             return []
         if len(by_task) > count:
-            by_task = [by_task[index] for index in np.linspace(0, len(by_task) - 1, count).round().astype(int)]
-        each = count // len(by_task)
-        picked = []
-        for moments in by_task:
-            at = np.unique(np.linspace(0, len(moments) - 1, min(each, len(moments))).round().astype(int))
-            picked += [moments[index] for index in at]
-        return picked
+            by_task = [by_task[index] for index in _spread(count, len(by_task))]
+        shares = _dealt(count, [len(moments) for moments in by_task])
+        return [
+            moments[index]
+            for share, moments in zip(shares, by_task, strict=True)
+            for index in _spread(share, len(moments))
+        ]
 
     def moments(self, moments: Sequence[tuple[int, int]], loss: LossSettings) -> Batch:
         """Given moments as they are: not shifted, no goal dropped, with draws that are always the same."""
@@ -365,6 +365,19 @@ def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
 
 def _tasks(data: Dataset) -> list[int]:
     return [int(data.task_index[start]) for start in data.episode_starts]
+
+
+def _spread(count: int, length: int) -> Indices:
+    """`count` places in a row of `length`, each in the middle of its part, so that one alone is not at an end."""
+    return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
+
+
+def _dealt(count: int, sizes: Sequence[int]) -> list[int]:
+    """How many of `count` fall to each, as evenly as their sizes allow; what is left over to the larger ones."""
+    shares = [0] * len(sizes)
+    for dealt, place in enumerate(sorted(range(len(sizes)), key=lambda place: sizes[place])):
+        shares[place] = min(sizes[place], (count - sum(shares)) // (len(sizes) - dealt))
+    return shares
 
 
 def _frames(data: Dataset, episodes: NDArray[np.bool_]) -> Indices:
