@@ -27,7 +27,7 @@ from mode_ros.training.data.dataset import Dataset, Size, open_dataset
 from mode_ros.training.data.mixture import MixtureItem, load_mixture_config, open_mixture
 from mode_ros.training.data_findings import data_findings
 from mode_ros.training.settings import DEFAULT_SHIFTS, PolicySettings, TrainSettings
-from mode_ros.training.starting import check_start, check_statistics, start_weights
+from mode_ros.training.starting import check_encoders, check_start, check_statistics, start_weights
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     if settings.start.checkpoint:
         check_start(settings.start.checkpoint, config)
     if settings.start.encoders:
-        _check_encoders(settings.start.encoders, config)
+        check_encoders(settings.start.encoders, config)
     for files in found:  # before their pictures are decoded, which takes long
         _check_files(files, settings.policy.chunk_length)
     datasets, weights = _open(settings, contracts, config)
@@ -332,22 +332,6 @@ def _check_data(data: Dataset, contract: Contract, config: PolicyConfig) -> None
             raise UserError(
                 f'The policy sees the state {name!r} of {size} numbers (policy.states), but the data set {root} has '
                 f'{data.streams or "no states"}: leave it out of policy.states, or convert with it.'
-            )
-
-
-def _check_encoders(checkpoint: str, config: PolicyConfig) -> None:
-    """They must have been made for the same cameras and sentences; what the robot does with them may differ."""
-    theirs = read_info(checkpoint).config
-    names = [camera.name for camera in config.cameras]
-    for what, ours, there in (
-        ('the cameras', names, [camera.name for camera in theirs.cameras]),
-        ('policy.image_encoder', config.image_encoder, theirs.image_encoder),
-        ('policy.text_encoder', config.text_encoder, theirs.text_encoder),
-    ):
-        if ours != there:
-            raise UserError(
-                f'The image encoders of {checkpoint} (start.encoders) do not fit: {what} are here {ours} and there '
-                f'{there}. Name another checkpoint, or leave start.encoders out.'
             )
 
 

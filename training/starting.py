@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,17 @@ from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.network import PolicyNetwork
 
 _POSITION, _MARK = 'denoiser.position', 'denoiser.committed_mark'
+# What weights were made for beyond their shapes.
+_MADE_FOR: Mapping[str, Callable[[PolicyConfig], object]] = {
+    'the cameras': lambda config: [camera.name for camera in config.cameras],
+    'policy.image_encoder': lambda config: config.image_encoder,
+    'policy.text_encoder.kind': lambda config: config.text_encoder.kind,
+    'policy.text_encoder.dim': lambda config: config.text_encoder.dim,
+    'policy.states': lambda config: list(config.state_streams),
+    'policy.diffusion.sigma_data': lambda config: config.diffusion.sigma_data,
+}
+# Of these, what image encoders are made for.
+_ENCODERS = ('the cameras', 'policy.image_encoder', 'policy.text_encoder.kind', 'policy.text_encoder.dim')
 # What may grow: the rest of the network does not depend on them.
 _MAY_GROW = ('chunk_length', 'max_committed')
 
@@ -46,11 +57,34 @@ def check_start(checkpoint: str, config: PolicyConfig) -> None:
         for name, value in here.items()
         if there[name] != value and name not in grown and not name.endswith('dropout')
     ]
+    differing += _made_otherwise(config, theirs, tuple(_MADE_FOR))
     if differing:
         raise UserError(
             f'The checkpoint {checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
-            'the policy section to its config.json.'
+            'the policy section to its config.json, and call cameras in the contract what they are called there.'
         )
+
+
+def check_encoders(checkpoint: str, config: PolicyConfig) -> None:
+    """Raise UserError unless the checkpoint's image encoders were made for the cameras and sentences of `config`.
+
+    What the robot does with them may differ.
+    """
+    differing = _made_otherwise(config, read_info(checkpoint).config, _ENCODERS)
+    if differing:
+        raise UserError(
+            f'The image encoders of {checkpoint} (start.encoders) do not fit: {"; ".join(differing)}. Name another '
+            'checkpoint, or leave start.encoders out.'
+        )
+
+
+def _made_otherwise(here: PolicyConfig, there: PolicyConfig, names: Sequence[str]) -> list[str]:
+    pairs = {name: (_MADE_FOR[name](here), _MADE_FOR[name](there)) for name in names}
+    return [
+        f'{name} {"are" if name.endswith("s") else "is"} {ours!r} here and {theirs!r} there'
+        for name, (ours, theirs) in pairs.items()
+        if ours != theirs
+    ]
 
 
 def check_statistics(checkpoint: str, config: PolicyConfig) -> None:

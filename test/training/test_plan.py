@@ -22,6 +22,7 @@ from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, predict
 from mode_ros.paths import share_folder
+from mode_ros.policy.checkpoint import save_checkpoint
 from mode_ros.policy.folder import WEIGHTS
 from mode_ros.policy.policy import Policy
 from mode_ros.training.plan import _load_imagenet, build_network, make_plan
@@ -352,6 +353,50 @@ def test_a_checkpoint_of_another_shape_lists_its_tensors(joints, tmp_path):
         assert torch.equal(value, start[name]) == ('.router.' in name), name
 
 
+TWO_CAMERAS = DELTA_TEXT.replace(
+    '  states:', '    - {name: wrist, topic: wrist/image, width: 32, height: 32, max_age: 0.3}\n  states:'
+)
+TURNED = TWO_CAMERAS.replace('static', 'other').replace('wrist', 'static').replace('other', 'wrist')
+TWO_STATES = ABSOLUTE_TEXT.replace(
+    'action:', '    - {name: others, topic: others, type: joint_state, names: [c, d], unit: rad, max_age: 0.2}\naction:'
+)
+
+
+def checkpoint_of(made, folder):
+    save_checkpoint(folder, made.info(1), build_network(made))
+    return str(folder)
+
+
+def test_weights_are_for_cameras_states_words_and_noise_as_they_were(joints, tmp_path):
+    """What fits by its shape and yet means something else."""
+    two = camera_set(tmp_path / 'two', contract=TWO_CAMERAS, cameras=('static', 'wrist'))
+    turned = camera_set(tmp_path / 'turned', contract=TURNED, cameras=('static', 'wrist'))
+    seen = checkpoint_of(plan(two), tmp_path / 'seen')
+    there = r"the cameras are \['wrist', 'static'\] here and \['static', 'wrist'\] there"
+    refused(rf'\(start\.checkpoint\) was trained otherwise: {there}', turned, **{'start.checkpoint': seen})
+    refused(there, turned, **{'start.encoders': seen})
+    state = np.random.default_rng(0).normal(size=(12, 4))
+    episodes = [{'state': state, 'action': state[:, :2], 'task': 'reach'}]
+    streams = {'joints': 2, 'others': 2}
+    data = write_data_set(tmp_path / 'data', episodes, TWO_STATES, fps=10, streams=streams)
+    checkpoint = checkpoint_of(plan(data), tmp_path / 'checkpoint')
+    refused(r"policy\.states are \['others', 'joints'\] here and \['joints', 'others'\] there", data,
+            **{'start.checkpoint': checkpoint, 'policy.states': ('others', 'joints')})  # fmt: skip
+    refused(r'policy\.diffusion\.sigma_data is 0\.3 here and 0\.5 there', data,
+            **{'start.checkpoint': checkpoint, 'policy.diffusion': {'sigma_data': 0.3}})  # fmt: skip
+    refused(r"policy\.text_encoder\.kind is 'clip' here and 'minilm' there", data,
+            **{'start.checkpoint': checkpoint, 'policy.text_encoder': {'kind': 'clip', 'source': 'x', 'dim': 384}})  # fmt: skip
+    plan(data, **{'start.checkpoint': checkpoint, 'policy.diffusion': {'steps': 5}})
+
+
+def test_image_encoders_do_not_depend_on_where_the_text_encoder_lies(pictures, tmp_path):
+    def clip(source):
+        return {'policy.text_encoder': {'kind': 'clip', 'source': source, 'dim': 384}}
+
+    checkpoint = checkpoint_of(plan(pictures, **clip('here')), tmp_path / 'checkpoint')
+    plan(pictures, **clip('there'), **{'start.encoders': checkpoint})
+
+
 def test_the_image_encoders_of_another_robot(pictures, joints, tmp_path):
     make_trainer(train_settings(pictures, **{'run.steps': 1}), tmp_path / 'first').train()
     theirs = tmp_path / 'first' / 'policy'
@@ -365,10 +410,10 @@ def test_the_image_encoders_of_another_robot(pictures, joints, tmp_path):
     convolutions = [name for name in fresh if name.startswith('image_encoders.') and fresh[name].dim() == 4]
     assert not any(torch.equal(begun[name], fresh[name]) for name in convolutions)
     refused(
-        r'image encoders of .*first.policy \(start\.encoders\) do not fit: policy\.image_encoder are here', other,
+        r'image encoders of .*first.policy \(start\.encoders\) do not fit: policy\.image_encoder is', other,
         **{'start.encoders': str(theirs), 'policy.image_encoder': {'architecture': 'resnet18', 'width': 0.5}},
     )  # fmt: skip
-    refused(r"do not fit: the cameras are here \[\] and there \['static'\]", joints, **{'start.encoders': str(theirs)})
+    refused(r"do not fit: the cameras are \[\] here and \['static'\] there", joints, **{'start.encoders': str(theirs)})
     refused('There is no checkpoint folder', other, **{'start.encoders': str(tmp_path / 'nowhere')})
 
 
