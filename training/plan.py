@@ -76,7 +76,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     padded = settings.loss.padding != 'none'
     kept = read_info(settings.start.checkpoint).statistics if settings.start.statistics == 'checkpoint' else None
     if kept is not None:
-        check_statistics(settings.start.checkpoint, config)
+        check_statistics(settings.start.checkpoint, config, limits)
     source = Source(
         datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments, padded, limits, kept
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint, read_info
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.network import PolicyNetwork
+from mode_ros.policy.normalization import StreamStatistics
 
 _POSITION, _MARK = 'denoiser.position', 'denoiser.committed_mark'
 # What weights were made for beyond their shapes.
@@ -87,15 +89,30 @@ def _made_otherwise(here: PolicyConfig, there: PolicyConfig, names: Sequence[str
     ]
 
 
-def check_statistics(checkpoint: str, config: PolicyConfig) -> None:
-    """Raise UserError unless the checkpoint's statistics scale the numbers of `config`, and in the same way."""
-    theirs = read_info(checkpoint).config
+def check_statistics(checkpoint: str, config: PolicyConfig, limits: StreamStatistics | None = None) -> None:
+    """Raise UserError unless the checkpoint's statistics scale the numbers of `config`, and in the same way.
+
+    limits: what actions are to be scaled by, where that is not the data's.
+    """
+    theirs = read_info(checkpoint)
     for name in ('action_normalization', 'state_normalization', 'state_streams'):
-        here, there = getattr(config, name), getattr(theirs, name)
+        here, there = getattr(config, name), getattr(theirs.config, name)
         if here != there:
             raise UserError(
                 f'{name} is {here!r} here and {there!r} in the checkpoint {checkpoint}, whose statistics are to be '
                 'kept (start.statistics): set the policy section to its config.json, or start.statistics to data.'
+            )
+    if limits is None:
+        return
+    kept = theirs.statistics.action
+    bounds = zip(limits.min, limits.max, kept.min, kept.max, strict=True)
+    for number, (lower, upper, least, most) in enumerate(bounds):
+        if not np.allclose((lower, upper), (least, most)):
+            raise UserError(
+                f"policy.action_normalization limits scales number {number} of the actions by the contract's "
+                f'{lower:g} to {upper:g}, and the checkpoint {checkpoint}, whose statistics are to be kept '
+                f'(start.statistics), by {least:g} to {most:g}: set policy.action_normalization to min_max, or '
+                'start.statistics to data.'
             )
 
 

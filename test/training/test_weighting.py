@@ -148,3 +148,19 @@ def test_the_statistics_of_the_checkpoint_may_be_kept(tmp_path):
         source_of(other, **start, **{'start.statistics': 'checkpoint', 'policy.action_normalization': 'mean_std'})
     with pytest.raises(ValueError, match='none is given'):
         source_of(other, **{'start.statistics': 'checkpoint'})
+
+
+def test_kept_statistics_are_not_replaced_by_the_limits(tmp_path):
+    limits = {'policy.action_normalization': 'limits'}
+    data = corrected(tmp_path / 'data')
+    for name, changes in (('by_data', {}), ('by_limits', limits)):
+        plan = make_plan(train_settings(data, **changes), TextNumbers())
+        save_checkpoint(tmp_path / name, plan.info(1), build_network(plan))
+
+    def kept(name):
+        start = {'start.checkpoint': str(tmp_path / name), 'start.statistics': 'checkpoint'}
+        return source_of(data, **start, **limits)[0].statistics
+
+    with pytest.raises(UserError, match=r'number 0 of the actions by .* -2 to 2, .*by_data.* by 0\.03 to 0\.17: set'):
+        kept('by_data')
+    assert kept('by_limits').action.max == pytest.approx((2.0, 2.0))
