@@ -39,7 +39,7 @@ from mode_ros.training.same_data import check_same_data
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import TrainSettings, as_begun
 from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, spread, whole
-from mode_ros.training.training_report import peak_memory_mb, save_samples, write_report
+from mode_ros.training.training_report import REPORT, SAMPLES, peak_memory_mb, save_samples, write_report
 from mode_ros.training.validation import Validation, validate
 
 # Settings that may change when a training goes on: they decide what is written, how a batch is cut and how a step is
@@ -499,9 +499,12 @@ class _Window:
 
 
 def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
-    """Make OUT with training.yaml. Raises UserError for a folder with other things in it, and for a training with
-    checkpoints unless it goes on; one that ended before its first checkpoint is begun anew.
+    """Make OUT with training.yaml, and remove what a killed training left there half written.
+
+    Raises UserError for a folder with other things in it, and for a training with checkpoints or a policy unless it
+    goes on; one that ended before its first checkpoint is begun anew.
     """
+    snapshots.remove_leftovers(out)
     if resume:
         return
     try:
@@ -510,8 +513,11 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
                 raise UserError(f'{out} holds a training: go on with --resume, or give another --output.')
             if not (out / snapshots.SETTINGS).is_file():
                 raise UserError(f'{out} is not empty: give another --output, or empty it.')
-            (out / LOG).unlink(missing_ok=True)
-            for folder in (TENSORBOARD, snapshots.CHECKPOINTS):
+            if (out / snapshots.POLICY).exists():
+                raise UserError(f'{out} holds the policy of a finished training: give another --output.')
+            for file in (LOG, REPORT, SAMPLES):
+                (out / file).unlink(missing_ok=True)
+            for folder in (TENSORBOARD, snapshots.CHECKPOINTS, snapshots.BEST):
                 shutil.rmtree(out / folder, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
         (out / snapshots.SETTINGS).write_text(settings.to_yaml(), encoding='utf-8')

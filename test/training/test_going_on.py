@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -254,6 +255,55 @@ def test_a_training_with_checkpoints_is_not_overwritten_and_one_without_is(joint
     stopped(settings, out, 1)
     with pytest.raises(UserError, match='holds a training: go on with --resume'):
         prepare_folder(out, settings, resume=False)
+
+
+def test_a_finished_training_without_its_checkpoints_is_not_begun_anew(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    make_trainer(settings, out).train()
+    shutil.rmtree(out / 'checkpoints')
+    with pytest.raises(UserError, match=r'out holds the policy of a finished training: give another --output'):
+        prepare_folder(out, settings, resume=False)
+    assert (out / 'log.jsonl').exists()
+    shutil.rmtree(out / 'policy')
+    prepare_folder(out, settings, resume=False)
+    assert [path.name for path in out.iterdir()] == ['training.yaml'], 'nothing of the one before is left'
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_what_a_killed_training_left_half_written_is_removed(joints, tmp_path, resume):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    prepare_folder(out, settings, resume=False)
+    name = '0123456789abcdef'
+    left = [f'.policy.{name}', f'checkpoints/.step_00000002.{name}', 'checkpoints/.step_00000002.part']
+    left += [f'checkpoints/..step_00000002.part.{name}']
+    kept = ['.best', '.policy.d', f'.best.{name}']
+    for each in (*left, *kept):
+        (out / each).mkdir(parents=True)
+    prepare_folder(out, settings, resume=True)
+    assert [each for each in (*left, *kept) if (out / each).exists()] == kept
+    (out / 'best').mkdir()
+    prepare_folder(out, settings, resume)
+    assert not (out / kept[-1]).exists()
+    (tmp_path / left[0]).mkdir()
+    prepare_folder(tmp_path, settings, resume=True)
+    assert (tmp_path / left[0]).exists(), 'this is no folder of a training'
+
+
+def test_a_policy_is_not_there_without_its_settings(joints, tmp_path, monkeypatch):
+    """Whatever ends the process while it is written."""
+    trainer = make_trainer(train_settings(joints), tmp_path / 'out')
+
+    write = Path.write_text
+
+    def write_or_end(path, *more, **how):
+        if path.name == 'training.yaml':
+            raise KeyboardInterrupt
+        return write(path, *more, **how)
+
+    monkeypatch.setattr(Path, 'write_text', write_or_end)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert not (tmp_path / 'out' / 'best').exists()
 
 
 def test_only_the_newest_are_kept(joints, tmp_path):
