@@ -130,12 +130,7 @@ class Source:
         ]
         self._any_failed = any(each.failed.any() for each in self._weights_of)
         used = [self._weighing(k, _frames(datasets[k], mask)) for k, mask in enumerate(self.selection.usable)]
-        for data, frames in zip(datasets, used, strict=True):
-            if not len(frames):
-                raise UserError(
-                    f'No frame of {data.files.root} is left to learn from: all are of episodes that are left out, or '
-                    'driven by the policy (data.policy_frames).'
-                )
+        _check_left(datasets, used)
         self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
         if kept is not None:
             self._statistics[''] = kept
@@ -157,6 +152,7 @@ class Source:
         for number, (data, usable, held) in enumerate(zip(datasets, self.selection.usable, self.held_out, strict=True)):
             frames = self._weighing(number, _frames(data, usable & ~held))
             self._learnt.append(frames if padded else _with_whole_chunks(data, frames))
+        _check_left(datasets, self._learnt)
         of_frames = [each.weight[frames] for each, frames in zip(self._weights_of, self._learnt, strict=True)]
         # None where all count the same: then they are drawn as they were before there were weights.
         self._by_weight = [each if len(each) and (each != each[0]).any() else None for each in of_frames]
@@ -361,6 +357,16 @@ def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
         starts[name] = np.arange(at, at + size)
         at += size
     return np.concatenate([starts[name] for name in streams]) if streams else np.zeros(0, np.int64)
+
+
+def _check_left(datasets: Sequence[Dataset], frames: Sequence[Indices]) -> None:
+    for data, left in zip(datasets, frames, strict=True):
+        if not len(left):
+            raise UserError(
+                f'No frame of {data.files.root} is left to learn from: all are of episodes that are left out or held '
+                'out (data.validation_share), driven by the policy (data.policy_frames), or less than a chunk before '
+                'the end (loss.padding none).'
+            )
 
 
 def _tasks(data: Dataset) -> list[int]:

@@ -28,7 +28,7 @@ from mode_ros.policy.policy import Policy
 from mode_ros.training.plan import _load_imagenet, build_network, make_plan
 from mode_ros.training.progress import read_log
 from mode_ros.training.settings import load_train_settings
-from mode_ros.training.train import find_config, train
+from mode_ros.training.train import describe, find_config, train
 from mode_ros.training.trainer import Trainer, make_accelerator
 
 
@@ -488,6 +488,13 @@ def test_a_check_says_what_would_be_trained(joints, tmp_path, monkeypatch, capsy
     assert 'jointed: 0 cameras, 2 state numbers, 2 action numbers at 10 Hz' in printed
     assert '4 episodes to learn from (48 moments), 2 held out, 2 goals' in printed
     assert not (tmp_path / 'out').exists()
+
+
+def test_only_episodes_that_are_learnt_from_are_counted(tmp_path):
+    """Not those that failed."""
+    data = joints_set(tmp_path / 'data', success=[True, False, True, True, True, True])
+    said = describe(plan(data, **{'data.validation_share': 0.2}))
+    assert '3 episodes to learn from (36 moments), 2 held out' in said
 
 
 # ---- a loss that is not finite ----------------------------------------------------------------------------------

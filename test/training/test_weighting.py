@@ -130,6 +130,14 @@ def test_a_data_set_of_which_nothing_is_left_is_refused(tmp_path):
     assert source_of(data)[0].frames == 6
 
 
+def test_nothing_is_left_of_what_is_not_held_out_or_has_no_whole_chunk(tmp_path):
+    ends = corrected(tmp_path / 'ends', driven='pppppppEE')
+    changes = {'data.policy_frames': 'none', 'loss.padding': 'none'}
+    with pytest.raises(UserError, match=r'No frame of .*ends is left to learn from: .*loss\.padding none'):
+        source_of(ends, **changes)
+    assert source_of(ends, **{'data.policy_frames': 'none'})[0].frames
+
+
 def test_a_training_that_was_begun_before_goes_on_with_all_frames():
     assert as_begun({'data': {'path': 'x'}})['data']['policy_frames'] == 'all'
 
