@@ -142,8 +142,8 @@ class Trainer:
         """Train to the end, and write OUT/policy; returns the last validation, None without held-out episodes.
 
         resume: go on from the newest checkpoint; stop_after: end early after this many steps in all, as if interrupted.
-        Raises Stopped after SIGINT or SIGTERM, the state saved, and UserError for a loss that is not finite and for a
-        disk that takes no more.
+        Raises Stopped, the state saved, after SIGINT, SIGTERM or SIGHUP and where nobody reads its lines any more, and
+        UserError for a loss that is not finite and for a disk that takes no more.
         """
         if resume:
             self._restore()
@@ -151,13 +151,14 @@ class Trainer:
             put_on_gpu(self._optimizer)
         if self._settings.data.pictures == 'device':
             self._plan.source.hold_pictures(self._accelerator.device)
-        progress = self._progress()
-        if progress is not None:
-            progress.begin(self.step)
+        progress: Progress | None = None
         searching = torch.backends.cudnn.benchmark
         # Shapes that never change are worth a search for the fastest kernels.
         torch.backends.cudnn.benchmark = searching or self._recorded is not None
         try:
+            progress = self._progress()
+            if progress is not None:
+                progress.begin(self.step)
             with self._signals():
                 found = self._run(progress, stop_after)
         except OSError as error:  # of the log and of TensorBoard's; a checkpoint's is a UserError already
@@ -197,7 +198,7 @@ class Trainer:
             if self._validation_moments and (self.step % run.validate_every == 0 or ended):
                 last = self._validate(progress)
             stopping, due = self._agree(
-                self._stop is not None or self.step == stop_after,
+                self._stop is not None or self.step == stop_after or (progress is not None and progress.unheard),
                 self._accelerator.is_main_process and time.monotonic() - saved > 60 * run.checkpoint_minutes,
             )
             if due or stopping or ended:
@@ -451,7 +452,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM lets the step end and saves; the second counts at once.
+        """The first SIGINT, SIGTERM or SIGHUP lets the step end and saves; the second counts at once.
 
         Of several processes each gets a second one from their launcher, which would break off the saving; it ends
         them for good when they take too long.
@@ -462,7 +463,10 @@ class Trainer:
             for each, before in earlier.items():
                 signal.signal(each, before if self._accelerator.num_processes == 1 else signal.SIG_IGN)
 
-        earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it, to go on without the terminal
+            numbers.append(signal.SIGHUP)
+        earlier = {number: signal.getsignal(number) for number in numbers}
         for number in earlier:
             signal.signal(number, ask)
         try:

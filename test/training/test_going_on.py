@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -378,6 +379,76 @@ def test_a_refused_file_is_told_apart_from_a_full_disk(joints, tmp_path, monkeyp
         trainer.train()
 
 
+def with_a_signal(trainer, number):
+    """It comes in the second step."""
+    one_step = trainer._one_step
+
+    def step(batches):
+        if trainer.step == 1:
+            os.kill(os.getpid(), number)
+        return one_step(batches)
+
+    trainer._one_step = step
+    return trainer
+
+
+@pytest.fixture
+def hung_up():
+    """Sets what SIGHUP does; as before after the test."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda action: signal.signal(signal.SIGHUP, action)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_stops_and_saves(joints, tmp_path, hung_up):
+    hung_up(lambda *_: pytest.fail('the process would have ended'))
+    trainer = with_a_signal(make_trainer(train_settings(joints), tmp_path / 'out'), signal.SIGHUP)
+    with pytest.raises(Stopped, match='Stopped after step 2 of 4; go on with --resume'):
+        trainer.train()
+    assert load_state(checkpoints(tmp_path / 'out')[-1])['step'] == 2
+
+
+def test_a_training_under_nohup_does_not_mind(joints, tmp_path, hung_up):
+    hung_up(signal.SIG_IGN)
+    with_a_signal(make_trainer(train_settings(joints), tmp_path / 'out'), signal.SIGHUP).train()
+    assert (tmp_path / 'out' / 'policy').exists()
+
+
+@pytest.mark.parametrize('number', [errno.EPIPE, errno.EIO])
+def test_a_pipe_that_nobody_reads_stops_and_saves(joints, tmp_path, monkeypatch, number):
+    trainer = make_trainer(train_settings(joints), tmp_path / 'out')
+    with (tmp_path / 'pipe').open('w') as pipe:
+
+        def refuse(*_):
+            raise OSError(number, os.strerror(number))
+
+        ended = SimpleNamespace(write=refuse, flush=refuse, isatty=lambda: False, fileno=pipe.fileno)
+        monkeypatch.setattr(sys, 'stdout', ended)
+        with pytest.raises(Stopped, match='Stopped after step 1 of 4'):
+            trainer.train()
+    assert load_state(checkpoints(tmp_path / 'out')[-1])['step'] == 1
+
+
+def test_a_log_that_cannot_be_written_is_named_when_going_on(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    stopped(settings, out, 1)
+    (out / 'log.jsonl').unlink()
+    (out / 'log.jsonl').mkdir()
+    with pytest.raises(UserError, match=r'out could not be written: IsADirectoryError'):
+        make_trainer(settings, out).train(resume=True)
+
+
+def test_a_line_that_a_kill_cut_takes_none_with_it(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    stopped(settings, out, 1)
+    with (out / 'log.jsonl').open('a') as log:
+        log.write('{"step": 2, "ki')
+    make_trainer(settings, out).train(resume=True)
+    # The first that is written after it.
+    assert '{"step": 2, "ki' in (out / 'log.jsonl').read_text().splitlines()
+    assert sorted(logged(out)) == [1, 2, 3, 4]
+
+
 def command(data, out, *more):
     small = [
         f'data.path={data}', 'policy.embed_dim=16', 'policy.layers=1', 'policy.heads=2', 'policy.states=all',
@@ -395,7 +466,7 @@ def wait_for_steps(process, out, steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_the_command_goes_on(joints, tmp_path, number):
     out = tmp_path / 'out'
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
