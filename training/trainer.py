@@ -45,7 +45,7 @@ from mode_ros.training.validation import Validation, validate
 # Settings that may change when a training goes on: they decide what is written, how a batch is cut and how a step is
 # run, not what is learnt. (Batch norm sees other parts of the batch when it is cut in another way, as on another number
 # of processes.)
-_MAY_CHANGE = {
+MAY_CHANGE = {
     'data.cache',
     'data.pictures',
     'run.accumulate',
@@ -561,7 +561,7 @@ def _check_same(before: Mapping[str, Any], now: TrainSettings, folder: Path) -> 
         f'{section}.{key} was {earlier[section][key]!r} and is {value!r}'
         for section, values in now.model_dump(mode='json').items()
         for key, value in values.items()
-        if earlier[section][key] != value and f'{section}.{key}' not in _MAY_CHANGE
+        if earlier[section][key] != value and f'{section}.{key}' not in MAY_CHANGE
     ]
     if found:
         raise UserError(
