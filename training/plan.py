@@ -279,12 +279,15 @@ def _open(
 def _picture_size(
     settings: TrainSettings, contracts: Sequence[Contract], config: PolicyConfig
 ) -> Size | dict[str, Size] | None:
-    """What pictures are brought to: the network's sizes, by camera, or others' data to the contract's size."""
-    if settings.policy.image_sizes:
-        return {camera.name: (camera.width, camera.height) for camera in config.cameras}
-    sizes = {(camera.width, camera.height) for camera in contracts[0].observation.cameras}
+    """What pictures are brought to: the network's sizes, one for all or by camera; None for those of our own as they
+    are recorded, which have it already.
+    """
     is_foreign = bool(settings.data.contract) or any(each != contracts[0] for each in contracts)
-    return sizes.pop() if is_foreign and len(sizes) == 1 else None  # those of our own have it already
+    if not (settings.policy.image_sizes or is_foreign):
+        return None
+    sizes = {camera.name: (camera.width, camera.height) for camera in config.cameras}
+    alike = set(sizes.values())
+    return alike.pop() if len(alike) == 1 and not settings.policy.image_sizes else sizes
 
 
 def _of_robot(data: Dataset, contract: Contract) -> Dataset:

@@ -170,7 +170,10 @@ def test_variants_may_differ_in_precision(grid, tmp_path):
         ({'changes': ['data.validation_share=0']}, 'holds out no episode'),
         ({'base': 'smal'}, "no training file 'smal'"),
         ({'jobs': 3}, 'jobs: unknown key'),
-        ({'variants': {'one': [], 'none': ['start.checkpoint=nowhere']}}, 'variant none: There is no checkpoint folder'),
+        (
+            {'variants': {'one': [], 'none': ['start.checkpoint=nowhere']}},
+            'variant none: There is no checkpoint folder',
+        ),
         ({'changes': ['run.seed=3']}, r'run\.seed=3 cannot be used: the grid has the seeds'),
         ({'variants': {'one': ['run.seed=3']}}, r'run\.seed=3 cannot be used: the grid has the seeds'),
     ],

@@ -327,6 +327,34 @@ def test_a_mixture_of_ours_and_theirs(tmp_path, contract_file, pictures):
     assert np.mean(which) == pytest.approx(0.75, abs=0.08)
 
 
+TWO_CAMERAS = DELTA_TEXT.replace(
+    '  states:', '    - {name: wrist, topic: wrist/image, width: 32, height: 32, max_age: 0.3}\n  states:'
+)
+
+
+@pytest.mark.parametrize('turned', [False, True])
+def test_pictures_of_another_robot_come_to_our_sizes_wherever_it_is_listed(tmp_path, turned):
+    of_wrist = 'wrist/image, width: 32, height: 32'
+    ours = TWO_CAMERAS.replace(of_wrist, of_wrist.replace('32', '40'))
+    giant = TWO_CAMERAS.replace('robot: tester', 'robot: giant').replace('32', '48')
+    for name, contract, sizes in (('ours', ours, (32, 40)), ('giant', giant, (48, 48))):
+        state = np.random.default_rng(len(name)).normal(size=(12, 2))
+        images = {
+            camera: np.zeros((12, size, size, 3), np.uint8)
+            for camera, size in zip(('static', 'wrist'), sizes, strict=True)
+        }
+        episode = {'state': state, 'action': np.zeros((12, 4)), 'task': name, 'images': images}
+        write_data_set(tmp_path / name, [episode], contract, streams={'joints': 2})
+    lines = ['- {path: ours}', '- {path: giant, embodiment: giant}']
+    (tmp_path / 'mixture.yaml').write_text('datasets:\n' + '\n'.join(lines[::-1] if turned else lines) + '\n')
+    source = plan('', **{'data.path': '', 'data.mixture': str(tmp_path / 'mixture.yaml')}).source
+    for data in source.datasets:
+        assert {name: frames.shape[1:3] for name, frames in data.frames.items()} == {
+            'static': (32, 32),
+            'wrist': (40, 40),
+        }
+
+
 # ---- starting from a checkpoint ---------------------------------------------------------------------------------
 
 
@@ -353,9 +381,6 @@ def test_a_checkpoint_of_another_shape_lists_its_tensors(joints, tmp_path):
         assert torch.equal(value, start[name]) == ('.router.' in name), name
 
 
-TWO_CAMERAS = DELTA_TEXT.replace(
-    '  states:', '    - {name: wrist, topic: wrist/image, width: 32, height: 32, max_age: 0.3}\n  states:'
-)
 TURNED = TWO_CAMERAS.replace('static', 'other').replace('wrist', 'static').replace('other', 'wrist')
 TWO_STATES = ABSOLUTE_TEXT.replace(
     'action:', '    - {name: others, topic: others, type: joint_state, names: [c, d], unit: rad, max_age: 0.2}\naction:'
