@@ -36,7 +36,7 @@ from mode_ros.training.loss import Draws, log_logistic_sigmas
 from mode_ros.training.pictures import CachedPictures, DevicePictures, Pictures, send
 from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
-from mode_ros.training.weighting import draw, weigh_frames
+from mode_ros.training.weighting import ByWeight, weigh_frames
 
 Indices = NDArray[np.int64]
 
@@ -155,7 +155,7 @@ class Source:
         _check_left(datasets, self._learnt)
         of_frames = [each.weight[frames] for each, frames in zip(self._weights_of, self._learnt, strict=True)]
         # None where all count the same: then they are drawn as they were before there were weights.
-        self._by_weight = [each if len(each) and (each != each[0]).any() else None for each in of_frames]
+        self._by_weight = [ByWeight(each) if (each != each[0]).any() else None for each in of_frames]
 
     @property
     def statistics(self) -> Statistics:
@@ -214,10 +214,10 @@ class Source:
         return self._assemble(which[rows], frames[rows], shifted, draws.rows(rows), loss, colours)
 
     def _pick(self, number: int, generator: np.random.Generator) -> int:
-        weights = self._by_weight[number]
-        if weights is None:
+        by_weight = self._by_weight[number]
+        if by_weight is None:
             return int(generator.integers(len(self._learnt[number])))
-        return int(draw(weights, generator, 1)[0])
+        return int(by_weight.draw(generator, 1)[0])
 
     def _weighing(self, number: int, frames: Indices) -> Indices:
         """Those of a data set's frames that have a weight."""

@@ -13,7 +13,7 @@ from mode_ros.policy.checkpoint import save_checkpoint
 from mode_ros.training.objective import Objective
 from mode_ros.training.plan import build_network, make_plan
 from mode_ros.training.settings import as_begun
-from mode_ros.training.weighting import draw, failed_spans, weigh_frames
+from mode_ros.training.weighting import ByWeight, failed_spans, weigh_frames
 
 
 def spans(text):
@@ -59,7 +59,7 @@ def test_where_nobody_ever_took_over_everything_is_a_demonstration(policy_frames
 
 def test_frames_are_drawn_by_weight_and_never_without_one():
     weight = np.array([0.0, 1, 3, 0])
-    found = draw(weight, np.random.default_rng(0), 4000)
+    found = ByWeight(weight).draw(np.random.default_rng(0), 4000)
     assert set(found) == {1, 2}
     assert np.mean(found == 2) == pytest.approx(0.75, abs=0.03)
 
@@ -92,6 +92,15 @@ def test_a_training_leaves_failed_spans_out_and_weighs_corrections(tmp_path):
     assert by_person.mean() == pytest.approx(4 * 7 / (4 * 7 + 4), abs=0.04)
     again, part = source.batch(0, 8, slice(0, 8), settings.loss), source.batch(0, 8, slice(3, 5), settings.loss)
     assert part.moments == again.moments[3:5], 'decided by seed and step'
+
+
+def test_weights_are_summed_once_and_drawn_from_as_ever(tmp_path, monkeypatch):
+    source, settings = source_of(corrected(tmp_path / 'data'), **{'data.intervention_weight': 4.0})
+    sums = []
+    monkeypatch.setattr('mode_ros.training.weighting.np.cumsum', lambda *_: sums.append(_))
+    frames = [frame for _, frame in source.batch(0, 8, slice(0, 8), settings.loss).moments]
+    assert sums == []
+    assert frames == [21, 31, 30, 3, 30, 3, 28, 5]
 
 
 def test_only_what_a_person_drove(tmp_path):
