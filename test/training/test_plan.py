@@ -598,14 +598,25 @@ def test_a_chunk_of_held_out_episodes_is_judged_in_the_robots_units(joints, tmp_
 
 @pytest.mark.parametrize('name', ['2026-11-03', '17', 'true', 'drawers', '"17"'])
 def test_a_folder_may_be_called_by_a_date_or_a_number(name):
-    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', [f'data.path={name}'])
-    assert settings.data.path == name.strip('"')
+    changes = [f'data.path={name}', f'data.cache={name}']
+    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', changes)
+    assert settings.data.path == settings.data.cache == name.strip('"')
 
 
 def test_the_home_folder_is_found(monkeypatch):
     monkeypatch.setenv('HOME', '/home/ada')
-    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', ['data.path=~/drawers'])
+    changes = ['data.path=~/drawers', 'data.cache=~/pictures']
+    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', changes)
     assert settings.data.path == '/home/ada/drawers'
+    assert settings.data.cache == '/home/ada/pictures'
+
+
+def test_no_cache_folder_is_the_one_inside_the_data_set(tmp_path, monkeypatch):
+    data = camera_set(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    plan(data, **{'data.cache': ''})
+    assert (data / 'cache').is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
 def test_weights_that_are_none_are_said(tmp_path):
