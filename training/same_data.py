@@ -69,13 +69,12 @@ def _outlines(noted: Sequence[Mapping[str, Any]], outline: Sequence[Mapping[str,
             other = [number for number, pair in enumerate(zip(then[key], here[key], strict=True)) if pair[0] != pair[1]]
             if other:
                 yield f'in {name} the episodes {listed(other)} are {words}'
-        for key, words in (
-            ('goals', 'the goals'),
-            ('weight', 'the share of the samples'),
-            ('moments', 'the number of moments to learn from'),
-        ):
+        for key, words in (('weight', 'share of the samples'), ('moments', 'number of moments to learn from')):
             if then[key] != here[key]:
-                yield f'{words} of {name} was {then[key]!r} and is {here[key]!r}'
+                yield f'the {words} of {name} was {then[key]:g} and is {here[key]:g}'
+        other_goals = sorted(set(then['goals']) ^ set(here['goals']))
+        if other_goals:
+            yield f'{name} had not the same goals: {listed(other_goals)}'
 
 
 def _values(name: str, before: Any, now: Any) -> Iterator[str]:

@@ -392,7 +392,7 @@ def checkpoint_of(made, folder):
     return str(folder)
 
 
-def test_weights_are_for_cameras_states_words_and_noise_as_they_were(joints, tmp_path):
+def test_weights_are_for_cameras_states_words_and_noise_as_they_were(tmp_path):
     """What fits by its shape and yet means something else."""
     two = camera_set(tmp_path / 'two', contract=TWO_CAMERAS, cameras=('static', 'wrist'))
     turned = camera_set(tmp_path / 'turned', contract=TURNED, cameras=('static', 'wrist'))
@@ -409,8 +409,9 @@ def test_weights_are_for_cameras_states_words_and_noise_as_they_were(joints, tmp
             **{'start.checkpoint': checkpoint, 'policy.states': ('others', 'joints')})  # fmt: skip
     refused(r'policy\.diffusion\.sigma_data is 0\.3 here and 0\.5 there', data,
             **{'start.checkpoint': checkpoint, 'policy.diffusion': {'sigma_data': 0.3}})  # fmt: skip
+    clip = {'kind': 'clip', 'source': 'x', 'dim': 384}
     refused(r"policy\.text_encoder\.kind is 'clip' here and 'minilm' there", data,
-            **{'start.checkpoint': checkpoint, 'policy.text_encoder': {'kind': 'clip', 'source': 'x', 'dim': 384}})  # fmt: skip
+            **{'start.checkpoint': checkpoint, 'policy.text_encoder': clip})  # fmt: skip
     plan(data, **{'start.checkpoint': checkpoint, 'policy.diffusion': {'steps': 5}})
 
 
