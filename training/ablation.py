@@ -38,16 +38,21 @@ from mode_ros.policy.products import products_of
 from mode_ros.policy.size import active_parameters, total_parameters
 from mode_ros.settings import load_settings
 from mode_ros.training.inspection.measure import Inputs, random_inputs
+from mode_ros.training.plan import make_plan
 from mode_ros.training.progress import LOG, read_log
 from mode_ros.training.settings import TrainSettings, as_begun, load_train_settings
 from mode_ros.training.snapshots import POLICY, checkpoints
 from mode_ros.training.train import find_config, train
+from mode_ros.training.trainer import MAY_CHANGE
 from mode_ros.with_parent import ending_with_us
 
 RESULT, TABLE, NUMBERS, OUTPUT = 'result.json', 'ablation.md', 'ablation.json', 'output.log'
 
 # Chunks that are timed, after some that are not.
 _TIMED, _WARM_UP = 20, 3
+
+# Settings in which a finished run may differ. Errors are compared on as many moments.
+_ALIKE = MAY_CHANGE - {'run.validation_samples'}
 
 ClosedLoop = Callable[[Mapping[str, Sequence[Path]]], Mapping[str, Mapping[str, Any]]]
 """Scores every variant's policies, one per seed and in the seeds' order: for each variant the `suite`, `rollouts`, the
@@ -115,6 +120,7 @@ def ablate(
     """
     runs = plan_runs(load_settings(grid, Grid, 'The grid'), changes, out)
     waiting = [run for run in runs if not is_finished(run)]
+    check_plans(waiting)
     print(f'{len(runs)} runs, {len(runs) - len(waiting)} of them finished before', flush=True)
     stopped = _train_here(waiting, cpu) if jobs == 1 else _train_apart(waiting, jobs, cpu)
     if stopped:
@@ -137,6 +143,7 @@ def plan_runs(grid: Grid, changes: Sequence[str], out: Path) -> list[Run]:
     for variant, own in grid.variants.items():
         for seed in grid.seeds:
             every = (*grid.changes, *changes, *own, f'run.seed={seed}')
+            _check_seeds(every[:-1])
             run = Run(variant, seed, config, every, out / variant / f'seed_{seed}')
             try:
                 settings = run.settings
@@ -149,6 +156,21 @@ def plan_runs(grid: Grid, changes: Sequence[str], out: Path) -> list[Run]:
                 )
             runs.append(run)
     return runs
+
+
+def check_plans(runs: Sequence[Run]) -> None:
+    """Open the data and the checkpoints of every variant, once. Raises UserError that names the variant."""
+    for run in {run.variant: run for run in reversed(runs)}.values():
+        try:
+            make_plan(run.settings)
+        except UserError as error:
+            raise UserError(f'The variant {run.variant}: {error}') from error
+
+
+def _check_seeds(changes: Sequence[str]) -> None:
+    for change in changes:
+        if change.partition('=')[0] == 'run.seed':
+            raise UserError(f'{change} cannot be used: the grid has the seeds of all variants, as `seeds: [0, 1, 2]`.')
 
 
 def is_finished(run: Run) -> bool:
@@ -164,12 +186,13 @@ def is_finished(run: Run) -> bool:
             f'{section}.{key}'
             for section, values in now.items()
             for key, value in values.items()
-            if before.get(section, {}).get(key) != value
+            if before.get(section, {}).get(key) != value and f'{section}.{key}' not in _ALIKE
         ]
-        raise UserError(
-            f'The finished run in {run.folder} had other settings ({", ".join(wrong)}): give another --output, or '
-            'remove it.'
-        )
+        if wrong:
+            raise UserError(
+                f'The finished run in {run.folder} had other settings ({", ".join(wrong)}): give another --output, or '
+                'remove it.'
+            )
     return True
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from mode_ros.training.loss import Draws, log_logistic_sigmas
 from mode_ros.training.pictures import CachedPictures, DevicePictures, Pictures, send
 from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
-from mode_ros.training.weighting import draw, weigh_frames
+from mode_ros.training.weighting import ByWeight, weigh_frames
 
 Indices = NDArray[np.int64]
 
@@ -129,12 +130,7 @@ class Source:
         ]
         self._any_failed = any(each.failed.any() for each in self._weights_of)
         used = [self._weighing(k, _frames(datasets[k], mask)) for k, mask in enumerate(self.selection.usable)]
-        for data, frames in zip(datasets, used, strict=True):
-            if not len(frames):
-                raise UserError(
-                    f'No frame of {data.files.root} is left to learn from: all are of episodes that are left out, or '
-                    'driven by the policy (data.policy_frames).'
-                )
+        _check_left(datasets, used)
         self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
         if kept is not None:
             self._statistics[''] = kept
@@ -156,9 +152,10 @@ class Source:
         for number, (data, usable, held) in enumerate(zip(datasets, self.selection.usable, self.held_out, strict=True)):
             frames = self._weighing(number, _frames(data, usable & ~held))
             self._learnt.append(frames if padded else _with_whole_chunks(data, frames))
+        _check_left(datasets, self._learnt)
         of_frames = [each.weight[frames] for each, frames in zip(self._weights_of, self._learnt, strict=True)]
         # None where all count the same: then they are drawn as they were before there were weights.
-        self._by_weight = [each if len(each) and (each != each[0]).any() else None for each in of_frames]
+        self._by_weight = [ByWeight(each) if (each != each[0]).any() else None for each in of_frames]
 
     @property
     def statistics(self) -> Statistics:
@@ -184,6 +181,22 @@ class Source:
         """Moments that are learnt from."""
         return sum(map(len, self._learnt))
 
+    @property
+    def outline(self) -> list[dict[str, Any]]:
+        """Of each data set, in the order that they are drawn from, what decides what a step is shown; plain values."""
+        return [
+            {
+                'data': str(self.datasets[number].files.root),
+                'weight': float(weight),
+                'lengths': [episode.length for episode in self.datasets[number].files.episodes],
+                'usable': self.selection.usable[number].tolist(),
+                'held_out': self.held_out[number].tolist(),
+                'moments': len(self._learnt[number]),
+                'goals': sorted(self.datasets[number].goals),
+            }
+            for number, weight in zip(self._order, self._weights, strict=True)
+        ]
+
     def hold_pictures(self, device: torch.device) -> None:
         """From now on, pick the pictures from the memory of a device. Raises UserError where it has no room."""
         self._pictures = DevicePictures(self.datasets, self.config.cameras, device)
@@ -201,10 +214,10 @@ class Source:
         return self._assemble(which[rows], frames[rows], shifted, draws.rows(rows), loss, colours)
 
     def _pick(self, number: int, generator: np.random.Generator) -> int:
-        weights = self._by_weight[number]
-        if weights is None:
+        by_weight = self._by_weight[number]
+        if by_weight is None:
             return int(generator.integers(len(self._learnt[number])))
-        return int(draw(weights, generator, 1)[0])
+        return int(by_weight.draw(generator, 1)[0])
 
     def _weighing(self, number: int, frames: Indices) -> Indices:
         """Those of a data set's frames that have a weight."""
@@ -223,13 +236,13 @@ class Source:
         if not by_task:
             return []
         if len(by_task) > count:
-            by_task = [by_task[index] for index in np.linspace(0, len(by_task) - 1, count).round().astype(int)]
-        each = count // len(by_task)
-        picked = []
-        for moments in by_task:
-            at = np.unique(np.linspace(0, len(moments) - 1, min(each, len(moments))).round().astype(int))
-            picked += [moments[index] for index in at]
-        return picked
+            by_task = [by_task[index] for index in _spread(count, len(by_task))]
+        shares = _dealt(count, [len(moments) for moments in by_task])
+        return [
+            moments[index]
+            for share, moments in zip(shares, by_task, strict=True)
+            for index in _spread(share, len(moments))
+        ]
 
     def moments(self, moments: Sequence[tuple[int, int]], loss: LossSettings) -> Batch:
         """Given moments as they are: not shifted, no goal dropped, with draws that are always the same."""
@@ -346,8 +359,31 @@ def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
     return np.concatenate([starts[name] for name in streams]) if streams else np.zeros(0, np.int64)
 
 
+def _check_left(datasets: Sequence[Dataset], frames: Sequence[Indices]) -> None:
+    for data, left in zip(datasets, frames, strict=True):
+        if not len(left):
+            raise UserError(
+                f'No frame of {data.files.root} is left to learn from: all are of episodes that are left out or held '
+                'out (data.validation_share), driven by the policy (data.policy_frames), or less than a chunk before '
+                'the end (loss.padding none).'
+            )
+
+
 def _tasks(data: Dataset) -> list[int]:
     return [int(data.task_index[start]) for start in data.episode_starts]
+
+
+def _spread(count: int, length: int) -> Indices:
+    """`count` places in a row of `length`, each in the middle of its part, so that one alone is not at an end."""
+    return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
+
+
+def _dealt(count: int, sizes: Sequence[int]) -> list[int]:
+    """How many of `count` fall to each, as evenly as their sizes allow; what is left over to the larger ones."""
+    shares = [0] * len(sizes)
+    for dealt, place in enumerate(sorted(range(len(sizes)), key=lambda place: sizes[place])):
+        shares[place] = min(sizes[place], (count - sum(shares)) // (len(sizes) - dealt))
+    return shares
 
 
 def _frames(data: Dataset, episodes: NDArray[np.bool_]) -> Indices:

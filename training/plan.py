@@ -27,7 +27,7 @@ from mode_ros.training.data.dataset import Dataset, Size, open_dataset
 from mode_ros.training.data.mixture import MixtureItem, load_mixture_config, open_mixture
 from mode_ros.training.data_findings import data_findings
 from mode_ros.training.settings import DEFAULT_SHIFTS, PolicySettings, TrainSettings
-from mode_ros.training.starting import check_start, check_statistics, start_weights
+from mode_ros.training.starting import check_encoders, check_start, check_statistics, start_weights
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     if settings.start.checkpoint:
         check_start(settings.start.checkpoint, config)
     if settings.start.encoders:
-        _check_encoders(settings.start.encoders, config)
+        check_encoders(settings.start.encoders, config)
     for files in found:  # before their pictures are decoded, which takes long
         _check_files(files, settings.policy.chunk_length)
     datasets, weights = _open(settings, contracts, config)
@@ -76,7 +76,7 @@ def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Pl
     padded = settings.loss.padding != 'none'
     kept = read_info(settings.start.checkpoint).statistics if settings.start.statistics == 'checkpoint' else None
     if kept is not None:
-        check_statistics(settings.start.checkpoint, config)
+        check_statistics(settings.start.checkpoint, config, limits)
     source = Source(
         datasets, weights, config, encoder, settings.data, settings.run.seed, embodiments, padded, limits, kept
     )
@@ -267,24 +267,28 @@ def _open(
 ) -> tuple[list[Dataset], Sequence[float]]:
     """contracts: of each data set."""
     length, data = settings.policy.chunk_length, settings.data
+    cache = data.cache or None
     size = _picture_size(settings, contracts, config)
     if data.mixture:
-        mixture = open_mixture(data.mixture, length, size, cache=data.cache)
+        mixture = open_mixture(data.mixture, length, size, cache=cache)
         return [
             _of_robot(each, contract) for each, contract in zip(mixture.datasets, contracts, strict=True)
         ], mixture.weights.tolist()
-    return [_of_robot(open_dataset(data.path, length, size, cache=data.cache), contracts[0])], [1.0]
+    return [_of_robot(open_dataset(data.path, length, size, cache=cache), contracts[0])], [1.0]
 
 
 def _picture_size(
     settings: TrainSettings, contracts: Sequence[Contract], config: PolicyConfig
 ) -> Size | dict[str, Size] | None:
-    """What pictures are brought to: the network's sizes, by camera, or others' data to the contract's size."""
-    if settings.policy.image_sizes:
-        return {camera.name: (camera.width, camera.height) for camera in config.cameras}
-    sizes = {(camera.width, camera.height) for camera in contracts[0].observation.cameras}
+    """What pictures are brought to: the network's sizes, one for all or by camera; None for those of our own as they
+    are recorded, which have it already.
+    """
     is_foreign = bool(settings.data.contract) or any(each != contracts[0] for each in contracts)
-    return sizes.pop() if is_foreign and len(sizes) == 1 else None  # those of our own have it already
+    if not (settings.policy.image_sizes or is_foreign):
+        return None
+    sizes = {camera.name: (camera.width, camera.height) for camera in config.cameras}
+    alike = set(sizes.values())
+    return alike.pop() if len(alike) == 1 and not settings.policy.image_sizes else sizes
 
 
 def _of_robot(data: Dataset, contract: Contract) -> Dataset:
@@ -332,22 +336,6 @@ def _check_data(data: Dataset, contract: Contract, config: PolicyConfig) -> None
             raise UserError(
                 f'The policy sees the state {name!r} of {size} numbers (policy.states), but the data set {root} has '
                 f'{data.streams or "no states"}: leave it out of policy.states, or convert with it.'
-            )
-
-
-def _check_encoders(checkpoint: str, config: PolicyConfig) -> None:
-    """They must have been made for the same cameras and sentences; what the robot does with them may differ."""
-    theirs = read_info(checkpoint).config
-    names = [camera.name for camera in config.cameras]
-    for what, ours, there in (
-        ('the cameras', names, [camera.name for camera in theirs.cameras]),
-        ('policy.image_encoder', config.image_encoder, theirs.image_encoder),
-        ('policy.text_encoder', config.text_encoder, theirs.text_encoder),
-    ):
-        if ours != there:
-            raise UserError(
-                f'The image encoders of {checkpoint} (start.encoders) do not fit: {what} are here {ours} and there '
-                f'{there}. Name another checkpoint, or leave start.encoders out.'
             )
 
 

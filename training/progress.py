@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -25,11 +27,16 @@ class Progress:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         self._steps, self._batch_size, self._clock = steps, batch_size, clock
-        self._board = SummaryWriter(str(out / TENSORBOARD), purge_step=done + 1 if done else None)
+        cut = _is_cut(out / LOG)
         self._log = (out / LOG).open('a', encoding='utf-8')
+        if cut:
+            self._log.write('\n')
+        self._board = SummaryWriter(str(out / TENSORBOARD), purge_step=done + 1 if done else None)
         self._terminal = sys.stdout.isatty()
         self._since: tuple[int, float] | None = None
         self._validated = ''
+        self.unheard = False
+        """Whether the terminal was closed, or what the lines were piped to has ended."""
 
     def begin(self, step: int) -> None:
         """Steps are counted from here."""
@@ -48,9 +55,9 @@ class Progress:
             f'{_duration(left)} left | loss {values["denoising"]:.4f}{self._validated}'
         )
         if self._terminal:
-            print(f'\r\x1b[K{line}', end='', flush=True)
+            self._print(f'\r\x1b[K{line}', end='')
         else:
-            print(line, flush=True)
+            self._print(line)
 
     def validated(self, step: int, error: float, values: Mapping[str, float]) -> None:
         """A validation's error, which the line repeats, and what else it found."""
@@ -73,13 +80,28 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        print(f'\r\x1b[K{text}' if self._terminal else text, flush=True)
+        self._print(f'\r\x1b[K{text}' if self._terminal else text)
 
     def close(self) -> None:
         if self._terminal:
-            print()
+            self._print('')
         self._board.close()
         self._log.close()
+
+    def _print(self, line: str, end: str = '\n') -> None:
+        try:
+            print(line, end=end, flush=True)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            self.unheard = True
+            # What is still to be written would end the process with an error of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file's last line has no end, as a kill leaves it."""
+    return path.is_file() and path.read_bytes()[-1:] not in (b'', b'\n')
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:

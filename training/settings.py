@@ -46,7 +46,7 @@ class DataSettings(_Settings):
     path: str = Field(default='', description='folder of a data set, as `mode_ros convert` writes it')
     mixture: str = Field(default='', description='instead of path: a YAML file of several data sets with weights')
     contract: str = Field(default='', description="name or path of the robot's contract, for data that carry none")
-    cache: str | None = Field(default=None, description='folder of decoded pictures; by default inside the data set')
+    cache: str | None = Field(default=None, description='folder of decoded pictures; empty: inside the data set')
     pictures: Literal['cache', 'device'] = Field(
         default='cache',
         description='where they are picked from: the decoded files, or a copy of all in the memory of the GPU',
@@ -397,7 +397,7 @@ def _is_words(key: str) -> bool:
         if field is None:
             return False
         model = field.annotation
-    return model is str
+    return model in (str, str | None)
 
 
 def _words(text: str) -> str:

@@ -5,13 +5,13 @@
     OUT/best/                          the policy with the smallest validation error so far
     OUT/policy/                        the policy at the end
 
-Everything is written aside and renamed.
+Every folder is written aside, whole, and renamed.
 """
 
 from __future__ import annotations
 
 import errno
-import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +20,13 @@ from typing import Any
 import torch
 
 from mode_ros.errors import UserError, in_words
-from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from mode_ros.policy.checkpoint import CheckpointInfo, load_checkpoint, read_info, save_checkpoint
 from mode_ros.policy.network import PolicyNetwork
 
 CHECKPOINTS, BEST, POLICY, SETTINGS, STATE = 'checkpoints', 'best', 'policy', 'training.yaml', 'training_state.pt'
 _STEP = 'step_'
+# What mode_ros.whole_files calls them while they are written, and .part what they were called before.
+_LEFT = re.compile(rf'\.{{1,2}}(?P<name>{BEST}|{POLICY}|{_STEP}\d+)(\.part|(\.part)?\.[0-9a-f]{{16}})')
 
 
 def checkpoints(out: Path) -> list[Path]:
@@ -40,19 +42,7 @@ def save_snapshot(
     Raises UserError when the disk is full; then the earlier ones are as they were.
     """
     folder = out / CHECKPOINTS / f'{_STEP}{info.trained_steps:08d}'
-    aside = folder.with_name(f'.{folder.name}.part')
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        save_policy(aside, info, average, settings)
-        with (aside / STATE).open('wb') as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())  # the rename may otherwise outlive the content
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-    except (OSError, RuntimeError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise cannot_write(folder, error) from error
+    _save(folder, info, average, settings, state)
     for old in checkpoints(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
@@ -60,9 +50,31 @@ def save_snapshot(
 
 def save_policy(folder: Path, info: CheckpointInfo, network: PolicyNetwork, settings: str) -> None:
     """Write a policy with the settings of its training beside. Raises UserError when the disk is full."""
+    _save(folder, info, network, settings, None)
+
+
+def remove_leftovers(out: Path) -> None:
+    """Remove what a training left in OUT that was killed while it wrote; nobody else may be writing there."""
+    if not (out / SETTINGS).is_file():
+        return
+    for path in (*out.glob('.*'), *(out / CHECKPOINTS).glob('.*')):
+        found = _LEFT.fullmatch(path.name)
+        # Without a best one, what is aside may be the one before.
+        if found and (found['name'] != BEST or (out / BEST).exists()):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _save(
+    folder: Path, info: CheckpointInfo, network: PolicyNetwork, settings: str, state: Mapping[str, Any] | None
+) -> None:
+    def more(aside: Path) -> None:
+        (aside / SETTINGS).write_text(settings, encoding='utf-8')
+        if state is not None:
+            with (aside / STATE).open('wb') as file:
+                torch.save(dict(state), file)
+
     try:
-        save_checkpoint(folder, info, network)
-        (folder / SETTINGS).write_text(settings, encoding='utf-8')
+        save_checkpoint(folder, info, network, more)
     except (OSError, RuntimeError) as error:
         raise cannot_write(folder, error) from error
     except Exception as error:  # safetensors has an error of its own for what the disk refuses
@@ -78,6 +90,14 @@ def load_state(folder: Path) -> dict[str, Any]:
     except Exception as error:  # a cut file fails in many ways
         raise _damaged(folder, f'{folder / STATE} cannot be read ({in_words(error)})') from error
     return dict(state)
+
+
+def load_info(folder: Path) -> CheckpointInfo:
+    """What the policy of a checkpoint says of itself. Raises UserError for one that is damaged."""
+    try:
+        return read_info(folder)
+    except UserError as error:
+        raise _damaged(folder, str(error).rstrip('.')) from error
 
 
 def load_average(folder: Path) -> PolicyNetwork:

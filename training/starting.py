@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,8 +12,20 @@ from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint, read_info
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.policy.network import PolicyNetwork
+from mode_ros.policy.normalization import StreamStatistics
 
 _POSITION, _MARK = 'denoiser.position', 'denoiser.committed_mark'
+# What weights were made for beyond their shapes.
+_MADE_FOR: Mapping[str, Callable[[PolicyConfig], object]] = {
+    'the cameras': lambda config: [camera.name for camera in config.cameras],
+    'policy.image_encoder': lambda config: config.image_encoder,
+    'policy.text_encoder.kind': lambda config: config.text_encoder.kind,
+    'policy.text_encoder.dim': lambda config: config.text_encoder.dim,
+    'policy.states': lambda config: list(config.state_streams),
+    'policy.diffusion.sigma_data': lambda config: config.diffusion.sigma_data,
+}
+# Of these, what image encoders are made for.
+_ENCODERS = ('the cameras', 'policy.image_encoder', 'policy.text_encoder.kind', 'policy.text_encoder.dim')
 # What may grow: the rest of the network does not depend on them.
 _MAY_GROW = ('chunk_length', 'max_committed')
 
@@ -46,22 +59,60 @@ def check_start(checkpoint: str, config: PolicyConfig) -> None:
         for name, value in here.items()
         if there[name] != value and name not in grown and not name.endswith('dropout')
     ]
+    differing += _made_otherwise(config, theirs, tuple(_MADE_FOR))
     if differing:
         raise UserError(
             f'The checkpoint {checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
-            'the policy section to its config.json.'
+            'the policy section to its config.json, and call cameras in the contract what they are called there.'
         )
 
 
-def check_statistics(checkpoint: str, config: PolicyConfig) -> None:
-    """Raise UserError unless the checkpoint's statistics scale the numbers of `config`, and in the same way."""
-    theirs = read_info(checkpoint).config
+def check_encoders(checkpoint: str, config: PolicyConfig) -> None:
+    """Raise UserError unless the checkpoint's image encoders were made for the cameras and sentences of `config`.
+
+    What the robot does with them may differ.
+    """
+    differing = _made_otherwise(config, read_info(checkpoint).config, _ENCODERS)
+    if differing:
+        raise UserError(
+            f'The image encoders of {checkpoint} (start.encoders) do not fit: {"; ".join(differing)}. Name another '
+            'checkpoint, or leave start.encoders out.'
+        )
+
+
+def _made_otherwise(here: PolicyConfig, there: PolicyConfig, names: Sequence[str]) -> list[str]:
+    pairs = {name: (_MADE_FOR[name](here), _MADE_FOR[name](there)) for name in names}
+    return [
+        f'{name} {"are" if name.endswith("s") else "is"} {ours!r} here and {theirs!r} there'
+        for name, (ours, theirs) in pairs.items()
+        if ours != theirs
+    ]
+
+
+def check_statistics(checkpoint: str, config: PolicyConfig, limits: StreamStatistics | None = None) -> None:
+    """Raise UserError unless the checkpoint's statistics scale the numbers of `config`, and in the same way.
+
+    limits: what actions are to be scaled by, where that is not the data's.
+    """
+    theirs = read_info(checkpoint)
     for name in ('action_normalization', 'state_normalization', 'state_streams'):
-        here, there = getattr(config, name), getattr(theirs, name)
+        here, there = getattr(config, name), getattr(theirs.config, name)
         if here != there:
             raise UserError(
                 f'{name} is {here!r} here and {there!r} in the checkpoint {checkpoint}, whose statistics are to be '
                 'kept (start.statistics): set the policy section to its config.json, or start.statistics to data.'
+            )
+    if limits is None:
+        return
+    kept = theirs.statistics.action
+    bounds = zip(limits.min, limits.max, kept.min, kept.max, strict=True)
+    for number, (lower, upper, least, most) in enumerate(bounds):
+        if not np.allclose((lower, upper), (least, most)):
+            raise UserError(
+                f"policy.action_normalization limits scales number {number} of the actions by the contract's "
+                f'{lower:g} to {upper:g}, and the checkpoint {checkpoint}, whose statistics are to be kept '
+                f'(start.statistics), by {least:g} to {most:g}: set policy.action_normalization to min_max, or '
+                'start.statistics to data.'
             )
 
 

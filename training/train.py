@@ -88,14 +88,14 @@ def describe(plan: Plan) -> str:
         network = PolicyNetwork(plan.config)
     total = sum(parameter.numel() for parameter in network.parameters())
     source, settings = plan.source, plan.settings
-    episodes = sum(len(held) for held in source.held_out)
+    usable = sum(int(each.sum()) for each in source.selection.usable)
     held = sum(int(each.sum()) for each in source.held_out)
     goals = len({goal for data in source.datasets for goal in data.goals})
     apart = f', {source.left_out} left out that the policy drove' if source.left_out else ''
     return (
         f'robot      {plan.contract.robot}: {len(plan.config.cameras)} cameras, {plan.config.denoiser.state_dim} state '
         f'numbers, {plan.config.denoiser.action_dim} action numbers at {plan.contract.rate:g} Hz\n'
-        f'data       {episodes - held} episodes to learn from ({source.frames} moments{apart}), {held} held out, '
+        f'data       {usable - held} episodes to learn from ({source.frames} moments{apart}), {held} held out, '
         f'{goals} goals\n'
         f'network    {total / 1e6:.1f} million weights\n'
         f'training   {settings.run.steps} steps of {settings.run.batch_size} samples in {settings.run.precision}'

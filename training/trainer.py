@@ -35,16 +35,17 @@ from mode_ros.training.optimizer import average_of, build_optimizer
 from mode_ros.training.plan import Plan, build_network
 from mode_ros.training.progress import LOG, TENSORBOARD, Progress
 from mode_ros.training.recorded import RecordedStep, fix_shapes, plain_state, put_on_gpu
+from mode_ros.training.same_data import check_same_data
 from mode_ros.training.schedule import learning_rate_factor
 from mode_ros.training.settings import TrainSettings, as_begun
 from mode_ros.training.sharding import load_optimizer, load_weights, make_mesh, spread, whole
-from mode_ros.training.training_report import peak_memory_mb, save_samples, write_report
+from mode_ros.training.training_report import REPORT, SAMPLES, peak_memory_mb, save_samples, write_report
 from mode_ros.training.validation import Validation, validate
 
 # Settings that may change when a training goes on: they decide what is written, how a batch is cut and how a step is
 # run, not what is learnt. (Batch norm sees other parts of the batch when it is cut in another way, as on another number
 # of processes.)
-_MAY_CHANGE = {
+MAY_CHANGE = {
     'data.cache',
     'data.pictures',
     'run.accumulate',
@@ -141,8 +142,8 @@ class Trainer:
         """Train to the end, and write OUT/policy; returns the last validation, None without held-out episodes.
 
         resume: go on from the newest checkpoint; stop_after: end early after this many steps in all, as if interrupted.
-        Raises Stopped after SIGINT or SIGTERM, the state saved, and UserError for a loss that is not finite and for a
-        disk that takes no more.
+        Raises Stopped, the state saved, after SIGINT, SIGTERM or SIGHUP and where nobody reads its lines any more, and
+        UserError for a loss that is not finite and for a disk that takes no more.
         """
         if resume:
             self._restore()
@@ -150,13 +151,14 @@ class Trainer:
             put_on_gpu(self._optimizer)
         if self._settings.data.pictures == 'device':
             self._plan.source.hold_pictures(self._accelerator.device)
-        progress = self._progress()
-        if progress is not None:
-            progress.begin(self.step)
+        progress: Progress | None = None
         searching = torch.backends.cudnn.benchmark
         # Shapes that never change are worth a search for the fastest kernels.
         torch.backends.cudnn.benchmark = searching or self._recorded is not None
         try:
+            progress = self._progress()
+            if progress is not None:
+                progress.begin(self.step)
             with self._signals():
                 found = self._run(progress, stop_after)
         except OSError as error:  # of the log and of TensorBoard's; a checkpoint's is a UserError already
@@ -196,7 +198,7 @@ class Trainer:
             if self._validation_moments and (self.step % run.validate_every == 0 or ended):
                 last = self._validate(progress)
             stopping, due = self._agree(
-                self._stop is not None or self.step == stop_after,
+                self._stop is not None or self.step == stop_after or (progress is not None and progress.unheard),
                 self._accelerator.is_main_process and time.monotonic() - saved > 60 * run.checkpoint_minutes,
             )
             if due or stopping or ended:
@@ -391,6 +393,7 @@ class Trainer:
                 'optimizer': optimizer,
                 'averaged': int(self._average.n_averaged),
                 'best': self._best,
+                'data': self._plan.source.outline,
             }
             snapshots.save_snapshot(
                 self._out,
@@ -409,6 +412,8 @@ class Trainer:
         folder = found[-1]
         state = snapshots.load_state(folder)
         _check_same(state['settings'], self._settings, folder)
+        before, source = snapshots.load_info(folder), self._plan.source
+        check_same_data(folder, before, state.get('data'), self._plan.info(self.step), source.outline)
         load_weights(self._network, state['network'])
         load_optimizer(self._optimizer, state['optimizer'])
         load_weights(self._average.module, snapshots.load_average(folder).state_dict())
@@ -447,7 +452,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM lets the step end and saves; the second counts at once.
+        """The first SIGINT, SIGTERM or SIGHUP lets the step end and saves; the second counts at once.
 
         Of several processes each gets a second one from their launcher, which would break off the saving; it ends
         them for good when they take too long.
@@ -458,7 +463,10 @@ class Trainer:
             for each, before in earlier.items():
                 signal.signal(each, before if self._accelerator.num_processes == 1 else signal.SIG_IGN)
 
-        earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it, to go on without the terminal
+            numbers.append(signal.SIGHUP)
+        earlier = {number: signal.getsignal(number) for number in numbers}
         for number in earlier:
             signal.signal(number, ask)
         try:
@@ -495,9 +503,12 @@ class _Window:
 
 
 def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
-    """Make OUT with training.yaml. Raises UserError for a folder with other things in it, and for a training with
-    checkpoints unless it goes on; one that ended before its first checkpoint is begun anew.
+    """Make OUT with training.yaml, and remove what a killed training left there half written.
+
+    Raises UserError for a folder with other things in it, and for a training with checkpoints or a policy unless it
+    goes on; one that ended before its first checkpoint is begun anew.
     """
+    snapshots.remove_leftovers(out)
     if resume:
         return
     try:
@@ -506,8 +517,11 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
                 raise UserError(f'{out} holds a training: go on with --resume, or give another --output.')
             if not (out / snapshots.SETTINGS).is_file():
                 raise UserError(f'{out} is not empty: give another --output, or empty it.')
-            (out / LOG).unlink(missing_ok=True)
-            for folder in (TENSORBOARD, snapshots.CHECKPOINTS):
+            if (out / snapshots.POLICY).exists():
+                raise UserError(f'{out} holds the policy of a finished training: give another --output.')
+            for file in (LOG, REPORT, SAMPLES):
+                (out / file).unlink(missing_ok=True)
+            for folder in (TENSORBOARD, snapshots.CHECKPOINTS, snapshots.BEST):
                 shutil.rmtree(out / folder, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
         (out / snapshots.SETTINGS).write_text(settings.to_yaml(), encoding='utf-8')
@@ -547,7 +561,7 @@ def _check_same(before: Mapping[str, Any], now: TrainSettings, folder: Path) -> 
         f'{section}.{key} was {earlier[section][key]!r} and is {value!r}'
         for section, values in now.model_dump(mode='json').items()
         for key, value in values.items()
-        if earlier[section][key] != value and f'{section}.{key}' not in _MAY_CHANGE
+        if earlier[section][key] != value and f'{section}.{key}' not in MAY_CHANGE
     ]
     if found:
         raise UserError(

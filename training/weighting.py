@@ -69,9 +69,15 @@ def failed_spans(driven: Mask, success: bool | None) -> Mask:
     return ~driven & (later | (success is False))
 
 
-def draw(weight: NDArray[np.float64], generator: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """`count` indices drawn by weight, which are not all 0."""
-    ends = np.cumsum(weight)
-    # Rounding must not reach beyond the end, nor a frame of weight 0 there.
-    last = int(np.flatnonzero(weight)[-1])
-    return np.minimum(np.searchsorted(ends, generator.random(count) * ends[-1], side='right'), last).astype(np.int64)
+class ByWeight:
+    """Draws indices by weight, which are not all 0."""
+
+    def __init__(self, weight: NDArray[np.float64]) -> None:
+        self._ends = np.cumsum(weight)
+        # Rounding must not reach beyond the end, nor a frame of weight 0 there.
+        self._last = int(np.flatnonzero(weight)[-1])
+
+    def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """`count` indices."""
+        found = np.searchsorted(self._ends, generator.random(count) * self._ends[-1], side='right')
+        return np.minimum(found, self._last).astype(np.int64)

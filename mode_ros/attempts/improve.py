@@ -251,7 +251,7 @@ class _Verbs:
 
 def _changes(agreed: Improvement, mixed: Path, before: Path, corrected: bool) -> list[str]:
     """What a training of the rounds has in place of the policy's own settings."""
-    changes = ['data.path=', f'data.mixture={mixed}', 'start.encoders=']
+    changes = ['data.path=', f'data.mixture={mixed}', 'start.encoders=', 'policy.imagenet_weights=']
     changes += [f'start.checkpoint={before}', 'start.statistics=checkpoint']
     if corrected:
         changes += ['data.keep_failures=true']

@@ -14,6 +14,7 @@ whatever is missing, extra or of another shape is an error that names the file a
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -30,10 +31,13 @@ from mode_ros.policy.words import write_words
 from mode_ros.whole_files import whole_folder
 
 
-def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNetwork) -> None:
+def save_checkpoint(
+    folder: Path | str, info: CheckpointInfo, network: PolicyNetwork, more: Callable[[Path], None] | None = None
+) -> None:
     """Write the folder aside and rename it into place, so that no half-written checkpoint ever has the name.
 
     An earlier checkpoint of that name is replaced; a folder that is something else is not touched (UserError).
+    more: writes what else is to lie in it into the folder that it is given.
     """
     folder = Path(folder).absolute()
     if folder.exists() and not _replaceable(folder):
@@ -57,6 +61,8 @@ def save_checkpoint(folder: Path | str, info: CheckpointInfo, network: PolicyNet
             write_words(aside, info.words)
         # safetensors writes for the owner alone, instead of for whom the user's umask says.
         (aside / WEIGHTS).chmod((aside / CONFIG).stat().st_mode & 0o777)
+        if more is not None:
+            more(aside)
 
 
 def load_checkpoint(

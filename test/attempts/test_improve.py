@@ -90,6 +90,12 @@ def agreed(tmp_path, monkeypatch):
     return Improvement(str(policy), str(base), 'metaworld-demo', 5, 10, 100, ('optimizer.learning_rate=1e-4',))
 
 
+@pytest.mark.parametrize('section', ['policy: {imagenet_weights: resnet18.pth}', 'start: {encoders: other/policy}'])
+def test_a_policy_whose_image_encoders_came_from_elsewhere_goes_on(agreed, tmp_path, section):
+    (Path(agreed.policy) / 'training.yaml').write_text(f'data: {{path: x}}\n{section}\n')
+    improve(tmp_path / 'out', agreed, 1, False, 1, Verbs())
+
+
 ROUND = ['record-sim', 'convert', 'train', 'evaluate']
 
 

@@ -81,7 +81,12 @@ def test_two_variants_and_two_seeds_make_a_table_and_are_kept(grid, tmp_path, ca
     ablate(grid(), [], out, cpu=True)
     assert '4 runs, 4 of them finished before' in capfd.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in out.rglob('result.json')} == written
+    # What a training may change when it goes on is no other run.
+    ablate(grid(changes=['run.steps=2', 'run.log_every=7', 'run.keep=1']), [], out, cpu=True)
+    assert '4 runs, 4 of them finished before' in capfd.readouterr().out
     # Other settings under the same name are refused, not mixed.
+    with pytest.raises(UserError, match=r'other settings \(run.validation_samples\)'):
+        ablate(grid(changes=['run.steps=2', 'run.validation_samples=3']), [], out, cpu=True)
     with pytest.raises(UserError, match=r'other settings \(run.steps\)'):
         ablate(grid(changes=['run.steps=3']), [], out, cpu=True)
 
@@ -165,6 +170,12 @@ def test_variants_may_differ_in_precision(grid, tmp_path):
         ({'changes': ['data.validation_share=0']}, 'holds out no episode'),
         ({'base': 'smal'}, "no training file 'smal'"),
         ({'jobs': 3}, 'jobs: unknown key'),
+        (
+            {'variants': {'one': [], 'none': ['start.checkpoint=nowhere']}},
+            'variant none: There is no checkpoint folder',
+        ),
+        ({'changes': ['run.seed=3']}, r'run\.seed=3 cannot be used: the grid has the seeds'),
+        ({'variants': {'one': ['run.seed=3']}}, r'run\.seed=3 cannot be used: the grid has the seeds'),
     ],
 )
 def test_a_grid_that_does_not_fit_is_refused_before_anything_is_trained(grid, tmp_path, keys, words):

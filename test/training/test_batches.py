@@ -7,7 +7,7 @@ from support.contracts import DELTA_TEXT
 from support.training_sets import TextNumbers, camera_set, joints_set, train_settings
 
 from mode_ros.errors import UserError
-from mode_ros.training.batches import ahead
+from mode_ros.training.batches import _dealt, ahead
 from mode_ros.training.pictures import shift_images
 from mode_ros.training.plan import make_plan
 from mode_ros.training.selection import held_out_episodes
@@ -201,3 +201,17 @@ def test_validation_takes_no_more_moments_than_asked(tmp_path):
     assert len(source.validation(4)) == 4
     assert len(source.validation(20)) == 20
     assert source.validation(20) == source.validation(20)
+
+
+def test_validation_looks_into_episodes_and_takes_all_that_it_may(tmp_path):
+    data = joints_set(tmp_path / 'data', episodes=20, tasks=[f'task {k}' for k in range(10)])
+    source, _ = source_of(data)
+    assert {frame % 12 for _, frame in source.validation(10)} == {6}
+    assert {frame % 12 for _, frame in source.validation(4)} == {6}
+    assert len(set(source.validation(25))) == 25
+    assert len(set(source.validation(1000))) == 10 * 12
+
+
+def test_a_task_with_few_moments_leaves_its_share_to_others():
+    assert _dealt(20, [2, 30, 9]) == [2, 9, 9]
+    assert _dealt(11, [30, 30, 30]) == [3, 4, 4]

@@ -1,20 +1,24 @@
 """A training that stops and goes on ends as one that never stopped, to the last bit; a wrong OUT is named."""
 
 import errno
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from support.contracts import DELTA_TEXT
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 from support.training_sets import camera_set, joints_set, logged, make_trainer, train_settings
 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint
+from mode_ros.training.data import layout
 from mode_ros.training.snapshots import checkpoints, load_state
 from mode_ros.training.trainer import Stopped, _seed, prepare_folder
 
@@ -132,6 +136,66 @@ def test_a_training_from_before_a_key_does_not_change_its_way(joints, tmp_path):
     make_trainer(train_settings(joints, **before), tmp_path / 'out').train(resume=True)
 
 
+def other_lengths(data):
+    shutil.rmtree(data)
+    joints_set(data, episodes=8)
+
+
+def other_numbers(data):
+    shutil.rmtree(data)
+    joints_set(data, seed=1)
+
+
+def other_words(data):
+    shutil.rmtree(data)
+    joints_set(data, tasks=('reach', 'pull'))
+
+
+def a_failure(data):
+    extras = json.loads((data / layout.EXTRAS).read_text())
+    (data / layout.EXTRAS).write_text(json.dumps(extras | {'success': [True, True, False, True, True, True]}))
+
+
+def other_limits(data):
+    (data / layout.CONTRACT).write_text(ABSOLUTE_TEXT.replace('upper: 2.0', 'upper: 3.0'))
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        (other_lengths, 'data had 6 episodes and has 8'),
+        (other_numbers, r'the min of number 0 of the actions was -\S+ and is -'),
+        (other_words, 'data had not the same goals: pull, push'),
+        (a_failure, r'in \S+data the episodes 2 are marked otherwise'),
+        (other_limits, r'the contract has action\S*\.upper: 3\.0, not 2\.0'),
+    ],
+)
+def test_a_training_does_not_go_on_with_other_data(tmp_path, change, expected):
+    settings, out = train_settings(joints_set(tmp_path / 'data')), tmp_path / 'out'
+    stopped(settings, out, 1)
+    change(tmp_path / 'data')
+    with pytest.raises(UserError, match=f'began with other data: .*{expected}') as error:
+        make_trainer(settings, out).train(resume=True)
+    assert f'start.checkpoint={checkpoints(out)[-1]} and another --output' in str(error.value)
+
+
+def test_the_same_data_are_no_others(tmp_path):
+    """A comment in the contract, rounding, and a checkpoint that noted less of its data."""
+    settings, out = train_settings(joints_set(tmp_path / 'data')), tmp_path / 'out'
+    stopped(settings, out, 1)
+    (tmp_path / 'data' / layout.CONTRACT).write_text(f'# the left one\n{ABSOLUTE_TEXT}')
+    folder = checkpoints(out)[-1]
+    state = torch.load(folder / 'training_state.pt', weights_only=True)
+    del state['data']
+    torch.save(state, folder / 'training_state.pt')
+    (folder / 'goals.json').unlink()
+    values = json.loads((folder / 'statistics.json').read_text())
+    values['action']['mean'][0] += 1e-9
+    del values['action']['floor']
+    (folder / 'statistics.json').write_text(json.dumps(values))
+    make_trainer(settings, out).train(resume=True)
+
+
 @pytest.mark.parametrize('kind', ['joints', 'pictures'])
 def test_two_halves_are_the_whole_as_published(kind, request, tmp_path):
     changes = {
@@ -192,6 +256,55 @@ def test_a_training_with_checkpoints_is_not_overwritten_and_one_without_is(joint
     stopped(settings, out, 1)
     with pytest.raises(UserError, match='holds a training: go on with --resume'):
         prepare_folder(out, settings, resume=False)
+
+
+def test_a_finished_training_without_its_checkpoints_is_not_begun_anew(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    make_trainer(settings, out).train()
+    shutil.rmtree(out / 'checkpoints')
+    with pytest.raises(UserError, match=r'out holds the policy of a finished training: give another --output'):
+        prepare_folder(out, settings, resume=False)
+    assert (out / 'log.jsonl').exists()
+    shutil.rmtree(out / 'policy')
+    prepare_folder(out, settings, resume=False)
+    assert [path.name for path in out.iterdir()] == ['training.yaml'], 'nothing of the one before is left'
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_what_a_killed_training_left_half_written_is_removed(joints, tmp_path, resume):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    prepare_folder(out, settings, resume=False)
+    name = '0123456789abcdef'
+    left = [f'.policy.{name}', f'checkpoints/.step_00000002.{name}', 'checkpoints/.step_00000002.part']
+    left += [f'checkpoints/..step_00000002.part.{name}']
+    kept = ['.best', '.policy.d', f'.best.{name}']
+    for each in (*left, *kept):
+        (out / each).mkdir(parents=True)
+    prepare_folder(out, settings, resume=True)
+    assert [each for each in (*left, *kept) if (out / each).exists()] == kept
+    (out / 'best').mkdir()
+    prepare_folder(out, settings, resume)
+    assert not (out / kept[-1]).exists()
+    (tmp_path / left[0]).mkdir()
+    prepare_folder(tmp_path, settings, resume=True)
+    assert (tmp_path / left[0]).exists(), 'this is no folder of a training'
+
+
+def test_a_policy_is_not_there_without_its_settings(joints, tmp_path, monkeypatch):
+    """Whatever ends the process while it is written."""
+    trainer = make_trainer(train_settings(joints), tmp_path / 'out')
+
+    write = Path.write_text
+
+    def write_or_end(path, *more, **how):
+        if path.name == 'training.yaml':
+            raise KeyboardInterrupt
+        return write(path, *more, **how)
+
+    monkeypatch.setattr(Path, 'write_text', write_or_end)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert not (tmp_path / 'out' / 'best').exists()
 
 
 def test_only_the_newest_are_kept(joints, tmp_path):
@@ -266,6 +379,76 @@ def test_a_refused_file_is_told_apart_from_a_full_disk(joints, tmp_path, monkeyp
         trainer.train()
 
 
+def with_a_signal(trainer, number):
+    """It comes in the second step."""
+    one_step = trainer._one_step
+
+    def step(batches):
+        if trainer.step == 1:
+            os.kill(os.getpid(), number)
+        return one_step(batches)
+
+    trainer._one_step = step
+    return trainer
+
+
+@pytest.fixture
+def hung_up():
+    """Sets what SIGHUP does; as before after the test."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda action: signal.signal(signal.SIGHUP, action)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_stops_and_saves(joints, tmp_path, hung_up):
+    hung_up(lambda *_: pytest.fail('the process would have ended'))
+    trainer = with_a_signal(make_trainer(train_settings(joints), tmp_path / 'out'), signal.SIGHUP)
+    with pytest.raises(Stopped, match='Stopped after step 2 of 4; go on with --resume'):
+        trainer.train()
+    assert load_state(checkpoints(tmp_path / 'out')[-1])['step'] == 2
+
+
+def test_a_training_under_nohup_does_not_mind(joints, tmp_path, hung_up):
+    hung_up(signal.SIG_IGN)
+    with_a_signal(make_trainer(train_settings(joints), tmp_path / 'out'), signal.SIGHUP).train()
+    assert (tmp_path / 'out' / 'policy').exists()
+
+
+@pytest.mark.parametrize('number', [errno.EPIPE, errno.EIO])
+def test_a_pipe_that_nobody_reads_stops_and_saves(joints, tmp_path, monkeypatch, number):
+    trainer = make_trainer(train_settings(joints), tmp_path / 'out')
+    with (tmp_path / 'pipe').open('w') as pipe:
+
+        def refuse(*_):
+            raise OSError(number, os.strerror(number))
+
+        ended = SimpleNamespace(write=refuse, flush=refuse, isatty=lambda: False, fileno=pipe.fileno)
+        monkeypatch.setattr(sys, 'stdout', ended)
+        with pytest.raises(Stopped, match='Stopped after step 1 of 4'):
+            trainer.train()
+    assert load_state(checkpoints(tmp_path / 'out')[-1])['step'] == 1
+
+
+def test_a_log_that_cannot_be_written_is_named_when_going_on(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    stopped(settings, out, 1)
+    (out / 'log.jsonl').unlink()
+    (out / 'log.jsonl').mkdir()
+    with pytest.raises(UserError, match=r'out could not be written: IsADirectoryError'):
+        make_trainer(settings, out).train(resume=True)
+
+
+def test_a_line_that_a_kill_cut_takes_none_with_it(joints, tmp_path):
+    settings, out = train_settings(joints), tmp_path / 'out'
+    stopped(settings, out, 1)
+    with (out / 'log.jsonl').open('a') as log:
+        log.write('{"step": 2, "ki')
+    make_trainer(settings, out).train(resume=True)
+    # The first that is written after it.
+    assert '{"step": 2, "ki' in (out / 'log.jsonl').read_text().splitlines()
+    assert sorted(logged(out)) == [1, 2, 3, 4]
+
+
 def command(data, out, *more):
     small = [
         f'data.path={data}', 'policy.embed_dim=16', 'policy.layers=1', 'policy.heads=2', 'policy.states=all',
@@ -283,7 +466,7 @@ def wait_for_steps(process, out, steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_the_command_goes_on(joints, tmp_path, number):
     out = tmp_path / 'out'
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}

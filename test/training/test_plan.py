@@ -22,12 +22,13 @@ from mode_ros.control.observation import Observation
 from mode_ros.errors import UserError
 from mode_ros.pairing import load_paired, predict
 from mode_ros.paths import share_folder
+from mode_ros.policy.checkpoint import save_checkpoint
 from mode_ros.policy.folder import WEIGHTS
 from mode_ros.policy.policy import Policy
 from mode_ros.training.plan import _load_imagenet, build_network, make_plan
 from mode_ros.training.progress import read_log
 from mode_ros.training.settings import load_train_settings
-from mode_ros.training.train import find_config, train
+from mode_ros.training.train import describe, find_config, train
 from mode_ros.training.trainer import Trainer, make_accelerator
 
 
@@ -326,6 +327,34 @@ def test_a_mixture_of_ours_and_theirs(tmp_path, contract_file, pictures):
     assert np.mean(which) == pytest.approx(0.75, abs=0.08)
 
 
+TWO_CAMERAS = DELTA_TEXT.replace(
+    '  states:', '    - {name: wrist, topic: wrist/image, width: 32, height: 32, max_age: 0.3}\n  states:'
+)
+
+
+@pytest.mark.parametrize('turned', [False, True])
+def test_pictures_of_another_robot_come_to_our_sizes_wherever_it_is_listed(tmp_path, turned):
+    of_wrist = 'wrist/image, width: 32, height: 32'
+    ours = TWO_CAMERAS.replace(of_wrist, of_wrist.replace('32', '40'))
+    giant = TWO_CAMERAS.replace('robot: tester', 'robot: giant').replace('32', '48')
+    for name, contract, sizes in (('ours', ours, (32, 40)), ('giant', giant, (48, 48))):
+        state = np.random.default_rng(len(name)).normal(size=(12, 2))
+        images = {
+            camera: np.zeros((12, size, size, 3), np.uint8)
+            for camera, size in zip(('static', 'wrist'), sizes, strict=True)
+        }
+        episode = {'state': state, 'action': np.zeros((12, 4)), 'task': name, 'images': images}
+        write_data_set(tmp_path / name, [episode], contract, streams={'joints': 2})
+    lines = ['- {path: ours}', '- {path: giant, embodiment: giant}']
+    (tmp_path / 'mixture.yaml').write_text('datasets:\n' + '\n'.join(lines[::-1] if turned else lines) + '\n')
+    source = plan('', **{'data.path': '', 'data.mixture': str(tmp_path / 'mixture.yaml')}).source
+    for data in source.datasets:
+        assert {name: frames.shape[1:3] for name, frames in data.frames.items()} == {
+            'static': (32, 32),
+            'wrist': (40, 40),
+        }
+
+
 # ---- starting from a checkpoint ---------------------------------------------------------------------------------
 
 
@@ -352,6 +381,48 @@ def test_a_checkpoint_of_another_shape_lists_its_tensors(joints, tmp_path):
         assert torch.equal(value, start[name]) == ('.router.' in name), name
 
 
+TURNED = TWO_CAMERAS.replace('static', 'other').replace('wrist', 'static').replace('other', 'wrist')
+TWO_STATES = ABSOLUTE_TEXT.replace(
+    'action:', '    - {name: others, topic: others, type: joint_state, names: [c, d], unit: rad, max_age: 0.2}\naction:'
+)
+
+
+def checkpoint_of(made, folder):
+    save_checkpoint(folder, made.info(1), build_network(made))
+    return str(folder)
+
+
+def test_weights_are_for_cameras_states_words_and_noise_as_they_were(tmp_path):
+    """What fits by its shape and yet means something else."""
+    two = camera_set(tmp_path / 'two', contract=TWO_CAMERAS, cameras=('static', 'wrist'))
+    turned = camera_set(tmp_path / 'turned', contract=TURNED, cameras=('static', 'wrist'))
+    seen = checkpoint_of(plan(two), tmp_path / 'seen')
+    there = r"the cameras are \['wrist', 'static'\] here and \['static', 'wrist'\] there"
+    refused(rf'\(start\.checkpoint\) was trained otherwise: {there}', turned, **{'start.checkpoint': seen})
+    refused(there, turned, **{'start.encoders': seen})
+    state = np.random.default_rng(0).normal(size=(12, 4))
+    episodes = [{'state': state, 'action': state[:, :2], 'task': 'reach'}]
+    streams = {'joints': 2, 'others': 2}
+    data = write_data_set(tmp_path / 'data', episodes, TWO_STATES, fps=10, streams=streams)
+    checkpoint = checkpoint_of(plan(data), tmp_path / 'checkpoint')
+    refused(r"policy\.states are \['others', 'joints'\] here and \['joints', 'others'\] there", data,
+            **{'start.checkpoint': checkpoint, 'policy.states': ('others', 'joints')})  # fmt: skip
+    refused(r'policy\.diffusion\.sigma_data is 0\.3 here and 0\.5 there', data,
+            **{'start.checkpoint': checkpoint, 'policy.diffusion': {'sigma_data': 0.3}})  # fmt: skip
+    clip = {'kind': 'clip', 'source': 'x', 'dim': 384}
+    refused(r"policy\.text_encoder\.kind is 'clip' here and 'minilm' there", data,
+            **{'start.checkpoint': checkpoint, 'policy.text_encoder': clip})  # fmt: skip
+    plan(data, **{'start.checkpoint': checkpoint, 'policy.diffusion': {'steps': 5}})
+
+
+def test_image_encoders_do_not_depend_on_where_the_text_encoder_lies(pictures, tmp_path):
+    def clip(source):
+        return {'policy.text_encoder': {'kind': 'clip', 'source': source, 'dim': 384}}
+
+    checkpoint = checkpoint_of(plan(pictures, **clip('here')), tmp_path / 'checkpoint')
+    plan(pictures, **clip('there'), **{'start.encoders': checkpoint})
+
+
 def test_the_image_encoders_of_another_robot(pictures, joints, tmp_path):
     make_trainer(train_settings(pictures, **{'run.steps': 1}), tmp_path / 'first').train()
     theirs = tmp_path / 'first' / 'policy'
@@ -365,10 +436,10 @@ def test_the_image_encoders_of_another_robot(pictures, joints, tmp_path):
     convolutions = [name for name in fresh if name.startswith('image_encoders.') and fresh[name].dim() == 4]
     assert not any(torch.equal(begun[name], fresh[name]) for name in convolutions)
     refused(
-        r'image encoders of .*first.policy \(start\.encoders\) do not fit: policy\.image_encoder are here', other,
+        r'image encoders of .*first.policy \(start\.encoders\) do not fit: policy\.image_encoder is', other,
         **{'start.encoders': str(theirs), 'policy.image_encoder': {'architecture': 'resnet18', 'width': 0.5}},
     )  # fmt: skip
-    refused(r"do not fit: the cameras are here \[\] and there \['static'\]", joints, **{'start.encoders': str(theirs)})
+    refused(r"do not fit: the cameras are \[\] here and \['static'\] there", joints, **{'start.encoders': str(theirs)})
     refused('There is no checkpoint folder', other, **{'start.encoders': str(tmp_path / 'nowhere')})
 
 
@@ -443,6 +514,13 @@ def test_a_check_says_what_would_be_trained(joints, tmp_path, monkeypatch, capsy
     assert 'jointed: 0 cameras, 2 state numbers, 2 action numbers at 10 Hz' in printed
     assert '4 episodes to learn from (48 moments), 2 held out, 2 goals' in printed
     assert not (tmp_path / 'out').exists()
+
+
+def test_only_episodes_that_are_learnt_from_are_counted(tmp_path):
+    """Not those that failed."""
+    data = joints_set(tmp_path / 'data', success=[True, False, True, True, True, True])
+    said = describe(plan(data, **{'data.validation_share': 0.2}))
+    assert '3 episodes to learn from (36 moments), 2 held out' in said
 
 
 # ---- a loss that is not finite ----------------------------------------------------------------------------------
@@ -521,14 +599,25 @@ def test_a_chunk_of_held_out_episodes_is_judged_in_the_robots_units(joints, tmp_
 
 @pytest.mark.parametrize('name', ['2026-11-03', '17', 'true', 'drawers', '"17"'])
 def test_a_folder_may_be_called_by_a_date_or_a_number(name):
-    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', [f'data.path={name}'])
-    assert settings.data.path == name.strip('"')
+    changes = [f'data.path={name}', f'data.cache={name}']
+    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', changes)
+    assert settings.data.path == settings.data.cache == name.strip('"')
 
 
 def test_the_home_folder_is_found(monkeypatch):
     monkeypatch.setenv('HOME', '/home/ada')
-    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', ['data.path=~/drawers'])
+    changes = ['data.path=~/drawers', 'data.cache=~/pictures']
+    settings = load_train_settings(share_folder() / 'config' / 'train' / 'small.yaml', changes)
     assert settings.data.path == '/home/ada/drawers'
+    assert settings.data.cache == '/home/ada/pictures'
+
+
+def test_no_cache_folder_is_the_one_inside_the_data_set(tmp_path, monkeypatch):
+    data = camera_set(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    plan(data, **{'data.cache': ''})
+    assert (data / 'cache').is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
 def test_weights_that_are_none_are_said(tmp_path):

@@ -13,7 +13,7 @@ from mode_ros.policy.checkpoint import save_checkpoint
 from mode_ros.training.objective import Objective
 from mode_ros.training.plan import build_network, make_plan
 from mode_ros.training.settings import as_begun
-from mode_ros.training.weighting import draw, failed_spans, weigh_frames
+from mode_ros.training.weighting import ByWeight, failed_spans, weigh_frames
 
 
 def spans(text):
@@ -59,7 +59,7 @@ def test_where_nobody_ever_took_over_everything_is_a_demonstration(policy_frames
 
 def test_frames_are_drawn_by_weight_and_never_without_one():
     weight = np.array([0.0, 1, 3, 0])
-    found = draw(weight, np.random.default_rng(0), 4000)
+    found = ByWeight(weight).draw(np.random.default_rng(0), 4000)
     assert set(found) == {1, 2}
     assert np.mean(found == 2) == pytest.approx(0.75, abs=0.03)
 
@@ -92,6 +92,15 @@ def test_a_training_leaves_failed_spans_out_and_weighs_corrections(tmp_path):
     assert by_person.mean() == pytest.approx(4 * 7 / (4 * 7 + 4), abs=0.04)
     again, part = source.batch(0, 8, slice(0, 8), settings.loss), source.batch(0, 8, slice(3, 5), settings.loss)
     assert part.moments == again.moments[3:5], 'decided by seed and step'
+
+
+def test_weights_are_summed_once_and_drawn_from_as_ever(tmp_path, monkeypatch):
+    source, settings = source_of(corrected(tmp_path / 'data'), **{'data.intervention_weight': 4.0})
+    sums = []
+    monkeypatch.setattr('mode_ros.training.weighting.np.cumsum', lambda *_: sums.append(_))
+    frames = [frame for _, frame in source.batch(0, 8, slice(0, 8), settings.loss).moments]
+    assert sums == []
+    assert frames == [21, 31, 30, 3, 30, 3, 28, 5]
 
 
 def test_only_what_a_person_drove(tmp_path):
@@ -130,6 +139,14 @@ def test_a_data_set_of_which_nothing_is_left_is_refused(tmp_path):
     assert source_of(data)[0].frames == 6
 
 
+def test_nothing_is_left_of_what_is_not_held_out_or_has_no_whole_chunk(tmp_path):
+    ends = corrected(tmp_path / 'ends', driven='pppppppEE')
+    changes = {'data.policy_frames': 'none', 'loss.padding': 'none'}
+    with pytest.raises(UserError, match=r'No frame of .*ends is left to learn from: .*loss\.padding none'):
+        source_of(ends, **changes)
+    assert source_of(ends, **{'data.policy_frames': 'none'})[0].frames
+
+
 def test_a_training_that_was_begun_before_goes_on_with_all_frames():
     assert as_begun({'data': {'path': 'x'}})['data']['policy_frames'] == 'all'
 
@@ -148,3 +165,19 @@ def test_the_statistics_of_the_checkpoint_may_be_kept(tmp_path):
         source_of(other, **start, **{'start.statistics': 'checkpoint', 'policy.action_normalization': 'mean_std'})
     with pytest.raises(ValueError, match='none is given'):
         source_of(other, **{'start.statistics': 'checkpoint'})
+
+
+def test_kept_statistics_are_not_replaced_by_the_limits(tmp_path):
+    limits = {'policy.action_normalization': 'limits'}
+    data = corrected(tmp_path / 'data')
+    for name, changes in (('by_data', {}), ('by_limits', limits)):
+        plan = make_plan(train_settings(data, **changes), TextNumbers())
+        save_checkpoint(tmp_path / name, plan.info(1), build_network(plan))
+
+    def kept(name):
+        start = {'start.checkpoint': str(tmp_path / name), 'start.statistics': 'checkpoint'}
+        return source_of(data, **start, **limits)[0].statistics
+
+    with pytest.raises(UserError, match=r'number 0 of the actions by .* -2 to 2, .*by_data.* by 0\.03 to 0\.17: set'):
+        kept('by_data')
+    assert kept('by_limits').action.max == pytest.approx((2.0, 2.0))

@@ -13,20 +13,18 @@ listed. Data of another embodiment are normalised by their own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.errors import UserError
-from mode_ros.policy.config import Normalization
-from mode_ros.policy.normalization import Normalizer, Statistics, build_normalizer, build_state_normalizer
+from mode_ros.policy.normalization import Statistics
 from mode_ros.settings import load_settings
-from mode_ros.training.data.dataset import Dataset, Sample, Size, open_dataset
+from mode_ros.training.data.dataset import Dataset, Size, open_dataset
 from mode_ros.training.data.pooling import pool_statistics
 
 
@@ -89,78 +87,21 @@ def load_mixture_config(path: Path | str) -> MixtureConfig:
     return config
 
 
-class Mixture:
-    """Data sets with weights. All give the same cameras in the same sizes, and vectors of the same lengths."""
+class Mixture(NamedTuple):
+    """Data sets with weights, which sum up to 1, and each one's embodiment, '' for the robot that the policy runs.
 
-    def __init__(
-        self,
-        datasets: Sequence[Dataset],
-        weights: Sequence[float],
-        method: Normalization,
-        embodiments: Sequence[str] | None = None,
-    ) -> None:
-        """method: how vectors are normalised, with the statistics of all data sets of an embodiment.
+    All give the same cameras in the same sizes, and vectors of the same lengths.
+    """
 
-        embodiments: each data set's, '' for the robot that the policy runs; None where all are of that.
-        """
-        self.datasets = list(datasets)
-        self.weights = np.asarray(weights, np.float64) / np.sum(weights)
-        self.embodiments = list(embodiments or [''] * len(self.datasets))
-        self._method = method
-        _check_alike(self.datasets)
-
-    def __len__(self) -> int:
-        """Frames in all data sets."""
-        return sum(len(data) for data in self.datasets)
-
-    def batches(self, size: int, seed: int, start: int = 0) -> Iterator[tuple[NDArray[np.int64], Sample]]:
-        """Endless batches of `size` normalised samples, and which data set each comes from [size].
-
-        The same seed gives the same batches; `start` skips that many, as when a training goes on.
-        """
-        number = start
-        while True:
-            generator = np.random.default_rng((seed, number))
-            yield self.draw(size, generator)
-            number += 1
-
-    def draw(self, size: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], Sample]:
-        """One batch: data sets by weight, frames of each evenly; grouped by data set."""
-        which = np.sort(generator.choice(len(self.datasets), size, p=self.weights)).astype(np.int64)
-        parts = []
-        for number, data in enumerate(self.datasets):
-            count = int((which == number).sum())
-            if count:
-                parts.append(self.normalize(number, data.batch(generator.integers(len(data), size=count))))
-        return which, _join(parts)
-
-    def normalize(self, number: int, sample: Sample) -> Sample:
-        """A sample of data set `number` in the network's numbers; images stay bytes."""
-        action, state = self._normalizers[number]
-        return replace(
-            sample,
-            state=sample.state if state is None else state.normalize(sample.state).astype(np.float32),
-            actions=action.normalize(sample.actions).astype(np.float32),
-        )
-
-    @cached_property
-    def _normalizers(self) -> list[tuple[Normalizer, Normalizer | None]]:
-        """Of each data set's actions and states."""
-        found = embodiment_statistics(self.datasets, self.weights.tolist(), self.embodiments)
-        return [
-            (
-                build_normalizer(found[name].action, self._method),
-                build_state_normalizer(found[name].state, tuple(data.streams), self._method),
-            )
-            for name, data in zip(self.embodiments, self.datasets, strict=True)
-        ]
+    datasets: Sequence[Dataset]
+    weights: NDArray[np.float64]
+    embodiments: Sequence[str]
 
 
 def open_mixture(
     path: Path | str,
     chunk_length: int,
     size: Size | Mapping[str, Size] | None = None,
-    method: Normalization = 'mean_std',
     cache: Path | str | None = None,
 ) -> Mixture:
     """The mixture in a YAML file; arguments as in `open_dataset`. cache: gets a folder per data set."""
@@ -169,9 +110,9 @@ def open_mixture(
     for number, item in enumerate(config.datasets):
         folder = None if cache is None else Path(cache) / _cache_name(config, number)
         datasets.append(open_dataset(base / item.path, chunk_length, size, item.cameras, folder, keys=item.keys))
-    return Mixture(
-        datasets, [item.weight for item in config.datasets], method, [item.embodiment for item in config.datasets]
-    )
+    _check_alike(datasets)
+    weights = np.asarray([item.weight for item in config.datasets], np.float64)
+    return Mixture(datasets, weights / np.sum(weights), [item.embodiment for item in config.datasets])
 
 
 def embodiment_statistics(
@@ -216,13 +157,3 @@ def _shape(data: Dataset) -> Mapping[str, object]:
         'the numbers in an action are': data.actions.shape[1],
         'the numbers in a state are': data.state.shape[1],
     }
-
-
-def _join(parts: Sequence[Sample]) -> Sample:
-    return Sample(
-        {name: np.concatenate([part.images[name] for part in parts]) for name in parts[0].images},
-        np.concatenate([part.state for part in parts]),
-        np.concatenate([part.actions for part in parts]),
-        np.concatenate([part.padding for part in parts]),
-        [goal for part in parts for goal in part.goal],
-    )

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from support.bags import picture
@@ -12,9 +11,10 @@ from support.data_sets import make_data_set
 
 from mode_ros.control.images import fit
 from mode_ros.errors import UserError
+from mode_ros.policy.normalization import build_state_normalizer
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.data.frame_cache import FrameCache
-from mode_ros.training.data.mixture import load_mixture_config, open_mixture
+from mode_ros.training.data.mixture import embodiment_statistics, load_mixture_config, open_mixture
 
 GOALS = ('push the block', 'pull the block')
 
@@ -224,41 +224,31 @@ def two(data_set, tmp_path):
     return open_mixture(mixture(tmp_path, data_set, TWO), 4, cache=tmp_path / 'cache')
 
 
-def test_a_mixture_samples_by_weight(two):
-    generator = np.random.default_rng(0)
-    counts = np.bincount(np.concatenate([two.draw(64, generator)[0] for _ in range(60)]))
-    assert counts[0] / counts.sum() == pytest.approx(0.75, abs=0.03)
+def shown(mixed):
+    """Each data set's states in the network's numbers."""
+    found = embodiment_statistics(mixed.datasets, mixed.weights.tolist(), mixed.embodiments)
+    return [
+        build_state_normalizer(found[name].state, tuple(data.streams), 'mean_std').normalize(data.state)
+        for data, name in zip(mixed.datasets, mixed.embodiments, strict=True)
+    ]
 
 
 def test_data_sets_of_one_robot_are_normalised_as_one(two):
-    first, second = (
-        two.normalize(number, data.batch(np.arange(len(data)))) for number, data in enumerate(two.datasets)
-    )
-    mean = 0.75 * first.state.mean(0) + 0.25 * second.state.mean(0)
-    square = 0.75 * (first.state**2).mean(0) + 0.25 * (second.state**2).mean(0)
+    first, second = shown(two)
+    mean = 0.75 * first.mean(0) + 0.25 * second.mean(0)
+    square = 0.75 * (first**2).mean(0) + 0.25 * (second**2).mean(0)
     assert mean == pytest.approx([0, 0], abs=1e-5)
     assert square == pytest.approx([1, 1], abs=1e-5)
-    assert first.state.std() < 0.8 * second.state.std()  # the second one's joints move faster, and still do
+    assert first.std() < 0.8 * second.std()  # the second one's joints move faster, and still do
 
 
 def test_another_embodiment_is_normalised_by_its_own_statistics(data_set, tmp_path):
     make_data_set(tmp_path / 'other', seconds=6.0)
     text = TWO.replace('weight: 1.0', 'weight: 1.0, embodiment: other')
     both = open_mixture(mixture(tmp_path, data_set, text), 4, cache=tmp_path / 'cache')
-    for number, data in enumerate(both.datasets):
-        every = both.normalize(number, data.batch(np.arange(len(data))))
-        assert every.state.mean(0) == pytest.approx([0, 0], abs=1e-5)
-        assert every.state.std(0) == pytest.approx([1, 1], abs=1e-5)
-
-
-def test_batches_repeat_with_their_seed_and_go_on_where_they_were(two):
-    def states(seed, start, count):
-        batches = two.batches(8, seed, start)
-        return [next(batches)[1].state.tolist() for _ in range(count)]
-
-    assert states(1, 0, 3) == states(1, 0, 3)
-    assert states(1, 0, 3)[2] == states(1, 2, 1)[0]
-    assert states(1, 0, 1) != states(2, 0, 1)
+    for every in shown(both):
+        assert every.mean(0) == pytest.approx([0, 0], abs=1e-5)
+        assert every.std(0) == pytest.approx([1, 1], abs=1e-5)
 
 
 @pytest.mark.parametrize(
