@@ -14,6 +14,7 @@ from support.training_sets import TextNumbers, camera_set, joints_set, train_set
 from mode_ros.cli.main import build_parser
 from mode_ros.errors import UserError
 from mode_ros.training.data import layout
+from mode_ros.training.data.convert import Conversion
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.data.editing import edit, original_of, undo
@@ -241,20 +242,101 @@ def test_goals_that_the_encoder_cannot_tell_apart_are_named_when_they_are_given(
     assert 'are one sentence to the text encoder' in capsys.readouterr().err
 
 
-def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path, monkeypatch):
-    data = make_data_set(tmp_path, GOALS[:2])
-    edit(data, drop=[0])
+def interrupted_before_the_edits(tmp_path, *more):
+    """A conversion that ends as by Ctrl-C when its recordings are in, and the edits are not yet applied to them."""
 
     def interrupted(root):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mode_ros.training.data.editing.catch_up', interrupted)
         with pytest.raises(KeyboardInterrupt):
-            convert_again(tmp_path, '--goal', 'tidy up')
+            convert_again(tmp_path, *more)
+
+
+def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path):
+    data = make_data_set(tmp_path, GOALS[:2])
+    edit(data, drop=[0])
+    interrupted_before_the_edits(tmp_path, '--goal', 'tidy up')
     assert goals(data) == [GOALS[1]]
     convert_again(tmp_path, '--goal', 'tidy up')
     assert goals(data) == ['tidy up']
+
+
+def judge(tmp_path, number, success):
+    """Corrects what the recorder said of a recording."""
+    path = tmp_path / 'bags' / f'{number}' / 'metadata.yaml'
+    text = path.read_text()
+    words = [f"mode_ros.success: '{word}'" for word in ('false', 'true')]
+    path.write_text(text.replace(words[not success], words[success]))
+
+
+def judged_set(tmp_path, count):
+    """Episodes of different lengths, all successful."""
+    for k in range(count):
+        items = demonstration(1.0 + 0.5 * k, f'task {k}', START + k * 10**12)
+        write_bag(tmp_path / 'bags' / f'{k}', items, custom=episode(f'task {k}', success=True))
+    convert_again(tmp_path)
+    return tmp_path / 'data'
+
+
+def test_what_is_typed_after_a_conversion_that_was_interrupted_is_about_no_other_episodes(tmp_path):
+    data = judged_set(tmp_path, 4)
+    edit(data, drop=[3])
+    edit(data, mark={2: False})
+    judge(tmp_path, 0, False)
+    interrupted_before_the_edits(tmp_path)  # the original has lost its first
+    with pytest.raises(UserError, match=r'ended before its edits were applied again; now they are.*look again'):
+        edit(data, relabel={1: 'wave'})
+    agrees(data)
+    assert goals(data) == ['task 1', 'task 2']
+    assert episode_success(DataFiles(data)) == [True, False]
+    edit(data, relabel={1: 'wave'})
+    assert goals(data) == ['task 1', 'wave']
+    assert convert_again(tmp_path) == 0
+    assert goals(data) == ['task 1', 'wave']
+
+
+def test_the_last_edit_is_taken_back_after_a_conversion_that_was_interrupted(tmp_path):
+    data = judged_set(tmp_path, 4)
+    edit(data, drop=[3])
+    edit(data, mark={2: False})
+    judge(tmp_path, 0, False)
+    interrupted_before_the_edits(tmp_path)
+    assert undo(data) == (Command(mark={2: False}), '')
+    agrees(data)
+    assert goals(data) == ['task 1', 'task 2']
+    assert episode_success(DataFiles(data)) == [True, True]
+
+
+def test_edits_that_leave_nothing_of_what_was_converted_are_taken_back(tmp_path):
+    data = judged_set(tmp_path, 3)
+    edit(data, drop=[1, 2])
+    judge(tmp_path, 0, False)
+    with pytest.raises(UserError, match=r'Nothing of .* would be left; take the last edit back with .* --undo'):
+        convert_again(tmp_path)
+    undo(data)
+    assert goals(data) == ['task 1', 'task 2']
+    assert not original_of(data).exists()
+
+
+def test_a_data_set_is_not_edited_while_recordings_are_converted_into_it(tmp_path, monkeypatch):
+    data = make_data_set(tmp_path, GOALS)
+    real, refused = Conversion.run, []
+
+    def run(conversion, *words):
+        with pytest.raises(UserError, match='is being converted or edited; wait for that to end'):
+            edit(data, drop=[0])
+        refused.append(original_of(data).exists())
+        return real(conversion, *words)
+
+    monkeypatch.setattr(Conversion, 'run', run)
+    convert_again(tmp_path)
+    edit(data, drop=[2])
+    convert_again(tmp_path)
+    assert refused == [False, True]
+    assert goals(data) == list(GOALS[:2])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['bags', 'data', 'data.original']
 
 
 def test_edits_follow_their_recordings_when_another_gives_more_episodes():
