@@ -191,7 +191,10 @@ def _apply(root: Path, commands: Sequence[Command], way: str = 'remove the folde
         aside.rename(original_of(root))
     swap(tree, root)
     if not commands:
-        shutil.rmtree(original_of(root))
+        # Half removed under its name, it would be in the way of every later edit.
+        gone = work / ORIGINAL
+        original_of(root).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _source(root: Path) -> Path:

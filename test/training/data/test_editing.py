@@ -1,7 +1,10 @@
 """Edits of a data set: what is left agrees with itself, and nothing is lost."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -441,6 +444,54 @@ def test_an_edit_that_is_killed_half_way_leaves_the_data_set(tmp_path, monkeypat
     assert all(map(same, content(data, tmp_path / 'three'), before[1:]))
     undo(data)
     assert all(map(same, content(data, tmp_path / 'four'), before))
+
+
+def killed(act):
+    """Runs it in a process of its own, which must end at once in the middle (9)."""
+    process = os.fork()
+    if process == 0:
+        act()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+
+
+def test_what_others_put_there_outlives_a_kill_while_the_new_one_takes_its_place(tmp_path, monkeypatch):
+    data = joints_set(tmp_path / 'data', episodes=3)
+    (data / 'NOTES.md').write_text('mine')
+    real = Path.rename
+
+    def rename(path, target):
+        real(path, target)
+        if path.name == 'tree':
+            os._exit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, 'rename', rename)
+        killed(lambda: edit(data, drop=[0]))
+    assert not (data / 'NOTES.md').exists()
+    edit(data, drop=[0])
+    assert (data / 'NOTES.md').read_text() == 'mine'
+    assert len(DataFiles(data).episodes) == 1
+    assert not (tmp_path / 'data.part').exists()
+
+
+def test_an_undo_that_is_killed_while_it_removes_the_original_blocks_no_edit(tmp_path, monkeypatch):
+    data = joints_set(tmp_path / 'data', episodes=3)
+    edit(data, drop=[0])
+    real = shutil.rmtree
+
+    def rmtree(path, *words, **more):
+        if path.name.endswith('original') and path.exists():
+            (path / layout.INFO).unlink()
+            os._exit(9)
+        real(path, *words, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, 'rmtree', rmtree)
+        killed(lambda: undo(data))
+    edit(data, drop=[1])
+    assert len(DataFiles(data).episodes) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['data', 'data.original']
 
 
 def test_later_commands_win():
