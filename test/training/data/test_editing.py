@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.bags import START, changed, demonstration, episode, floats, twist, write_bag
+from support.bags import START, Item, changed, demonstration, episode, flag, floats, twist, write_bag
 from support.data_sets import make_data_set
 from support.training_sets import TextNumbers, camera_set, joints_set, train_settings
 
@@ -129,21 +129,27 @@ def test_a_second_edit_counts_as_the_data_set_is_now(data_set, tmp_path, capsys)
         undo(data_set)
 
 
-def test_standing_still_is_cut_from_the_ends(tmp_path):
+def still_at_its_ends(tmp_path, codec, *more):
+    """A data set of four seconds, of which nothing is commanded in the first and the last."""
+
     def still(number, item):
-        """Nothing is commanded in the first second and the last."""
         if 1.0 <= (item.received - START) / 1e9 < 3.0:
             return item
         return replace(item, message=twist(item.received, [0, 0, 0]))
 
     items = changed(demonstration(4.0), '/arm/twist', still)
     items = [replace(item, message=floats([1.0])) if item.topic == '/gripper/command' else item for item in items]
+    items = sorted([*items, *more], key=lambda item: item.received)
     write_bag(tmp_path / 'bags' / '0', items, custom=episode())
     arguments = build_parser().parse_args(
-        ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', 'h264', '--jobs', '1']
+        ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', codec, '--jobs', '1']
     )
     arguments.run(arguments)
-    root = tmp_path / 'data'
+    return tmp_path / 'data'
+
+
+def test_standing_still_is_cut_from_the_ends(tmp_path):
+    root = still_at_its_ends(tmp_path, 'h264')
     before = content(root, tmp_path / 'one')
     command_made = edit(root, trim_idle=True)
     (first, last) = command_made.trim[0]
@@ -157,6 +163,27 @@ def test_standing_still_is_cut_from_the_ends(tmp_path):
     assert same(content(root, tmp_path / 'three')[0], after)
     undo(root)
     assert same(content(root, tmp_path / 'four')[0], before[0])
+
+
+def test_the_report_of_a_cut_episode_is_of_what_is_left(tmp_path):
+    driven = [Item('/intervention', flag(on), START + at) for on, at in ((True, 10_000_000), (False, 650_000_000))]
+    root = still_at_its_ends(tmp_path, 'png', *driven)
+
+    def told():
+        part = json.loads((root / layout.REPORT_PARTS / 'episode-000000.json').read_text())
+        (rows,) = (DataFiles(root).rows(each, ['intervention']) for each in DataFiles(root).episodes)
+        assert part['intervention'] == pytest.approx(rows['intervention'].mean(), abs=1e-4)
+        return part
+
+    before = told()
+    assert len(before['sheet']['static']) == 10  # every eighth of 79
+    (first, last) = edit(root, trim_idle=True).trim[0]
+    after = told()
+    assert 0 < after['intervention'] < before['intervention']
+    assert after['sheet']['static'] == before['sheet']['static'][-(-first // 8) : -(-last // 8)]
+    assert len(after['sheet']['static']) < 9
+    undo(root)
+    assert told() == before
 
 
 def test_failures_are_marked_and_left_out_of_training(tmp_path):
