@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -133,6 +133,8 @@ class Conversion:
             )
         notes += _gathered((result['name'], note) for result in done for note in result['notes'])
         changed = {key: results[key] for key in stale}
+        if not new and changed and not any((changed.get(key) or source)['episodes'] for key, source in sources.items()):
+            self._refuse_nothing([*changed.values()])
         total = self._assemble(extras, new, bare, changed) if new or bare or changed else extras['episodes']
         return Outcome(
             sum(len(result['episodes']) for result in new),
@@ -143,6 +145,19 @@ class Conversion:
             sum(episode['length'] for result in done for episode in result['episodes']),
             _unused(done),
             tuple(notes),
+        )
+
+    def _refuse_nothing(self, changed: Sequence[Mapping[str, Any]]) -> NoReturn:
+        # They gave nothing, so there is nothing to go on with.
+        for result in changed:
+            shutil.rmtree(staged_folder(self._stage, result['key'], self._settings), ignore_errors=True)
+        failed = ['marked as failures (keep them with --keep-failures)']
+        reasons = dict.fromkeys(
+            reason for result in changed for reason in (failed if result['failed'] else faults(result))
+        )
+        raise UserError(
+            f'Nothing of {self._root} would be left, since all of its recordings are now without episodes: '
+            f'{"; ".join(reasons)}. Remove the folder if that is meant; it is as it was.'
         )
 
     def _is_stale(self, recording: Recording, source: Mapping[str, Any]) -> bool:

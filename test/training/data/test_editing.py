@@ -350,6 +350,23 @@ def test_edits_that_leave_nothing_of_what_was_converted_are_taken_back(tmp_path)
     assert not original_of(data).exists()
 
 
+@pytest.mark.parametrize('edited', [False, True])
+def test_a_data_set_of_which_all_recordings_are_failures_by_now_stays_as_it_is(tmp_path, edited):
+    data = judged_set(tmp_path, 2)
+    if edited:
+        edit(data, drop=[1])
+    before = goals(data)
+    for number in range(2):
+        judge(tmp_path, number, False)
+    with pytest.raises(UserError, match=r'Nothing of .*/data would be left.*marked as failures \(keep .* Remove the'):
+        convert_again(tmp_path)
+    assert goals(data) == before
+    assert not list(tmp_path.glob('*.part'))
+    judge(tmp_path, 1, True)
+    convert_again(tmp_path, '--keep-failures')
+    assert goals(data) == before
+
+
 def test_a_data_set_is_not_edited_while_recordings_are_converted_into_it(tmp_path, monkeypatch):
     data = make_data_set(tmp_path, GOALS)
     real, refused = Conversion.run, []
