@@ -186,6 +186,24 @@ def test_the_report_of_a_cut_episode_is_of_what_is_left(tmp_path):
     assert told() == before
 
 
+def test_somebody_elses_data_set_puts_nothing_into_the_report(tmp_path):
+    data, evil = make_data_set(tmp_path, GOALS[:1]), '"><script>alert(1)</script>'
+    path = data / layout.REPORT_PARTS / 'episode-000000.json'
+    part = json.loads(path.read_text())
+    good = part['sheet']['static'][0]
+    path.write_text(json.dumps({**part, 'sheet': {'static': [evil, good, 7]}}))
+    path = data / layout.EXTRAS
+    extras = json.loads(path.read_text())
+    (source,) = extras['sources']
+    source['streams']['joints']['messages'] = evil
+    source['unused'] = [['too early', evil]]
+    path.write_text(json.dumps(extras))
+    edit(data, mark={0: True})
+    page = (data / layout.REPORT_PAGE).read_text()
+    assert '<script' not in page
+    assert page.count('<img') == page.count(f'base64,{good}"') == 1
+
+
 def test_failures_are_marked_and_left_out_of_training(tmp_path):
     data = camera_set(tmp_path / 'data', episodes=5)
     edit(data, mark={2: False})
