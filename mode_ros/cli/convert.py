@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mode_ros.robots import load_named_contract
     from mode_ros.training.data.convert import Conversion, check_apart, choose_contract
     from mode_ros.training.data.data_files import DataFiles
-    from mode_ros.training.data.editing import catch_up, is_edited, original_of
+    from mode_ros.training.data.editing import catch_up, is_edited
     from mode_ros.training.data.episode_writer import Encoding
     from mode_ros.training.data.inputs import find_recordings
     from mode_ros.training.data.jobs import default_jobs
@@ -73,12 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_sizes(arguments.codec, contract.observation.cameras)
     robot = contract.robot
     try:
-        # Recordings are added to what was never edited; the edits are then applied again.
-        edited = is_edited(target)
-        with Conversion(original_of(target) if edited else target, settings, robot) as conversion:
+        with Conversion(target, settings, robot) as conversion:
+            edited = is_edited(target)
             outcome = conversion.run(recordings, arguments.jobs or default_jobs(), arguments.strict)
-        # Also where an earlier conversion was interrupted before it came to this.
-        lost = catch_up(target) if edited else ''
+            # Also where an earlier conversion was interrupted before it came to this.
+            lost = catch_up(target) if edited else ''
     except KeyboardInterrupt:
         print('\nStopped. What is finished is kept: type the same command again to go on.', file=sys.stderr)
         raise

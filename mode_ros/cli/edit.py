@@ -54,8 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
         print('\n'.join(f'{k}. {command.words()}' for k, command in enumerate(commands, 1)) or 'Nothing was edited.')
         return 0
     if arguments.undo:
-        command = undo(root, arguments.revision)
+        command, said = undo(root, arguments.revision)
         print(f'Taken back: {command.words()}')
+        if said:
+            print(f'note: {said}', file=sys.stderr)
     else:
         failed = numbers(arguments.mark_failure, '--mark-failure')
         good = numbers(arguments.mark_success, '--mark-success')

@@ -222,20 +222,29 @@ def swap(tree: Path, target: Path) -> None:
     pictures, stays.
     """
     previous = tree.with_name(PREVIOUS)
-    shutil.rmtree(previous, ignore_errors=True)
     if target.exists():
         target.rename(previous)
     tree.rename(target)
-    for item in previous.iterdir() if previous.exists() else ():
-        if not (target / item.name).exists():
-            item.rename(target / item.name)
-    shutil.rmtree(previous, ignore_errors=True)
+    if previous.exists():
+        _bring_over(previous, target)
 
 
 def restore(target: Path, work: Path) -> None:
-    """Undoes a swap that was interrupted between its two renames."""
-    if not target.exists() and (work / PREVIOUS).exists():
-        (work / PREVIOUS).rename(target)
+    """Undoes a swap that was interrupted between its two renames, and finishes one that came further."""
+    previous = work / PREVIOUS
+    if not previous.exists():
+        return
+    if target.exists():
+        _bring_over(previous, target)
+    else:
+        previous.rename(target)
+
+
+def _bring_over(previous: Path, target: Path) -> None:
+    for item in previous.iterdir():
+        if not (target / item.name).exists():
+            item.rename(target / item.name)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
 def read_parts(data_set: Path) -> Iterator[dict[str, Any]]:

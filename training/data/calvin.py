@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +19,24 @@ import numpy as np
 
 from mode_ros.control.contract import Contract, load_contract, read_contract_text
 from mode_ros.errors import in_words
-from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, one_sign, quaternion_from_euler
+from mode_ros.training.data.foreign import (
+    PICTURE,
+    Floats,
+    Shape,
+    check_array,
+    check_same_robot,
+    make_observation,
+    one_sign,
+    quaternion_from_euler,
+)
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 
 _CONTRACT = Path(__file__).with_name('calvin_panda.yaml')
 _SPANS, _WORDS = 'ep_start_end_ids.npy', Path('lang_annotations/auto_lang_ann.npy')
 _ACTION_SCALE = np.array([0.02, 0.02, 0.02, 0.05, 0.05, 0.05, -1.0])
-_SHAPES = {'rgb_static': 3, 'rgb_gripper': 3, 'robot_obs': 1, 'rel_actions': 1}
+_NEEDED: dict[str, Shape] = {'rgb_static': PICTURE, 'rgb_gripper': PICTURE, 'robot_obs': (None,), 'rel_actions': (7,)}
+_LEAST_OF_ROBOT = 14
 
 
 def is_calvin(path: Path) -> bool:
@@ -97,12 +109,13 @@ class CalvinRecording(Recording):
         path = self._file(number)
         try:
             with np.load(path, allow_pickle=False) as archive:
-                part = {name: archive[name] for name in _SHAPES}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+                part = {name: archive[name] for name in _NEEDED}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise RecordingProblem(f'{path.name} cannot be read: {in_words(error)}') from error
-        wrong = [name for name, dimensions in _SHAPES.items() if part[name].ndim != dimensions]
-        if wrong or len(part['robot_obs']) < 14 or len(part['rel_actions']) != 7:
-            raise RecordingProblem(f'{path.name} has the shapes { {name: list(a.shape) for name, a in part.items()} }')
+        for name, shape in _NEEDED.items():
+            check_array(f'{path.name}: {name}', part[name], shape)
+        if len(part['robot_obs']) < _LEAST_OF_ROBOT:
+            raise RecordingProblem(f'{path.name}: robot_obs has {len(part["robot_obs"])} numbers, and not 15')
         robot = part['robot_obs'].astype(np.float64)
         states: dict[str, Floats] = {
             'joints': robot[7:14],

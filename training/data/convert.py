@@ -18,17 +18,17 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from mode_ros.alone import take_lock
 from mode_ros.checks.finding import listed
 from mode_ros.control.contract import differences, parse_contract
 from mode_ros.errors import UserError, full_disk_told, in_words
 from mode_ros.training.data import layout as files
-from mode_ros.training.data.assembly import Assembly, restore, swap
+from mode_ros.training.data.assembly import Assembly, swap
 from mode_ros.training.data.counted_once import count_once
+from mode_ros.training.data.editing import is_edited, original_of
 from mode_ros.training.data.recordings import Recording, contract_layout
 from mode_ros.training.data.report import write_report
 from mode_ros.training.data.staging import (
@@ -40,6 +40,7 @@ from mode_ros.training.data.staging import (
     staged_folder,
     without_numbers,
 )
+from mode_ros.training.data.work_folder import RECORDINGS, working
 from mode_ros.with_parent import end_worker_with_parent
 
 
@@ -64,34 +65,37 @@ class Outcome:
 
 
 class Conversion:
-    """One conversion into `target`; use it as a context, which keeps a second one out."""
+    """One conversion into the data set `root`; use it as a context, which keeps others out, edits too.
 
-    def __init__(self, target: Path, settings: Settings, robot: str) -> None:
-        self._target, self._settings, self._robot = target, settings, robot
-        self._work = target.with_name(target.name + '.part')
-        self._stage = self._work / 'recordings'
-        self._lock: Any = None
+    Into an edited one recordings are added as it was before: `catch_up` then applies the edits to them.
+    """
+
+    def __init__(self, root: Path, settings: Settings, robot: str) -> None:
+        self._root, self._settings, self._robot = root, settings, robot
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Conversion:
-        try:
-            self._stage.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self._work / '.lock', 'w')
-        except OSError as error:
-            raise UserError(
-                f'The data set {self._target} cannot be written: {in_words(error)}. Give another folder.'
-            ) from error
-        if not take_lock(self._lock):
-            raise UserError(f'Another conversion into {self._target} is running; wait for it to end.')
-        restore(self._target, self._work)
-        remove_unfinished(self._stage)
+        with contextlib.ExitStack() as held:
+            self._target, self._work = self._root, self._hold(self._root, held)
+            if is_edited(self._root):
+                self._target = original_of(self._root)
+                self._work = self._hold(self._target, held)
+            self._stage = self._work / RECORDINGS
+            self._stage.mkdir(exist_ok=True)
+            remove_unfinished(self._stage)
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.close()
-        # Left empty, it would look like work to go on with.
-        with contextlib.suppress(OSError):
-            if not any(self._stage.iterdir()):
-                shutil.rmtree(self._work)
+        self._held.close()
+
+    def _hold(self, data_set: Path, held: contextlib.ExitStack) -> Path:
+        try:
+            return held.enter_context(working(data_set))
+        except OSError as error:
+            raise UserError(
+                f'The data set {data_set} cannot be written: {in_words(error)}. Give another folder.'
+            ) from error
 
     def run(self, recordings: Sequence[Recording], jobs: int, strict: bool) -> Outcome:
         """Converts what the data set does not hold yet. jobs: processes; strict: the first fault ends it (UserError).
@@ -129,6 +133,8 @@ class Conversion:
             )
         notes += _gathered((result['name'], note) for result in done for note in result['notes'])
         changed = {key: results[key] for key in stale}
+        if not new and changed and not any((changed.get(key) or source)['episodes'] for key, source in sources.items()):
+            self._refuse_nothing([*changed.values()])
         total = self._assemble(extras, new, bare, changed) if new or bare or changed else extras['episodes']
         return Outcome(
             sum(len(result['episodes']) for result in new),
@@ -139,6 +145,19 @@ class Conversion:
             sum(episode['length'] for result in done for episode in result['episodes']),
             _unused(done),
             tuple(notes),
+        )
+
+    def _refuse_nothing(self, changed: Sequence[Mapping[str, Any]]) -> NoReturn:
+        # They gave nothing, so there is nothing to go on with.
+        for result in changed:
+            shutil.rmtree(staged_folder(self._stage, result['key'], self._settings), ignore_errors=True)
+        failed = ['marked as failures (keep them with --keep-failures)']
+        reasons = dict.fromkeys(
+            reason for result in changed for reason in (failed if result['failed'] else faults(result))
+        )
+        raise UserError(
+            f'Nothing of {self._root} would be left, since all of its recordings are now without episodes: '
+            f'{"; ".join(reasons)}. Remove the folder if that is meant; it is as it was.'
         )
 
     def _is_stale(self, recording: Recording, source: Mapping[str, Any]) -> bool:

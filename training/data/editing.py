@@ -10,17 +10,17 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mode_ros.alone import take_lock
 from mode_ros.checks.finding import listed
 from mode_ros.checks.motion import moving_span, still_frames
 from mode_ros.checks.spread import RANGE_SHARE, action_floor
 from mode_ros.control.contract import parse_contract
 from mode_ros.errors import UserError, full_disk_told
 from mode_ros.training.data import layout as files
-from mode_ros.training.data.assembly import TREE, restore, swap
+from mode_ros.training.data.assembly import TREE, swap
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.edits import (
     EDITS,
@@ -35,6 +35,7 @@ from mode_ros.training.data.edits import (
 )
 from mode_ros.training.data.layout import ACTION
 from mode_ros.training.data.rebuild import rebuild
+from mode_ros.training.data.work_folder import ORIGINAL, work_folder, working
 
 # What stays before the first motion and after the last: standing still at the end is to be learnt, too (seconds).
 TRIM_MARGIN = 0.5
@@ -75,7 +76,8 @@ def edit(
     """
     with _locked(root):
         check_revision(root, expected)
-        files_now = DataFiles(root)
+        files_now, source = DataFiles(root), DataFiles(_source(root))
+        _refuse_unfinished(root, files_now, source)
         originals = _originals(files_now, root)
         places = {each.index: place for place, each in enumerate(files_now.episodes)}
         given = [('drop', number) for number in drop] + [('relabel', number) for number in relabel or {}]
@@ -87,7 +89,7 @@ def edit(
             if not goal.strip():
                 raise UserError(f'The new goal of episode {number} has no words: say what was done in it.')
         commands = read_commands(root)
-        kept = kept_episodes(len(DataFiles(_source(root)).episodes), commands)
+        kept = kept_episodes(len(source.episodes), commands)
         trimmed = _idle_ends(files_now, [each.rows for each in kept]) if trim_idle else {}
         command = Command(
             tuple(originals[places[number]] for number in drop),
@@ -100,31 +102,59 @@ def edit(
         return command
 
 
-def undo(root: Path, expected: str = '') -> Command:
-    """Takes back what was decided last. expected: as in `edit`. UserError where nothing was."""
+def undo(root: Path, expected: str = '') -> tuple[Command, str]:
+    """Takes back what was decided last. Returns it, and what is to be said of the other edits as `catch_up` does.
+
+    expected: as in `edit`. UserError where nothing was decided.
+    """
     with _locked(root):
         check_revision(root, expected)
         commands = read_commands(root)
         if not commands:
             raise UserError(f'The data set {root} was not edited; there is nothing to undo.')
-        _apply(root, commands[:-1])
-        return commands[-1]
+        # Without the last one from the start: it may be what leaves nothing of the original as it is by now.
+        others, said = _as_numbered_now(commands[:-1], DataFiles(root), DataFiles(_source(root)))
+        _apply(root, others)
+        return commands[-1], said
 
 
 def catch_up(root: Path) -> str:
     """Makes an edited data set anew where its original is another than it was made from: with more recordings, or with
     corrected ones. Returns what is to be said of the edits: that some could not be kept, or stand over a correction.
+
+    Whoever calls this keeps others out, as a Conversion into `root` does.
     """
-    with _locked(root):
-        before = DataFiles(root).extras.get('original_sources')
-        now = sources_told(DataFiles(original_of(root)).extras)
-        if before == now:
-            return ''
-        commands, lost, over = read_commands(root), 0, []
-        if before is not None:
-            commands, lost = renumbered(commands, before, now)
-            over = overruled(commands, before, now)
-        _apply(root, commands)
+    now, source = DataFiles(root), DataFiles(original_of(root))
+    if _made_from(now) == sources_told(source.extras):
+        return ''
+    commands, said = _as_numbered_now(read_commands(root), now, source)
+    _apply(root, commands, f'take the last edit back with `mode_ros edit {root} --undo`')
+    return said
+
+
+def _refuse_unfinished(root: Path, now: DataFiles, source: DataFiles) -> None:
+    """UserError where a conversion ended before the edits were applied to what it made; now they are."""
+    if not is_edited(root) or _made_from(now) in (None, sources_told(source.extras)):
+        return
+    said = catch_up(root)
+    raise UserError(
+        f'A conversion into {root} ended before its edits were applied again; now they are, and nothing else was '
+        'changed: look again, since its episodes may have other numbers now.' + (f' Besides, {said}.' if said else '')
+    )
+
+
+def _made_from(data: DataFiles) -> Any:
+    """What an edited data set says of its original's recordings, as `sources_told` does; None where it does not."""
+    return data.extras.get('original_sources')
+
+
+def _as_numbered_now(commands: Sequence[Command], now: DataFiles, source: DataFiles) -> tuple[list[Command], str]:
+    """Commands of a data set by the numbers that its original has by now, and what is to be said of them."""
+    root, before, told = now.root, _made_from(now), sources_told(source.extras)
+    if before in (None, told):
+        return list(commands), ''
+    made, lost = renumbered(commands, before, told)
+    over = overruled(made, before, told)
     said = []
     if lost:
         said.append(
@@ -135,14 +165,15 @@ def catch_up(root: Path) -> str:
             f'the goal or mark that was corrected for {listed(over)} (number in {original_of(root).name}) does not '
             f'count, since it was edited: take that back with `mode_ros edit {root} --undo`, or edit it once more'
         )
-    return '; '.join(said)
+    return made, '; '.join(said)
 
 
-def _apply(root: Path, commands: Sequence[Command]) -> None:
-    source, work = _source(root), _work(root)
+def _apply(root: Path, commands: Sequence[Command], way: str = 'remove the folder if that is meant') -> None:
+    """way: what to do where nothing would be left."""
+    source, work = _source(root), work_folder(root)
     kept = kept_episodes(len(DataFiles(source).episodes), commands)
     if not kept:
-        raise UserError(f'Nothing of {root} would be left; remove the folder if that is meant.')
+        raise UserError(f'Nothing of {root} would be left; {way}.')
     tree = work / TREE
     with full_disk_told():
         if commands:
@@ -154,21 +185,20 @@ def _apply(root: Path, commands: Sequence[Command]) -> None:
     if not is_edited(root):
         # Kept under another name before the new one takes its place; the same files, so it costs no space.
         _remove_leftover(root)
-        aside = work / 'original'
+        aside = work / ORIGINAL
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(root, aside, copy_function=_link, ignore=shutil.ignore_patterns('cache'))
         aside.rename(original_of(root))
     swap(tree, root)
     if not commands:
-        shutil.rmtree(original_of(root))
+        # Half removed under its name, it would be in the way of every later edit.
+        gone = work / ORIGINAL
+        original_of(root).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _source(root: Path) -> Path:
     return original_of(root) if is_edited(root) else root
-
-
-def _work(root: Path) -> Path:
-    return root.with_name(root.name + '.part')
 
 
 def _originals(data: DataFiles, root: Path) -> list[int]:
@@ -207,33 +237,17 @@ def _idle_ends(data: DataFiles, rows: Sequence[tuple[int, int] | None]) -> dict[
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """One edit or conversion at a time; an interrupted swap is undone first."""
-    work = _work(root)
-    if not root.exists() and not work.exists():
+    """`working` for an edit, which needs a data set that is there."""
+    if not root.exists() and not work_folder(root).exists():
         raise UserError(f'There is no data set at {root}.')
-    try:
-        work.mkdir(exist_ok=True)
-        lock = open(work / '.lock', 'w')  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise UserError(f'The data set {root} cannot be edited where it is: {error.strerror}.') from error
-    with contextlib.closing(lock):
-        if not take_lock(lock):
-            raise UserError(f'The data set {root} is being converted or edited; wait for that to end.')
-        restore(root, work)
+    with contextlib.ExitStack() as held:
         try:
-            if not (root / files.INFO).is_file():
-                raise UserError(f'There is no data set at {root}.')
-            yield
-        finally:
-            _tidy(work)
-
-
-def _tidy(work: Path) -> None:
-    for name in (TREE, 'original'):
-        shutil.rmtree(work / name, ignore_errors=True)
-    (work / '.lock').unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # a conversion's parts stay
-        work.rmdir()
+            held.enter_context(working(root))
+        except OSError as error:
+            raise UserError(f'The data set {root} cannot be edited where it is: {error.strerror}.') from error
+        if not (root / files.INFO).is_file():
+            raise UserError(f'There is no data set at {root}.')
+        yield
 
 
 def _remove_leftover(root: Path) -> None:

@@ -192,6 +192,14 @@ class _Thinned:
             self.step *= 2
 
 
+def thinned_step(length: int, count: int) -> int:
+    """How many rows lie between two of the `count` pictures that were kept of an episode of `length` rows."""
+    step = 1
+    while -(-length // step) > max(1, count):
+        step *= 2
+    return step
+
+
 def _small(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     size = (max(1, round(width * THUMBNAIL_HEIGHT / height)), THUMBNAIL_HEIGHT)

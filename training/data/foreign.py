@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from mode_ros.training.data.frames import Frame
 from mode_ros.training.data.recordings import RecordingProblem
 
 Floats = NDArray[np.float64]
+# What an array should be; None is any size.
+Shape = tuple[int | None, ...]
+PICTURE: Shape = (None, None, 3)
 
 # A contract may ask for another image size than the benchmark's: images are resized, as everywhere.
 _SIZE = re.compile(r'^observation\.cameras\.\w+\.(width|height): ')
@@ -27,6 +31,21 @@ def check_same_robot(contract: Contract, own: Contract) -> None:
     found = [line for line in differences(contract, own) if not _SIZE.match(line)]
     if found:
         raise RecordingProblem(f'the contract does not fit. Given, and needed: {"; ".join(found)}')
+
+
+def check_array(name: str, found: Any, shape: Shape) -> None:
+    """RecordingProblem for what is no array of numbers in this shape, or has nothing in it; pictures are of bytes."""
+    pictures = shape[-len(PICTURE) :] == PICTURE
+    sizes, kind = getattr(found, 'shape', ()), getattr(found, 'dtype', None)
+    fits = len(sizes) == len(shape) and all(
+        size > 0 if n is None else size == n for size, n in zip(sizes, shape, strict=True)
+    )
+    if not fits or not (kind == np.uint8 if pictures else np.issubdtype(kind, np.number)):
+        wanted = ', '.join('n' if n is None else str(n) for n in shape)
+        raise RecordingProblem(
+            f'{name} has the shape {list(sizes)} of {kind}, and should have [{wanted}] of '
+            f'{"uint8" if pictures else "numbers"}'
+        )
 
 
 def make_observation(

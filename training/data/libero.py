@@ -19,7 +19,16 @@ from mode_ros.control.contract import Contract
 from mode_ros.errors import UserError, in_words
 from mode_ros.robots import load_named_contract
 from mode_ros.training.data.bags import content_key
-from mode_ros.training.data.foreign import Floats, check_same_robot, make_observation, one_sign, quaternion
+from mode_ros.training.data.foreign import (
+    PICTURE,
+    Floats,
+    Shape,
+    check_array,
+    check_same_robot,
+    make_observation,
+    one_sign,
+    quaternion,
+)
 from mode_ros.training.data.frames import Frame, LeftOut
 from mode_ros.training.data.recordings import About, Progress, Recording, RecordingProblem
 
@@ -30,14 +39,14 @@ _ACTION_SCALE = np.array([0.05, 0.05, 0.05, 0.5, 0.5, 0.5, 1.0])
 # Both fingers of the benchmark's model slide along the same axis, in opposite directions; here both count outwards.
 _FINGER_SIGNS = np.array([1.0, -1.0])
 _ROWS = 64
-_NEEDED = {
-    'obs/agentview_rgb': 4,
-    'obs/eye_in_hand_rgb': 4,
-    'obs/joint_states': 2,
-    'obs/gripper_states': 2,
-    'obs/ee_pos': 2,
-    'obs/ee_ori': 2,
-    'actions': 2,
+_NEEDED: dict[str, Shape] = {
+    'obs/agentview_rgb': (None, *PICTURE),
+    'obs/eye_in_hand_rgb': (None, *PICTURE),
+    'obs/joint_states': (None, 7),
+    'obs/gripper_states': (None, 2),
+    'obs/ee_pos': (None, 3),
+    'obs/ee_ori': (None, 3),
+    'actions': (None, 7),
 }
 
 
@@ -117,11 +126,10 @@ class LiberoRecording(Recording):
 
 def _check(demo: Any) -> int:
     """Rows of the demonstration; RecordingProblem for one without what is needed."""
-    for name, dimensions in _NEEDED.items():
+    for name, shape in _NEEDED.items():
         if name not in demo:
             raise RecordingProblem(f'{name} is missing')
-        if demo[name].ndim != dimensions:
-            raise RecordingProblem(f'{name} has the shape {list(demo[name].shape)}')
+        check_array(name, demo[name], shape)
     lengths = {name: demo[name].shape[0] for name in _NEEDED}
     if len(set(lengths.values())) != 1:
         raise RecordingProblem(f'its parts differ in length: {lengths}')

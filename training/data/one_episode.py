@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def data_set_episode(root: Path, number: int, contract: Contract | None = None) 
         for camera, clip in episode.clips.items()
     }
     told['pictures'] = {
-        camera: _sheet([as_rgb(image) for image in pictures_of(data.files, episode, camera)])
+        camera: _sheet(pictures_of(data.files, episode, camera), episode.length)
         for camera in data.files.cameras
         if camera not in episode.clips
     }
@@ -59,7 +59,7 @@ def recorded_episode(recording: Recording, contract: Contract) -> dict[str, Any]
     about = About()
     frames: list[tuple[Floats, Mapping[str, Floats], bool]] = []
     left_out: list[str] = []
-    pictures: dict[str, list[NDArray[np.uint8]]] = {camera.name: [] for camera in contract.observation.cameras}
+    pictures: dict[str, list[NDArray[Any]]] = {camera.name: [] for camera in contract.observation.cameras}
     # Every n-th picture of about so many; the rest is let go of while reading.
     every = max(1, int(recording.seconds() * contract.rate / (2 * PICTURES)))
     try:
@@ -69,7 +69,7 @@ def recorded_episode(recording: Recording, contract: Contract) -> dict[str, Any]
                 continue
             if len(frames) % every == 0:
                 for camera, image in item.observation.images.items():
-                    pictures[camera].append(as_rgb(image))
+                    pictures[camera].append(image)
             frames.append((item.action, item.observation.states, item.intervention))
     except RecordingProblem as error:
         left_out.append(str(error))
@@ -80,7 +80,7 @@ def recorded_episode(recording: Recording, contract: Contract) -> dict[str, Any]
     }
     told = _numbers(contract, contract.rate, actions, states, np.array([hand for _, _, hand in frames], bool))
     told['videos'] = {}
-    told['pictures'] = {camera: _sheet(images) for camera, images in pictures.items()}
+    told['pictures'] = {camera: _sheet(images, len(images)) for camera, images in pictures.items()}
     told['left_out'] = [*left_out, *about.notes]
     return told
 
@@ -143,9 +143,10 @@ def _spans(flags: NDArray[np.bool_], rate: float) -> list[list[float]]:
     ]
 
 
-def _sheet(images: Sequence[NDArray[np.uint8]]) -> list[str]:
-    chosen = np.unique(np.linspace(0, len(images) - 1, PICTURES).round().astype(int)) if images else []
-    return [_jpeg(images[int(k)]) for k in chosen]
+def _sheet(images: Iterable[NDArray[Any]], count: int) -> list[str]:
+    """A few of so many pictures; the others are let go of, since those of an episode may not fit into memory."""
+    chosen = set(np.linspace(0, count - 1, PICTURES).round().astype(int).tolist())
+    return [_jpeg(as_rgb(image)) for k, image in enumerate(images) if k in chosen]
 
 
 def _jpeg(image: NDArray[np.uint8]) -> str:

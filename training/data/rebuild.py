@@ -20,7 +20,9 @@ from mode_ros.training.data import layout as files
 from mode_ros.training.data.assembly import column_values, link, write_json, write_tasks
 from mode_ros.training.data.data_files import DataFiles, EpisodeFiles
 from mode_ros.training.data.edits import Kept, sources_told
+from mode_ros.training.data.episode_writer import thinned_step
 from mode_ros.training.data.labels import episode_success
+from mode_ros.training.data.layout import INTERVENTION
 from mode_ros.training.data.pictures_of import pictures_of
 from mode_ros.training.data.report import write_report
 from mode_ros.training.data.statistics import (
@@ -74,7 +76,8 @@ class _Rebuild:
         episode, number = self._source.episodes[kept.number], len(self._rows)
         first, last = kept.rows or (0, episode.length)
         start = self._rows[-1]['dataset_to_index'] if self._rows else 0
-        tasks, columns = self._write_data(episode, number, first, last, start, kept.goal)
+        tasks, table = self._write_data(episode, number, first, last, start, kept.goal)
+        columns = self._numbers(table)
         statistics = {key: vector_statistics(values) for key, values in columns.items() if len(values)}
         for key, values in columns.items():
             self._columns.setdefault(key, []).append(values)
@@ -95,13 +98,14 @@ class _Rebuild:
         row.update({f'stats/{key}/{what}': value for key, found in statistics.items() for what, value in found.items()})
         self._rows.append({**row, 'meta/episodes/chunk_index': 0, 'meta/episodes/file_index': 0})
         if part is not None:
+            part['intervention'] = _driven(table, part)
             self._parts.append(
                 _cut(part, number, kept, (first, last), self._source.rate, self._success[-1], histograms)
             )
 
     def _write_data(
         self, episode: EpisodeFiles, number: int, first: int, last: int, start: int, goal: str | None
-    ) -> tuple[list[str], dict[str, Any]]:
+    ) -> tuple[list[str], pa.Table]:
         table = self._source.table(episode).slice(first, last - first)
         count = len(table)
         goals = [goal] * count if goal is not None else [self._source.tasks[k] for k in table['task_index'].to_pylist()]
@@ -122,6 +126,10 @@ class _Rebuild:
         path = self._tree / files.DATA_PATH.format(**files.place(number))
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path)
+        return list(dict.fromkeys(goals)), table
+
+    def _numbers(self, table: pa.Table) -> dict[str, Any]:
+        """Columns that have statistics."""
         numeric = [
             name
             for name, feature in self._source.features.items()
@@ -129,7 +137,7 @@ class _Rebuild:
             and name not in _OWN[:3]
             and str(feature['dtype']).startswith(('float', 'int'))
         ]
-        return list(dict.fromkeys(goals)), {name: column_values(table, name) for name in numeric}
+        return {name: column_values(table, name) for name in numeric}
 
     def _clips(self, episode: EpisodeFiles, first: int, last: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -243,6 +251,13 @@ def _report_part(root: Path, number: int) -> dict[str, Any] | None:
     return part
 
 
+def _driven(table: pa.Table, part: dict[str, Any]) -> float:
+    """The share of the rows in which a person drove; what is known of the whole where the rows do not say."""
+    if INTERVENTION not in table.column_names:
+        return float(part['intervention'])
+    return round(float(np.mean(column_values(table, INTERVENTION))), 4)
+
+
 def _cut(
     part: dict[str, Any],
     number: int,
@@ -259,6 +274,10 @@ def _cut(
     def thinned(series: dict[str, Any]) -> dict[str, Any]:
         return {**series, 'values': [series['values'][k] for k in inside]}
 
+    def shown(images: list[str]) -> list[str]:
+        step = thinned_step(part['length'], len(images))
+        return [image for k, image in enumerate(images) if first <= k * step < last]
+
     return {
         **part,
         'episode': number,
@@ -267,6 +286,7 @@ def _cut(
         'length': last - first,
         'seconds': round((last - first) / rate, 3),
         'start': round(part['start'] + first / rate, 3),
+        'sheet': {camera: shown(images) for camera, images in part['sheet'].items()},
         'times': [round(part['times'][k] - first / rate, 3) for k in inside],
         'state': [thinned(series) for series in part['state']],
         'action': [thinned(series) for series in part['action']],

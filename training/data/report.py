@@ -6,6 +6,7 @@ The page is one file without scripts and without anything from elsewhere.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from mode_ros.training.page import page, table, text
 
 # Pictures of the first episodes only: the page of a large data set must still open. report.json has all numbers.
 SHOWN_EPISODES = 200
+
+_BASE64 = re.compile('[A-Za-z0-9+/]+={0,2}')
 
 _STYLE = """
 .none { color: #19723c } section h3 { margin: 0 0 .1rem } .camera { margin-top: .5rem }
@@ -111,7 +114,7 @@ def _failures(names: Sequence[str]) -> str:
 def _unused_table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ''
-    body = [[text(row['recording']), str(row['frames']), text(row['reason'])] for row in rows]
+    body = [[text(row['recording']), text(row['frames']), text(row['reason'])] for row in rows]
     return f'<h2>Frames that are not used</h2>{table(["recording", "frames", "why"], body, numbers=(1,))}'
 
 
@@ -170,7 +173,7 @@ def _stream_table(recordings: Sequence[Mapping[str, Any]]) -> str:
                 [
                     text(recording['name']) if number == 0 else '',
                     text(name) + (f' <span class="sub">{text(found["topic"])}</span>' if found.get('topic') else ''),
-                    str(found['messages']),
+                    text(found['messages']),
                     _number(found.get('rate')),
                     _number(found.get('jitter_ms')),
                     _number(found.get('longest_ms')),
@@ -200,7 +203,7 @@ def _episode(part: Mapping[str, Any]) -> str:
     driven = f', {part["intervention"]:.0%} driven by a person' if part['intervention'] else ''
     sheets = ''.join(
         f'<div class="camera sub">{text(camera)}</div><div class="sheet">'
-        + ''.join(f'<img alt="" src="data:image/jpeg;base64,{image}">' for image in images)
+        + ''.join(f'<img alt="" src="data:image/jpeg;base64,{text(image)}">' for image in images if _is_base64(image))
         + '</div>'
         for camera, images in part['sheet'].items()
     )
@@ -214,6 +217,11 @@ def _episode(part: Mapping[str, Any]) -> str:
         f'<div class="sub">{text(part["recording"])} from {part["start"]:.2f} s, {part["length"]} frames, '
         f'{part["seconds"]:.2f} s, {success}{driven}</div>{sheets}<div class="plots">{plots}</div></section>'
     )
+
+
+def _is_base64(image: object) -> bool:
+    """Whether it can be a picture: what somebody else's data set has in its place must not become part of the page."""
+    return isinstance(image, str) and _BASE64.fullmatch(image) is not None
 
 
 def _span(first: float | None, last: float | None) -> str:

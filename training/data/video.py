@@ -91,17 +91,26 @@ class VideoWriter:
         return stream
 
     def _work(self) -> None:
+        # To the end also after a failure: who adds images would wait for ever.
+        while (image := self._queue.get()) is not None:
+            self._encode(image)
+        self._encode(None)
+
+    def _encode(self, image: NDArray[np.uint8] | None) -> None:
+        """None: what the encoder still holds."""
+        if self._failure is not None:
+            return
         try:
-            while (image := self._queue.get()) is not None:
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='rgb24')
-                frame.pts, frame.time_base = self._count, self._period
-                self._count += 1
-                self._container.mux(self._stream.encode(frame))
-            self._container.mux(self._stream.encode())
+            frame = None if image is None else self._frame(image)
+            self._container.mux(self._stream.encode(frame))
         except BaseException as error:  # noqa: BLE001 - raised again where images are added
             self._failure = error
-            while self._queue.get() is not None:
-                pass
+
+    def _frame(self, image: NDArray[np.uint8]) -> Any:
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='rgb24')
+        frame.pts, frame.time_base = self._count, self._period
+        self._count += 1
+        return frame
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -253,7 +253,7 @@ def test_an_interrupted_conversion_goes_on_and_leaves_nothing_under_the_final_na
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     stage = tmp_path / 'data.part' / 'recordings'
     deadline = time.monotonic() + 60
-    while not list(stage.glob('*/recording.json')):
+    while not any(path.parent.suffix != '.unfinished' for path in stage.glob('*/recording.json')):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -326,7 +326,7 @@ def test_a_second_conversion_into_the_same_data_set_is_kept_out(convert, tmp_pat
         fcntl.flock(lock, fcntl.LOCK_EX)
         status, printed = convert(folder, tmp_path / 'data')
     assert status == 1
-    assert 'Another conversion into' in printed
+    assert 'is being converted or edited; wait for that to end' in printed
 
 
 def test_a_folder_that_is_no_data_set_is_left_alone(convert, tmp_path):

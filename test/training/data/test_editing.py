@@ -1,19 +1,23 @@
 """Edits of a data set: what is left agrees with itself, and nothing is lost."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.bags import START, changed, demonstration, episode, floats, twist, write_bag
+from support.bags import START, Item, changed, demonstration, episode, flag, floats, twist, write_bag
 from support.data_sets import make_data_set
 from support.training_sets import TextNumbers, camera_set, joints_set, train_settings
 
 from mode_ros.cli.main import build_parser
 from mode_ros.errors import UserError
 from mode_ros.training.data import layout
+from mode_ros.training.data.convert import Conversion
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import open_dataset
 from mode_ros.training.data.editing import edit, original_of, undo
@@ -125,21 +129,27 @@ def test_a_second_edit_counts_as_the_data_set_is_now(data_set, tmp_path, capsys)
         undo(data_set)
 
 
-def test_standing_still_is_cut_from_the_ends(tmp_path):
+def still_at_its_ends(tmp_path, codec, *more):
+    """A data set of four seconds, of which nothing is commanded in the first and the last."""
+
     def still(number, item):
-        """Nothing is commanded in the first second and the last."""
         if 1.0 <= (item.received - START) / 1e9 < 3.0:
             return item
         return replace(item, message=twist(item.received, [0, 0, 0]))
 
     items = changed(demonstration(4.0), '/arm/twist', still)
     items = [replace(item, message=floats([1.0])) if item.topic == '/gripper/command' else item for item in items]
+    items = sorted([*items, *more], key=lambda item: item.received)
     write_bag(tmp_path / 'bags' / '0', items, custom=episode())
     arguments = build_parser().parse_args(
-        ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', 'h264', '--jobs', '1']
+        ['convert', str(tmp_path / 'bags'), str(tmp_path / 'data'), '--codec', codec, '--jobs', '1']
     )
     arguments.run(arguments)
-    root = tmp_path / 'data'
+    return tmp_path / 'data'
+
+
+def test_standing_still_is_cut_from_the_ends(tmp_path):
+    root = still_at_its_ends(tmp_path, 'h264')
     before = content(root, tmp_path / 'one')
     command_made = edit(root, trim_idle=True)
     (first, last) = command_made.trim[0]
@@ -153,6 +163,45 @@ def test_standing_still_is_cut_from_the_ends(tmp_path):
     assert same(content(root, tmp_path / 'three')[0], after)
     undo(root)
     assert same(content(root, tmp_path / 'four')[0], before[0])
+
+
+def test_the_report_of_a_cut_episode_is_of_what_is_left(tmp_path):
+    driven = [Item('/intervention', flag(on), START + at) for on, at in ((True, 10_000_000), (False, 650_000_000))]
+    root = still_at_its_ends(tmp_path, 'png', *driven)
+
+    def told():
+        part = json.loads((root / layout.REPORT_PARTS / 'episode-000000.json').read_text())
+        (rows,) = (DataFiles(root).rows(each, ['intervention']) for each in DataFiles(root).episodes)
+        assert part['intervention'] == pytest.approx(rows['intervention'].mean(), abs=1e-4)
+        return part
+
+    before = told()
+    assert len(before['sheet']['static']) == 10  # every eighth of 79
+    (first, last) = edit(root, trim_idle=True).trim[0]
+    after = told()
+    assert 0 < after['intervention'] < before['intervention']
+    assert after['sheet']['static'] == before['sheet']['static'][-(-first // 8) : -(-last // 8)]
+    assert len(after['sheet']['static']) < 9
+    undo(root)
+    assert told() == before
+
+
+def test_somebody_elses_data_set_puts_nothing_into_the_report(tmp_path):
+    data, evil = make_data_set(tmp_path, GOALS[:1]), '"><script>alert(1)</script>'
+    path = data / layout.REPORT_PARTS / 'episode-000000.json'
+    part = json.loads(path.read_text())
+    good = part['sheet']['static'][0]
+    path.write_text(json.dumps({**part, 'sheet': {'static': [evil, good, 7]}}))
+    path = data / layout.EXTRAS
+    extras = json.loads(path.read_text())
+    (source,) = extras['sources']
+    source['streams']['joints']['messages'] = evil
+    source['unused'] = [['too early', evil]]
+    path.write_text(json.dumps(extras))
+    edit(data, mark={0: True})
+    page = (data / layout.REPORT_PAGE).read_text()
+    assert '<script' not in page
+    assert page.count('<img') == page.count(f'base64,{good}"') == 1
 
 
 def test_failures_are_marked_and_left_out_of_training(tmp_path):
@@ -241,20 +290,118 @@ def test_goals_that_the_encoder_cannot_tell_apart_are_named_when_they_are_given(
     assert 'are one sentence to the text encoder' in capsys.readouterr().err
 
 
-def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path, monkeypatch):
-    data = make_data_set(tmp_path, GOALS[:2])
-    edit(data, drop=[0])
+def interrupted_before_the_edits(tmp_path, *more):
+    """A conversion that ends as by Ctrl-C when its recordings are in, and the edits are not yet applied to them."""
 
     def interrupted(root):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr('mode_ros.training.data.editing.catch_up', interrupted)
         with pytest.raises(KeyboardInterrupt):
-            convert_again(tmp_path, '--goal', 'tidy up')
+            convert_again(tmp_path, *more)
+
+
+def test_a_conversion_that_was_interrupted_before_the_edits_is_caught_up_with(tmp_path):
+    data = make_data_set(tmp_path, GOALS[:2])
+    edit(data, drop=[0])
+    interrupted_before_the_edits(tmp_path, '--goal', 'tidy up')
     assert goals(data) == [GOALS[1]]
     convert_again(tmp_path, '--goal', 'tidy up')
     assert goals(data) == ['tidy up']
+
+
+def judge(tmp_path, number, success):
+    """Corrects what the recorder said of a recording."""
+    path = tmp_path / 'bags' / f'{number}' / 'metadata.yaml'
+    text = path.read_text()
+    words = [f"mode_ros.success: '{word}'" for word in ('false', 'true')]
+    path.write_text(text.replace(words[not success], words[success]))
+
+
+def judged_set(tmp_path, count):
+    """Episodes of different lengths, all successful."""
+    for k in range(count):
+        items = demonstration(1.0 + 0.5 * k, f'task {k}', START + k * 10**12)
+        write_bag(tmp_path / 'bags' / f'{k}', items, custom=episode(f'task {k}', success=True))
+    convert_again(tmp_path)
+    return tmp_path / 'data'
+
+
+def test_what_is_typed_after_a_conversion_that_was_interrupted_is_about_no_other_episodes(tmp_path):
+    data = judged_set(tmp_path, 4)
+    edit(data, drop=[3])
+    edit(data, mark={2: False})
+    judge(tmp_path, 0, False)
+    interrupted_before_the_edits(tmp_path)  # the original has lost its first
+    with pytest.raises(UserError, match=r'ended before its edits were applied again; now they are.*look again'):
+        edit(data, relabel={1: 'wave'})
+    agrees(data)
+    assert goals(data) == ['task 1', 'task 2']
+    assert episode_success(DataFiles(data)) == [True, False]
+    edit(data, relabel={1: 'wave'})
+    assert goals(data) == ['task 1', 'wave']
+    assert convert_again(tmp_path) == 0
+    assert goals(data) == ['task 1', 'wave']
+
+
+def test_the_last_edit_is_taken_back_after_a_conversion_that_was_interrupted(tmp_path):
+    data = judged_set(tmp_path, 4)
+    edit(data, drop=[3])
+    edit(data, mark={2: False})
+    judge(tmp_path, 0, False)
+    interrupted_before_the_edits(tmp_path)
+    assert undo(data) == (Command(mark={2: False}), '')
+    agrees(data)
+    assert goals(data) == ['task 1', 'task 2']
+    assert episode_success(DataFiles(data)) == [True, True]
+
+
+def test_edits_that_leave_nothing_of_what_was_converted_are_taken_back(tmp_path):
+    data = judged_set(tmp_path, 3)
+    edit(data, drop=[1, 2])
+    judge(tmp_path, 0, False)
+    with pytest.raises(UserError, match=r'Nothing of .* would be left; take the last edit back with .* --undo'):
+        convert_again(tmp_path)
+    undo(data)
+    assert goals(data) == ['task 1', 'task 2']
+    assert not original_of(data).exists()
+
+
+@pytest.mark.parametrize('edited', [False, True])
+def test_a_data_set_of_which_all_recordings_are_failures_by_now_stays_as_it_is(tmp_path, edited):
+    data = judged_set(tmp_path, 2)
+    if edited:
+        edit(data, drop=[1])
+    before = goals(data)
+    for number in range(2):
+        judge(tmp_path, number, False)
+    with pytest.raises(UserError, match=r'Nothing of .*/data would be left.*marked as failures \(keep .* Remove the'):
+        convert_again(tmp_path)
+    assert goals(data) == before
+    assert not list(tmp_path.glob('*.part'))
+    judge(tmp_path, 1, True)
+    convert_again(tmp_path, '--keep-failures')
+    assert goals(data) == before
+
+
+def test_a_data_set_is_not_edited_while_recordings_are_converted_into_it(tmp_path, monkeypatch):
+    data = make_data_set(tmp_path, GOALS)
+    real, refused = Conversion.run, []
+
+    def run(conversion, *words):
+        with pytest.raises(UserError, match='is being converted or edited; wait for that to end'):
+            edit(data, drop=[0])
+        refused.append(original_of(data).exists())
+        return real(conversion, *words)
+
+    monkeypatch.setattr(Conversion, 'run', run)
+    convert_again(tmp_path)
+    edit(data, drop=[2])
+    convert_again(tmp_path)
+    assert refused == [False, True]
+    assert goals(data) == list(GOALS[:2])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['bags', 'data', 'data.original']
 
 
 def test_edits_follow_their_recordings_when_another_gives_more_episodes():
@@ -359,6 +506,54 @@ def test_an_edit_that_is_killed_half_way_leaves_the_data_set(tmp_path, monkeypat
     assert all(map(same, content(data, tmp_path / 'three'), before[1:]))
     undo(data)
     assert all(map(same, content(data, tmp_path / 'four'), before))
+
+
+def killed(act):
+    """Runs it in a process of its own, which must end at once in the middle (9)."""
+    process = os.fork()
+    if process == 0:
+        act()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+
+
+def test_what_others_put_there_outlives_a_kill_while_the_new_one_takes_its_place(tmp_path, monkeypatch):
+    data = joints_set(tmp_path / 'data', episodes=3)
+    (data / 'NOTES.md').write_text('mine')
+    real = Path.rename
+
+    def rename(path, target):
+        real(path, target)
+        if path.name == 'tree':
+            os._exit(9)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, 'rename', rename)
+        killed(lambda: edit(data, drop=[0]))
+    assert not (data / 'NOTES.md').exists()
+    edit(data, drop=[0])
+    assert (data / 'NOTES.md').read_text() == 'mine'
+    assert len(DataFiles(data).episodes) == 1
+    assert not (tmp_path / 'data.part').exists()
+
+
+def test_an_undo_that_is_killed_while_it_removes_the_original_blocks_no_edit(tmp_path, monkeypatch):
+    data = joints_set(tmp_path / 'data', episodes=3)
+    edit(data, drop=[0])
+    real = shutil.rmtree
+
+    def rmtree(path, *words, **more):
+        if path.name.endswith('original') and path.exists():
+            (path / layout.INFO).unlink()
+            os._exit(9)
+        real(path, *words, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, 'rmtree', rmtree)
+        killed(lambda: undo(data))
+    edit(data, drop=[1])
+    assert len(DataFiles(data).episodes) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['data', 'data.original']
 
 
 def test_later_commands_win():

@@ -63,6 +63,11 @@ def test_libero_becomes_upright_and_metric(convert, tmp_path, report):
     [
         ({'obs/ee_ori': None}, 'obs/ee_ori is missing'),
         ({'obs/joint_states': np.zeros((3, 7))}, 'its parts differ in length'),
+        ({'actions': np.zeros((24, 8))}, 'actions has the shape [24, 8] of float64, and should have [n, 7] of numbers'),
+        ({'obs/joint_states': np.zeros((24, 6))}, 'obs/joint_states has the shape [24, 6] of float64'),
+        ({'obs/ee_pos': np.full((24, 3), b'x')}, 'obs/ee_pos has the shape [24, 3] of |S1'),
+        ({'obs/agentview_rgb': np.zeros((24, 8, 8, 4), np.uint8)}, 'obs/agentview_rgb has the shape [24, 8, 8, 4]'),
+        ({'obs/agentview_rgb': np.zeros((24, 8, 8, 3))}, 'obs/agentview_rgb has the shape [24, 8, 8, 3] of float64'),
         ({'actions': np.full((24, 7), np.nan)}, 'actions: row 0 has values that are not finite'),
         ({'obs/joint_states': np.full((24, 7), np.nan)}, 'joints: row 0 has values that are not finite'),
     ],
@@ -144,6 +149,44 @@ def test_a_missing_calvin_file_costs_what_comes_after(convert, tmp_path):
     status, printed = convert(root, tmp_path / 'data')
     assert status == 3
     assert 'calvin#100-119: episode_0000115.npz cannot be read' in printed
+    assert '2 new episodes' in printed
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def garbled(path):
+    content = dict(np.load(path))
+    np.savez_compressed(path, **content)
+    data = bytearray(path.read_bytes())
+    data[200:400] = bytes(200)
+    path.write_bytes(bytes(data))
+
+
+def narrow(path):
+    np.savez(path, **{**np.load(path), 'robot_obs': np.zeros(9)})
+
+
+def without_colours(path):
+    np.savez(path, **{**np.load(path), 'rgb_static': np.zeros((200, 200, 1), np.uint8)})
+
+
+@pytest.mark.parametrize(
+    ('damage', 'expected'),
+    [
+        (truncated, 'episode_0000115.npz cannot be read'),
+        (garbled, 'episode_0000115.npz cannot be read'),
+        (narrow, 'episode_0000115.npz: robot_obs has 9 numbers, and not 15'),
+        (without_colours, 'episode_0000115.npz: rgb_static has the shape [200, 200, 1] of uint8'),
+    ],
+)
+def test_a_damaged_calvin_file_costs_what_comes_after(convert, tmp_path, damage, expected):
+    root = calvin(tmp_path / 'calvin')
+    damage(root / 'episode_0000115.npz')
+    status, printed = convert(root, tmp_path / 'data')
+    assert status == 3
+    assert f'calvin#100-119: {expected}' in printed
     assert '2 new episodes' in printed
 
 

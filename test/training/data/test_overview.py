@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import weakref
 
 import cv2
 import numpy as np
@@ -100,6 +101,23 @@ def test_pictures_that_are_no_video_are_shown_as_a_few(tmp_path):
     assert len(found['pictures']['static']) == 8
     encoded = np.frombuffer(base64.b64decode(found['pictures']['static'][0]), np.uint8)
     assert cv2.imdecode(encoded, cv2.IMREAD_COLOR).shape == (32, 32, 3)
+
+
+def test_pictures_that_are_not_shown_are_let_go_of(tmp_path, monkeypatch):
+    from mode_ros.training.data import one_episode
+
+    data_set, real, given, most = make_data_set(tmp_path, GOALS[:1], codec='png'), one_episode.pictures_of, [], []
+
+    def pictures_of(*words):
+        for image in real(*words):
+            given.append(weakref.ref(image))
+            most.append(sum(each() is not None for each in given))
+            yield image
+
+    monkeypatch.setattr(one_episode, 'pictures_of', pictures_of)
+    assert len(data_set_episode(data_set, 0)['pictures']['static']) == 8
+    assert len(most) == 39
+    assert max(most) < 4
 
 
 def test_recordings_are_listed_and_one_is_read_as_convert_would(made, capsys):
