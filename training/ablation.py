@@ -159,8 +159,15 @@ def plan_runs(grid: Grid, changes: Sequence[str], out: Path) -> list[Run]:
 
 
 def check_plans(runs: Sequence[Run]) -> None:
-    """Open the data and the checkpoints of every variant, once. Raises UserError that names the variant."""
+    """Open the data and the checkpoints of every variant, once. Raises UserError that names the variant.
+
+    One that begins from a policy that another run is yet to make is opened when its turn comes.
+    """
     for run in {run.variant: run for run in reversed(runs)}.values():
+        start = run.settings.start
+        begun = [Path(each).absolute() for each in (start.checkpoint, start.encoders) if each]
+        if any(other.folder.absolute() in path.parents for other in runs for path in begun):
+            continue
         try:
             make_plan(run.settings)
         except UserError as error:

@@ -6,6 +6,7 @@ have seen, and processes that share a batch agree on it without a word.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -192,7 +193,8 @@ class Source:
                 'usable': self.selection.usable[number].tolist(),
                 'held_out': self.held_out[number].tolist(),
                 'moments': len(self._learnt[number]),
-                'goals': sorted(self.datasets[number].goals),
+                'goals': _episode_goals(self.datasets[number]),
+                'drawn': _hash(self._weights_of[number].weight, self._weights_of[number].failed),
             }
             for number, weight in zip(self._order, self._weights, strict=True)
         ]
@@ -357,6 +359,17 @@ def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
         starts[name] = np.arange(at, at + size)
         at += size
     return np.concatenate([starts[name] for name in streams]) if streams else np.zeros(0, np.int64)
+
+
+def _episode_goals(data: Dataset) -> list[str]:
+    return [data.files.tasks[int(data.task_index[start])] for start in data.episode_starts]
+
+
+def _hash(*arrays: NDArray[Any]) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _check_left(datasets: Sequence[Dataset], frames: Sequence[Indices]) -> None:

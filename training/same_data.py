@@ -65,6 +65,7 @@ def _outlines(noted: Sequence[Mapping[str, Any]], outline: Sequence[Mapping[str,
             ('lengths', 'of another length'),
             ('usable', 'marked otherwise'),
             ('held_out', 'held out or learnt from instead'),
+            ('goals', 'told otherwise'),
         ):
             other = [number for number, pair in enumerate(zip(then[key], here[key], strict=True)) if pair[0] != pair[1]]
             if other:
@@ -72,9 +73,8 @@ def _outlines(noted: Sequence[Mapping[str, Any]], outline: Sequence[Mapping[str,
         for key, words in (('weight', 'share of the samples'), ('moments', 'number of moments to learn from')):
             if then[key] != here[key]:
                 yield f'the {words} of {name} was {then[key]:g} and is {here[key]:g}'
-        other_goals = sorted(set(then['goals']) ^ set(here['goals']))
-        if other_goals:
-            yield f'{name} had not the same goals: {listed(other_goals)}'
+        if then['drawn'] != here['drawn']:
+            yield f'in {name} other frames were driven by a person, or count otherwise'
 
 
 def _values(name: str, before: Any, now: Any) -> Iterator[str]:

@@ -24,8 +24,9 @@ _MADE_FOR: Mapping[str, Callable[[PolicyConfig], object]] = {
     'policy.states': lambda config: list(config.state_streams),
     'policy.diffusion.sigma_data': lambda config: config.diffusion.sigma_data,
 }
-# Of these, what image encoders are made for.
+# Of these, what image encoders are made for, and what a policy: another robot may call its cameras otherwise.
 _ENCODERS = ('the cameras', 'policy.image_encoder', 'policy.text_encoder.kind', 'policy.text_encoder.dim')
+_POLICY = tuple(name for name in _MADE_FOR if name != 'the cameras')
 # What may grow: the rest of the network does not depend on them.
 _MAY_GROW = ('chunk_length', 'max_committed')
 
@@ -59,11 +60,11 @@ def check_start(checkpoint: str, config: PolicyConfig) -> None:
         for name, value in here.items()
         if there[name] != value and name not in grown and not name.endswith('dropout')
     ]
-    differing += _made_otherwise(config, theirs, tuple(_MADE_FOR))
+    differing += _misplaced(config, theirs) + _made_otherwise(config, theirs, _POLICY)
     if differing:
         raise UserError(
             f'The checkpoint {checkpoint} (start.checkpoint) was trained otherwise: {"; ".join(differing)}. Set '
-            'the policy section to its config.json, and call cameras in the contract what they are called there.'
+            'the policy section to its config.json, and the cameras in the contract in its order.'
         )
 
 
@@ -78,6 +79,13 @@ def check_encoders(checkpoint: str, config: PolicyConfig) -> None:
             f'The image encoders of {checkpoint} (start.encoders) do not fit: {"; ".join(differing)}. Name another '
             'checkpoint, or leave start.encoders out.'
         )
+
+
+def _misplaced(here: PolicyConfig, there: PolicyConfig) -> list[str]:
+    """Each camera's encoder goes by its place: those that are called alike must stand at the same one."""
+    ours, theirs = ([camera.name for camera in config.cameras] for config in (here, there))
+    wrong = [name for name in ours if name in theirs and ours.index(name) != theirs.index(name)]
+    return [f'the cameras are {ours!r} here and {theirs!r} there'] if wrong else []
 
 
 def _made_otherwise(here: PolicyConfig, there: PolicyConfig, names: Sequence[str]) -> list[str]:

@@ -506,7 +506,7 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
     """Make OUT with training.yaml, and remove what a killed training left there half written.
 
     Raises UserError for a folder with other things in it, and for a training with checkpoints or a policy unless it
-    goes on; one that ended before its first checkpoint is begun anew.
+    goes on; one that ended before it had either is begun anew.
     """
     snapshots.remove_leftovers(out)
     if resume:
@@ -517,11 +517,15 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
                 raise UserError(f'{out} holds a training: go on with --resume, or give another --output.')
             if not (out / snapshots.SETTINGS).is_file():
                 raise UserError(f'{out} is not empty: give another --output, or empty it.')
-            if (out / snapshots.POLICY).exists():
-                raise UserError(f'{out} holds the policy of a finished training: give another --output.')
+            for kept, words in ((snapshots.POLICY, 'the policy'), (snapshots.BEST, 'the best policy')):
+                if (out / kept).exists():
+                    raise UserError(
+                        f'{out} holds {words} of a training without checkpoints to go on from: give another --output, '
+                        f'or remove {out / kept}.'
+                    )
             for file in (LOG, REPORT, SAMPLES):
                 (out / file).unlink(missing_ok=True)
-            for folder in (TENSORBOARD, snapshots.CHECKPOINTS, snapshots.BEST):
+            for folder in (TENSORBOARD, snapshots.CHECKPOINTS):
                 shutil.rmtree(out / folder, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
         (out / snapshots.SETTINGS).write_text(settings.to_yaml(), encoding='utf-8')

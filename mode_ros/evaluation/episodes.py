@@ -79,6 +79,9 @@ class Journal:
             write_whole(folder / SETTINGS, json.dumps(self.about, indent=1) + '\n')
         self._lines = JsonLines(path, Episode, 'an episode')
         self.episodes = {(episode.task, episode.seed): episode for episode in self._lines.read()}
+        if self.episodes and 'versions' not in self.about:  # of an evaluation from before they were kept here
+            told = folder / 'results.json'
+            self.about['versions'] = read_json(told).get('versions', {}) if told.exists() else {}
 
     def begun_with(self, versions: Mapping[str, str]) -> list[str]:
         """Notes the versions that further episodes are run with; returns what has changed since the first ones, as
@@ -89,7 +92,7 @@ class Journal:
         if changed and versions not in self.about.setdefault('versions_later', []):
             self.about['versions_later'].append(dict(versions))
         write_whole(self.folder / SETTINGS, json.dumps(self.about, indent=1) + '\n')
-        return [f'{name} {first.get(name, "not there")}, {versions.get(name, "not there")} now' for name in changed]
+        return [f'{name} {first.get(name, "unknown")}, {versions.get(name, "not there")} now' for name in changed]
 
     def add(self, episode: Episode) -> None:
         """Appends one finished episode, and waits until it is on disk."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mode_ros.errors import UserError
 from mode_ros.evaluation.results import percent
-from mode_ros.evaluation.settings import EvaluationSettings, make_settings
+from mode_ros.evaluation.settings import WHOLE, EvaluationSettings, make_settings
 from mode_ros.settings import load_settings
 from mode_ros.whole_files import write_whole
 
@@ -40,6 +40,8 @@ def cells(grid: Grid, options: Mapping[str, Any], output: Path) -> dict[tuple[st
         for delay in grid.delays:
             written = {name: value for name, value in {**grid.common, **own}.items() if name not in hidden}
             values = {**written, **options, 'delay': delay, 'output': output / f'{column}-{delay}'}
+            if values.get('execution', 'synchronous') in WHOLE and 'actions' not in own:
+                values.pop('actions', None)  # of those columns in which they count
             try:
                 found[column, delay] = make_settings(**values)
             except UserError as error:

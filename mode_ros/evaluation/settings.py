@@ -18,6 +18,9 @@ Goals = Literal['trained', 'held-out', 'contrary']
 Perturbation = Literal['language', 'object', 'position', 'task']
 Count = Annotated[int, Field(ge=1)]
 
+# The ways of execution in which `actions` changes nothing.
+WHOLE = ('synchronous', 'ensemble')
+
 # As config/nodes.yaml sets it for controller_node (seconds).
 MAX_CHUNK_AGE = 10.0
 
@@ -73,7 +76,7 @@ class EvaluationSettings(BaseModel):
                 raise ValueError('latency and delay both say how long a chunk takes: give one of them')
             if self.delays[1] < self.delays[0]:
                 raise ValueError(f'the delay {self.delay!r} ends before it begins')
-        if self.actions and self.execution in ('synchronous', 'ensemble'):
+        if self.actions and self.execution in WHOLE:
             raise ValueError(
                 f'actions {self.actions} changes nothing in the execution {self.execution!r}: give it with receding, '
                 'realtime or naive'

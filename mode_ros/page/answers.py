@@ -25,6 +25,6 @@ async def read_json(request: Request, most: int = MAX_BODY_BYTES) -> Any:
         return None
 
 
-def said(done: bool, words: str) -> Response:
+def said(done: bool, words: str, **more: Any) -> Response:
     """What dom.js shows in the line at the top."""
-    return JSONResponse({'done': done, 'words': words}, headers=NO_STORE)
+    return JSONResponse({'done': done, 'words': words, **more}, headers=NO_STORE)

@@ -27,6 +27,10 @@ from mode_ros.control.teleop_mapping import TeleopMapping
 
 # What took longer, to the browser and back, is the past: it must not move the robot (seconds).
 LATE_SECONDS = 0.25
+SLOW = f'the connection is too slow: what takes over {LATE_SECONDS:g} s to the browser and back is not obeyed'
+# No honest message was sent later than it came: a clock has stood still since the browser heard of ours (seconds).
+AHEAD_SECONDS = 0.1
+AHEAD = 'the clock of the page is ahead: it is set anew'
 
 MAX_KEYS, MAX_AXES = 16, 32
 # Of any number in a message; JSON knows whole ones that no float holds.
@@ -196,17 +200,22 @@ class Driving:
         with self._lock:
             viewer = self._viewers[session]
             device = 'keys' if held.pad is None else 'pad'
-            if device == 'keys':
+            if device == 'keys' and not held.taps:
                 # By such a word, which says nothing of the pad, the browser lets go of that, too.
                 viewer.armed.discard('pad')
-            if abs(wall - held.sent) > LATE_SECONDS:
-                return 'the connection is too slow: what it brings is of a moment ago'
             if device == 'pad' and self._pad is None:
                 return 'there is no gamepad mapping that fits this robot'
-            wants = self._wants(held)
-            if self._driver not in (None, session):
+            wants, other = self._wants(held), self._driver not in (None, session)
+            if other and wants:
                 # Who holds something when the other one lets go, or is late, does not take the robot over by that.
-                (viewer.armed.discard if wants else viewer.armed.add)(device)
+                viewer.armed.discard(device)
+            if held.sent - wall > AHEAD_SECONDS:
+                return AHEAD
+            if wall - held.sent > LATE_SECONDS:
+                return SLOW
+            if other:
+                if not wants:
+                    viewer.armed.add(device)
                 return f'{self.driver} drives' if wants else ''
             if not wants:
                 viewer.armed.add(device)

@@ -1,13 +1,22 @@
-"""When something was pressed: a word that the browser has kept back for long is not what the person at it wants now."""
+"""When something was pressed: a word that the browser has kept back for long is not what the person at it wants now.
+
+But for STOP, of which a late word is better than none. Only, what comes once more of a press that was heard is no new
+one: the robot may have been released since.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 # Of a request: the server's clock when its button was pressed, as the browser knows it from what it has heard.
 PRESSED = 'pressed'
-# What comes later does not move the robot (seconds).
+# What comes later does not move the robot (seconds); nor what was pressed after it came, by clocks that have parted.
 LATEST_SECONDS = 3.0
+AHEAD_SECONDS = 0.5
+# Of a request to stop: which press it is of, as `PAGE NUMBER`; and of so many pages that is remembered.
+PRESS = 'press'
+PAGES = 256
 
 
 def too_late(pressed: str | None, now: float) -> str:
@@ -20,7 +29,29 @@ def too_late(pressed: str | None, now: float) -> str:
         age = now - float(pressed)
     except ValueError:
         age = math.nan
-    if age <= LATEST_SECONDS:
+    if -AHEAD_SECONDS <= age <= LATEST_SECONDS:
         return ''
+    if age < 0:
+        return 'The clocks of the page and its server have parted, so it was not done: press again.'
     came = f'It came {age:.0f} s after it was pressed' if math.isfinite(age) else 'It does not say when it was pressed'
     return f'{came}, so it was not done: press again.'
+
+
+class Stops:
+    """The last press of STOP that was heard of each open page."""
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[str, int] = OrderedDict()
+
+    def is_new(self, press: str) -> bool:
+        """Whether a press, `PAGE NUMBER`, was not heard yet, and no later one of its page; what says neither is new."""
+        page, _, text = press.partition(' ')
+        if not page or not text.isascii() or not text.isdecimal():
+            return True
+        if int(text) <= self._last.get(page, 0):
+            return False
+        self._last[page] = int(text)
+        self._last.move_to_end(page)
+        while len(self._last) > PAGES:
+            self._last.popitem(last=False)
+        return True

@@ -32,10 +32,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mode_ros.page.answers import read_json, said
-from mode_ros.page.driving import Malformed, parse_held
+from mode_ros.page.driving import AHEAD, Malformed, parse_held
 from mode_ros.page.goals import check_goal
 from mode_ros.page.pictures import Camera
-from mode_ros.page.press import PRESSED, too_late
+from mode_ros.page.press import PRESS, PRESSED, Stops, too_late
 from mode_ros.page.robot import CONTROLLER_CALLS, RECORDER_CALLS, Robot
 from mode_ros.page.tabs import STATIC, Tab, page_with
 
@@ -46,7 +46,7 @@ CLOCK_SECONDS = 0.2
 # From one picture that a viewer is sent to the next, at least: each costs an encoding.
 PICTURE_SECONDS = 1 / 15
 MAX_GOALS = 50
-MAX_NUMBER = 12
+MAX_PRESS = 40
 NO_GOALS = 'No goal is given: write some with semicolons between them.'
 
 _CALLS = {'controller': CONTROLLER_CALLS, 'recorder': RECORDER_CALLS, 'simulator': ('reset',), 'goals': ('next',)}
@@ -83,7 +83,7 @@ def make_application(robot: Robot, tabs: Sequence[Tab] = ()) -> Starlette:
             WebSocketRoute('/cameras/{name}', pages.camera),
             WebSocketRoute('/drive', pages.drive),
             *(route for tab in tabs for route in tab.routes),
-            Mount('/static', StaticFiles(directory=STATIC)),
+            Mount('/static', _Fresh(directory=STATIC)),
         ]
     )
 
@@ -91,15 +91,24 @@ def make_application(robot: Robot, tabs: Sequence[Tab] = ()) -> Starlette:
 def _in_time(do: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
         problem = too_late(request.headers.get(PRESSED), time.monotonic())
-        return said(False, problem) if problem else await do(request)
+        return said(False, problem, late=True) if problem else await do(request)
 
     return asked
+
+
+class _Fresh(StaticFiles):
+    """Asked for anew at each look, which costs little by their etags: scripts of two versions do not fit together."""
+
+    def file_response(self, *given: Any, **more: Any) -> Response:
+        response = super().file_response(*given, **more)
+        response.headers['cache-control'] = 'no-cache'
+        return response
 
 
 class _Pages:
     def __init__(self, robot: Robot, page: str) -> None:
         self._robot, self._shown, self._page = robot, _Shown(robot), page
-        self._start = uuid.uuid4().hex
+        self._start, self._stops = uuid.uuid4().hex, Stops()
         files = b''.join(path.read_bytes() for path in sorted(STATIC.iterdir()))
         self._version = hashlib.sha256(page.encode() + files).hexdigest()
 
@@ -111,8 +120,12 @@ class _Pages:
         about = {**self._robot.about(), 'start': self._start, 'version': self._version}
         return JSONResponse(about, headers={'cache-control': 'no-store'})
 
+    def _stop(self, press: str) -> None:
+        if self._stops.is_new(press[:MAX_PRESS]):
+            self._robot.stop()
+
     async def stop(self, request: Request) -> Response:
-        self._robot.stop()
+        self._stop(request.headers.get(PRESS, ''))
         return said(True, 'Stop was said on estop.')
 
     async def release(self, request: Request) -> Response:
@@ -145,14 +158,14 @@ class _Pages:
 
     async def state(self, socket: WebSocket) -> None:
         await socket.accept()
-        stopped = ''  # the number that the viewer gave its last stop
+        stopped = ''  # the last press that was heard here
 
         def hear(text: str) -> None:
             nonlocal stopped
-            word, _, number = text.partition(' ')
+            word, _, press = text.partition(' ')
             if word == 'stop':
-                self._robot.stop()
-                stopped = number[:MAX_NUMBER]
+                self._stop(press)
+                stopped = press[:MAX_PRESS]
 
         async def send() -> None:
             last: Mapping[str, Any] = {}
@@ -204,7 +217,7 @@ class _Pages:
             while True:
                 refusal = self._robot.drive(session, parse_held(json.loads(await socket.receive_text())))
                 if refusal != last:
-                    await socket.send_json({'refused': refusal})
+                    await socket.send_json({'refused': refusal, 'ahead': refusal == AHEAD})
                     last = refusal
         except (Malformed, ValueError, KeyError, RecursionError):  # KeyError: bytes, where text belongs
             await socket.close(1008)

@@ -52,6 +52,14 @@ def test_either_way_to_say_how_many_episodes_wins_over_the_file(tmp_path):
         assert (found.rollouts, found.seeds) == (option.get('rollouts'), option.get('seeds', ()))
 
 
+def test_actions_are_for_the_columns_in_which_they_count(tmp_path):
+    columns = {'a': {}, 'b': {'execution': 'realtime'}, 'c': {'execution': 'ensemble'}}
+    found = cells(Grid(columns=columns, delays=('1',)), {**OPTIONS, 'actions': 3}, tmp_path)
+    assert {column: settings.actions for (column, _), settings in found.items()} == {'a': 0, 'b': 3, 'c': 0}
+    with pytest.raises(UserError, match=r'The cell a, delay 1.*actions 3 changes nothing'):
+        cells(Grid(columns={'a': {'actions': 3}}, delays=('1',)), OPTIONS, tmp_path)
+
+
 def test_no_delay_of_the_grid_that_ships_is_run_twice(tmp_path):
     grid = load_settings(share_folder() / 'config' / 'evaluate' / 'delays.yaml', Grid, 'The grid')
     spans = [settings.delays for (column, _), settings in cells(grid, OPTIONS, tmp_path).items() if column == 'soft']

@@ -1,5 +1,7 @@
 """What an evaluation's folder is bound to: the episodes in it, and nothing before the first."""
 
+import json
+
 import pytest
 
 from mode_ros.errors import UserError
@@ -21,7 +23,7 @@ def test_one_that_was_refused_before_its_first_episode_does_not_bind_the_folder(
     assert journal.about == {**identity('metaworld-10'), 'latency_periods': 2}
     journal.add(EPISODE)
     again = Journal(tmp_path, identity('metaworld-10'), lambda: pytest.fail('is measured once'))
-    assert again.about == journal.about
+    assert again.about == {**journal.about, 'versions': {}}, 'nobody has told any'
     assert list(again.episodes) == [('reach', 0)]
     with pytest.raises(UserError, match='suite is libero-spatial now and metaworld-10 there'):
         Journal(tmp_path, identity('libero-spatial'), dict)
@@ -54,11 +56,19 @@ def test_versions_of_the_first_episodes_stay_and_later_ones_are_told(tmp_path):
     for _ in range(2):
         assert again.begun_with({'mujoco': '4.0', 'torch': '3'}) == [
             'mujoco 3.3, 4.0 now',
-            'torch not there, 3 now',
+            'torch unknown, 3 now',
         ]
     about = Journal(tmp_path, identity('reach'), dict).about
     assert about['versions'] == {'mujoco': '3.3'}
     assert about['versions_later'] == [{'mujoco': '4.0', 'torch': '3'}]
+
+
+def test_versions_that_were_not_kept_are_those_of_the_results_or_unknown(tmp_path):
+    Journal(tmp_path, identity('reach'), dict).add(EPISODE)
+    assert Journal(tmp_path, identity('reach'), dict).begun_with({'mujoco': '4.0'}) == ['mujoco unknown, 4.0 now']
+    (tmp_path / 'settings.json').write_text(json.dumps(identity('reach')))
+    (tmp_path / 'results.json').write_text('{"versions": {"mujoco": "3.3"}}')
+    assert Journal(tmp_path, identity('reach'), dict).about['versions'] == {'mujoco': '3.3'}
 
 
 def test_every_setting_either_binds_an_evaluation_or_is_known_not_to():

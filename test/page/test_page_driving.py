@@ -141,13 +141,15 @@ def test_a_line_that_brings_the_past_does_not_move_the_robot(page):
     assert page.say('ann', keys=['w']) == ''
 
 
-@pytest.mark.parametrize('delay', [3.0, -3.0])
-def test_a_line_that_was_slow_from_its_start_drives_nothing(page, delay):
+@pytest.mark.parametrize(
+    ('delay', 'words'), [(3.0, 'the connection is too slow'), (-3.0, 'the clock of the page is ahead')]
+)
+def test_a_line_that_was_slow_from_its_start_drives_nothing(page, delay, words):
     """Also where the browser's idea of the clock is of another server."""
     page.driving.come('far', 'far')
     for keys in ([], ['w'], ['w'], [], ['w']):
         page.go(1)
-        assert page.say('far', delay=delay, keys=keys).startswith('the connection is too slow')
+        assert page.say('far', delay=delay, keys=keys).startswith(words)
         assert page.tick() is None
 
 
@@ -276,3 +278,22 @@ def test_who_holds_while_another_drives_does_not_take_over_when_that_one_is_late
     assert page.say('bob', keys=['s']) == 'let go first'
     page.say('bob')
     assert page.say('bob', keys=['s']) == ''
+
+
+def test_nor_is_it_taken_over_by_what_came_late_itself(page):
+    page.come('bob')
+    page.say('ann', keys=['w'])
+    assert page.say('bob', delay=0.4, keys=['s']).startswith('the connection is too slow')
+    page.say('ann')
+    assert page.say('bob', keys=['s']) == 'let go first'
+
+
+def test_a_tap_beside_a_gamepad_does_not_cost_its_arming(page):
+    buttons = [0] * 17
+    page.say('ann', axes=[0.0] * 4, buttons=buttons)
+    buttons[4] = 1
+    assert page.say('ann', axes=[0.0] * 4, buttons=buttons) == ''
+    page.say('ann', taps=['.'])
+    assert page.say('ann', axes=[0.0] * 4, buttons=buttons) == ''
+    page.say('ann')
+    assert page.say('ann', axes=[0.0] * 4, buttons=buttons) == 'let go first'

@@ -159,6 +159,16 @@ def test_variants_may_differ_in_precision(grid, tmp_path):
     assert '±' not in text.split('\n\n')[0]  # one seed has no spread
 
 
+def test_a_variant_that_begins_from_anothers_policy_waits_for_it(grid, tmp_path):
+    out = tmp_path / 'out'
+    begun = f'start.checkpoint={out}/first/seed_0/policy'
+    path = grid(variants={'first': [], 'second': [begun]}, seeds=[0], changes=['run.steps=1'])
+    text, _ = ablate(path, [], out, cpu=True)
+    assert '| second |' in text
+    with pytest.raises(UserError, match='variant third: There is no checkpoint folder'):
+        ablate(grid(variants={'third': ['start.checkpoint=gone']}, seeds=[0]), [], tmp_path / 'other', cpu=True)
+
+
 @pytest.mark.parametrize(
     ('keys', 'words'),
     [

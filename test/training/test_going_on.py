@@ -1,5 +1,6 @@
 """A training that stops and goes on ends as one that never stopped, to the last bit; a wrong OUT is named."""
 
+import contextlib
 import errno
 import json
 import os
@@ -19,6 +20,7 @@ from support.training_sets import camera_set, joints_set, logged, make_trainer, 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint
 from mode_ros.training.data import layout
+from mode_ros.training.data.editing import edit
 from mode_ros.training.snapshots import checkpoints, load_state
 from mode_ros.training.trainer import Stopped, _seed, prepare_folder
 
@@ -151,6 +153,10 @@ def other_words(data):
     joints_set(data, tasks=('reach', 'pull'))
 
 
+def a_goal(data):
+    edit(data, relabel={2: 'push'})
+
+
 def a_failure(data):
     extras = json.loads((data / layout.EXTRAS).read_text())
     (data / layout.EXTRAS).write_text(json.dumps(extras | {'success': [True, True, False, True, True, True]}))
@@ -165,7 +171,8 @@ def other_limits(data):
     [
         (other_lengths, 'data had 6 episodes and has 8'),
         (other_numbers, r'the min of number 0 of the actions was -\S+ and is -'),
-        (other_words, 'data had not the same goals: pull, push'),
+        (other_words, r'in \S+data the episodes 1, 3, 5 are told otherwise'),
+        (a_goal, r'in \S+data the episodes 2 are told otherwise'),
         (a_failure, r'in \S+data the episodes 2 are marked otherwise'),
         (other_limits, r'the contract has action\S*\.upper: 3\.0, not 2\.0'),
     ],
@@ -262,10 +269,12 @@ def test_a_finished_training_without_its_checkpoints_is_not_begun_anew(joints, t
     settings, out = train_settings(joints), tmp_path / 'out'
     make_trainer(settings, out).train()
     shutil.rmtree(out / 'checkpoints')
-    with pytest.raises(UserError, match=r'out holds the policy of a finished training: give another --output'):
-        prepare_folder(out, settings, resume=False)
-    assert (out / 'log.jsonl').exists()
-    shutil.rmtree(out / 'policy')
+    for kept, words in (('policy', 'the policy'), ('best', 'the best policy')):
+        expected = f'out holds {words} of a training without checkpoints.* another --output, or remove .*out/{kept}'
+        with pytest.raises(UserError, match=expected):
+            prepare_folder(out, settings, resume=False)
+        assert (out / 'log.jsonl').exists()
+        shutil.rmtree(out / kept)
     prepare_folder(out, settings, resume=False)
     assert [path.name for path in out.iterdir()] == ['training.yaml'], 'nothing of the one before is left'
 
@@ -283,7 +292,8 @@ def test_what_a_killed_training_left_half_written_is_removed(joints, tmp_path, r
     prepare_folder(out, settings, resume=True)
     assert [each for each in (*left, *kept) if (out / each).exists()] == kept
     (out / 'best').mkdir()
-    prepare_folder(out, settings, resume)
+    with contextlib.nullcontext() if resume else pytest.raises(UserError, match='holds the best policy'):
+        prepare_folder(out, settings, resume)
     assert not (out / kept[-1]).exists()
     (tmp_path / left[0]).mkdir()
     prepare_folder(tmp_path, settings, resume=True)

@@ -400,6 +400,11 @@ def test_weights_are_for_cameras_states_words_and_noise_as_they_were(tmp_path):
     there = r"the cameras are \['wrist', 'static'\] here and \['static', 'wrist'\] there"
     refused(rf'\(start\.checkpoint\) was trained otherwise: {there}', turned, **{'start.checkpoint': seen})
     refused(there, turned, **{'start.encoders': seen})
+    config = seen / 'config.json'
+    config.write_text(config.read_text().replace('"static"', '"front"'))
+    plan(two, **{'start.checkpoint': seen})  # another robot may call its cameras otherwise
+    there = r"the cameras are \['static', 'wrist'\] here and \['front', 'wrist'\] there"
+    refused(there, two, **{'start.encoders': seen})
     state = np.random.default_rng(0).normal(size=(12, 4))
     episodes = [{'state': state, 'action': state[:, :2], 'task': 'reach'}]
     streams = {'joints': 2, 'others': 2}

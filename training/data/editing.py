@@ -112,8 +112,15 @@ def undo(root: Path, expected: str = '') -> tuple[Command, str]:
         commands = read_commands(root)
         if not commands:
             raise UserError(f'The data set {root} was not edited; there is nothing to undo.')
-        # Without the last one from the start: it may be what leaves nothing of the original as it is by now.
-        others, said = _as_numbered_now(commands[:-1], DataFiles(root), DataFiles(_source(root)))
+        # Without the last one from the start: it may be what leaves nothing of the original as it is by now, and so may
+        # those before it.
+        source = DataFiles(_source(root))
+        others, said = _as_numbered_now(commands[:-1], DataFiles(root), source)
+        more = 0
+        while others and not kept_episodes(len(source.episodes), others):
+            others, more = others[:-1], more + 1
+        if more:
+            said = '; '.join([*([said] if said else []), f'{more} before it, which left nothing of the data set, too'])
         _apply(root, others)
         return commands[-1], said
 

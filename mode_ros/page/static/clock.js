@@ -1,4 +1,5 @@
 // The server's clock, from the times that it tells: never ahead of it, and behind by how long the fastest of them took.
+// Where either clock stood still for a while that is no longer so: who sees it forgets what was heard.
 
 // The clocks of browser and server part by less than this (seconds per second).
 const DRIFT = 2e-4;

@@ -23,6 +23,7 @@ export class Driver {
     this.byKeyboard = false;
     this.padHeld = false; // whether a button of it is
     this.padIdle = false; // whether the server has heard that none is
+    this.padIndex = null; // of which pad it has
     this.clock = new Clock();
     this.line = new Line("/drive", {
       open: () => this.clock.forget(),
@@ -51,7 +52,8 @@ export class Driver {
     return this.held.size > 0 || this.padHeld;
   }
 
-  hear({ clock, refused }) {
+  hear({ clock, refused, ahead }) {
+    if (ahead) this.clock.forget();
     if (refused !== undefined) this.refuse(refused);
     if (clock === undefined) return;
     const first = !this.connected;
@@ -82,6 +84,8 @@ export class Driver {
   hold(source, what) {
     this.lost = "";
     this.cleared.clear();
+    // That nothing was held may have come late when the line began.
+    if (!this.held.size && !this.padHeld) this.send();
     this.held.set(source, what);
     this.send();
     this.changed();
@@ -146,6 +150,8 @@ export class Driver {
     const axes = [...pad.axes].slice(0, 4).map((value) => (Number.isFinite(value) ? value : 0));
     const buttons = pad.buttons.map((button) => (button.pressed ? 1 : 0));
     this.padHeld = buttons.some((button) => button);
+    if (this.padIdle && pad.index !== this.padIndex) this.send(); // of another one nobody has heard that nothing is held
+    this.padIndex = pad.index;
     if (this.padIdle && !this.padHeld) return;
     // What is pressed after a silence counts as held from before it, so that nothing was is said once more.
     if (this.padIdle) this.tell({ axes: axes.map(() => 0), buttons: buttons.map(() => 0) });

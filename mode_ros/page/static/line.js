@@ -14,14 +14,30 @@ export class Line {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}${this.path}`);
     if (this.binary) socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.open();
-    socket.onmessage = (event) => this.message(event.data);
+    socket.onopen = () => {
+      this.heardAt = performance.now();
+      this.open();
+    };
+    socket.onmessage = (event) => {
+      this.heardAt = performance.now();
+      this.message(event.data);
+    };
     socket.onclose = (event) => {
       if (this.ended) return;
       this.close(event.code);
       setTimeout(() => this.ended || this.connect(), 1000);
     };
     this.socket = socket;
+  }
+
+  // One that is open and has said nothing for so many ms may be gone without a word, as after a sleep: another takes its
+  // place at once.
+  renew(silent) {
+    if (!this.up || performance.now() - this.heardAt < silent) return;
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close();
+    this.close();
+    this.connect();
   }
 
   // Does not come back.
@@ -58,7 +74,9 @@ export async function ask(path, body, seconds = ANSWER_SECONDS) {
     });
     if (response.status === 401) return { done: false, words: "The token is no longer valid: load the page again." };
     if (!response.ok) return { done: false, words: `The page's server answered ${response.status}.` };
-    return await response.json();
+    const answer = await response.json();
+    if (answer.late) clock.forget(); // it may be the clock that is wrong, as after a sleep of either machine
+    return answer;
   } catch (error) {
     if (error.name === "TimeoutError") return { done: false, words: `No answer for ${seconds} s: look whether it was done.`, lost: true };
     return { done: false, words: "The page's server does not answer.", lost: true };

@@ -20,7 +20,7 @@ let reason = "";
 const line = new Line("/state", { open: () => clock.forget(), message: (data) => hear(JSON.parse(data)) });
 const stop = new Stop(line, {
   changed: () => {
-    $("stop").classList.toggle("held", stop.trying);
+    $("stop").classList.toggle("held", Boolean(stop.waiting));
     showReason(reason);
   },
   heard: say,
@@ -211,7 +211,6 @@ function showDriving() {
 function hear(state) {
   clock.hear(state.clock);
   stop.hear(state.stopped);
-  if (state.estop.own || state.safety?.latched) stop.stands();
   if (about && state.start !== about.start) lookAgain();
   show(state);
 }
@@ -230,6 +229,7 @@ function show(state) {
 
 setInterval(() => {
   if (performance.now() - heard < SILENT_MS) return;
+  line.renew(SILENT_MS);
   chip("silent", "no connection");
   showReason("The page's server does not answer: what is shown is old, and STOP may not be heard. It is tried again every second.");
 }, 500);
@@ -271,7 +271,7 @@ async function askAbout() {
 let about = null;
 let looking = false;
 async function lookAgain() {
-  if (looking) return;
+  if (looking || stop.waiting) return; // a stop that has not been heard goes first
   looking = true;
   const found = await askAbout();
   const [now, before] = [found, about].map((each) => JSON.stringify({ ...each, start: "" }));

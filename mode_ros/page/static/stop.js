@@ -1,68 +1,63 @@
 // STOP: said on a line that is open and asked for beside it, since either may wait behind something slow; again and again,
-// until one of them was heard.
+// until one of them was heard. The server knows a press by its page and number, and what comes of it later as the same one.
 
 const AGAIN_MS = 300;
 const TRIES = 10;
+const LATER_MS = 1000;
 const WAITING = "STOP has not been heard yet.";
 const WIRED = "Press the robot's own emergency stop.";
 
 export class Stop {
-  // line: the server tells on it the number of the last stop that it has heard there; changed: called when `trying` or
-  // `problem` may have changed; heard: with what the server answered.
+  // line: the server tells on it which press it has heard there last; changed: called when `waiting` or `problem` may have
+  // changed; heard: with what the server answered.
   constructor(line, { changed, heard }) {
-    Object.assign(this, { line, changed, answered: heard, presses: 0, waiting: null, trying: false, problem: "" });
+    const page = Math.random().toString(36).slice(2);
+    Object.assign(this, { line, changed, answered: heard, page, presses: 0, waiting: "", problem: "" });
+    this.requests = new Map(); // AbortController to the press that it is of
   }
 
   async press() {
-    const press = { number: String(++this.presses), request: null };
+    const press = `${this.page} ${++this.presses}`;
     this.waiting = press;
-    this.trying = true;
     this.tell(WAITING);
-    for (let attempt = 0; attempt < TRIES; attempt++) {
-      this.line.send(`stop ${press.number}`);
-      if (!press.request) this.ask(press);
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      if (this.waiting !== press) return;
-      if (this.problem === WAITING) this.tell(`STOP HAS NOT BEEN HEARD: no answer yet. ${WIRED}`);
+    for (let attempt = 1; this.waiting === press; attempt++) {
+      this.line.send(`stop ${press}`);
+      if (![...this.requests.values()].includes(press)) this.ask(press);
+      await new Promise((resolve) => setTimeout(resolve, attempt < TRIES ? AGAIN_MS : LATER_MS));
+      if (this.waiting === press && this.problem === WAITING) this.fail(press, "no answer yet.");
     }
-    this.trying = false;
-    this.changed();
   }
 
   // No timeout: a late stop is better than none.
   async ask(press) {
-    press.request = new AbortController();
+    const request = new AbortController();
+    this.requests.set(request, press);
     try {
-      const response = await fetch("/stop", { method: "POST", signal: press.request.signal });
+      const response = await fetch("/stop", { method: "POST", headers: { press }, signal: request.signal });
       if (response.ok) return this.heard(press, await response.json());
       const words = response.status === 401 ? "the token is no longer valid: load the page again." : `the page's server answered ${response.status}.`;
       this.fail(press, words);
     } catch {
       this.fail(press, "the page's server does not answer.");
+    } finally {
+      this.requests.delete(request);
     }
-    press.request = null;
   }
 
   fail(press, words) {
     if (this.waiting === press) this.tell(`STOP HAS NOT BEEN HEARD: ${words} ${WIRED}`);
   }
 
-  // number: of the last stop that was heard on the line.
-  hear(number) {
-    if (this.waiting?.number === number) this.heard(this.waiting, { done: true, words: "Stop was said on estop." });
-  }
-
-  // The robot stands stopped by now, whoever was heard.
-  stands() {
-    if (this.problem) this.tell("");
+  // press: the last one that was heard on the line.
+  hear(press) {
+    if (press) this.heard(press, { done: true, words: "Stop was said on estop." });
   }
 
   heard(press, answer) {
     if (this.waiting !== press) return;
-    this.waiting = null;
-    this.trying = false;
-    // The other way would say it once more, perhaps when the robot has long been released.
-    press.request?.abort();
+    this.waiting = "";
+    // What waits, of earlier presses too, would say it once more, perhaps when the robot has long been released.
+    for (const request of this.requests.keys()) request.abort();
     this.tell("");
     this.answered(answer);
   }

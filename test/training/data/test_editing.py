@@ -368,6 +368,19 @@ def test_edits_that_leave_nothing_of_what_was_converted_are_taken_back(tmp_path)
     assert not original_of(data).exists()
 
 
+def test_edits_before_the_last_that_leave_nothing_are_taken_back_with_it(tmp_path):
+    data = judged_set(tmp_path, 3)
+    edit(data, drop=[1, 2])
+    edit(data, relabel={0: 'wave'})
+    judge(tmp_path, 0, False)
+    with pytest.raises(UserError, match='take the last edit back'):
+        convert_again(tmp_path)
+    command, said = undo(data)
+    assert list(command.relabel.values()) == ['wave']
+    assert said.endswith('1 before it, which left nothing of the data set, too')
+    assert goals(data) == ['task 1', 'task 2']
+
+
 @pytest.mark.parametrize('edited', [False, True])
 def test_a_data_set_of_which_all_recordings_are_failures_by_now_stays_as_it_is(tmp_path, edited):
     data = judged_set(tmp_path, 2)
