@@ -1,6 +1,7 @@
 """Whatever is wrong is said before the first step, with the file and the key, and with what to do."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -400,7 +401,7 @@ def test_weights_are_for_cameras_states_words_and_noise_as_they_were(tmp_path):
     there = r"the cameras are \['wrist', 'static'\] here and \['static', 'wrist'\] there"
     refused(rf'\(start\.checkpoint\) was trained otherwise: {there}', turned, **{'start.checkpoint': seen})
     refused(there, turned, **{'start.encoders': seen})
-    config = seen / 'config.json'
+    config = Path(seen) / 'config.json'
     config.write_text(config.read_text().replace('"static"', '"front"'))
     plan(two, **{'start.checkpoint': seen})  # another robot may call its cameras otherwise
     there = r"the cameras are \['static', 'wrist'\] here and \['front', 'wrist'\] there"
