@@ -120,7 +120,7 @@ def ablate(
     """
     runs = plan_runs(load_settings(grid, Grid, 'The grid'), changes, out)
     waiting = [run for run in runs if not is_finished(run)]
-    check_plans(waiting)
+    check_plans(waiting, jobs)
     print(f'{len(runs)} runs, {len(runs) - len(waiting)} of them finished before', flush=True)
     stopped = _train_here(waiting, cpu) if jobs == 1 else _train_apart(waiting, jobs, cpu)
     if stopped:
@@ -158,15 +158,20 @@ def plan_runs(grid: Grid, changes: Sequence[str], out: Path) -> list[Run]:
     return runs
 
 
-def check_plans(runs: Sequence[Run]) -> None:
+def check_plans(runs: Sequence[Run], jobs: int = 1) -> None:
     """Open the data and the checkpoints of every variant, once. Raises UserError that names the variant.
 
-    One that begins from a policy that another run is yet to make is opened when its turn comes.
+    One that begins from a policy that a run before it is yet to make is opened when its turn comes, one run at a time.
     """
-    for run in {run.variant: run for run in reversed(runs)}.values():
+    for place, run in enumerate(runs):
         start = run.settings.start
         begun = [Path(each).absolute() for each in (start.checkpoint, start.encoders) if each]
-        if any(other.folder.absolute() in path.parents for other in runs for path in begun):
+        waits = any(other.folder.absolute() in path.parents for other in runs[:place] for path in begun)
+        if waits and jobs > 1:
+            raise UserError(
+                f'The variant {run.variant} begins from a policy that another variant is yet to train: give --jobs 1.'
+            )
+        if waits or any(other.variant == run.variant for other in runs[:place]):
             continue
         try:
             make_plan(run.settings)

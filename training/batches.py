@@ -362,7 +362,7 @@ def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
 
 
 def _episode_goals(data: Dataset) -> list[str]:
-    return [data.files.tasks[int(data.task_index[start])] for start in data.episode_starts]
+    return [normalize_sentence(data.files.tasks[int(data.task_index[start])]) for start in data.episode_starts]
 
 
 def _hash(*arrays: NDArray[Any]) -> str:

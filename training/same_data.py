@@ -31,7 +31,7 @@ def check_same_data(
     """
     found = (
         _contracts(before, now, folder)
-        or ([] if noted is None else list(_outlines(noted, outline)))
+        or ([] if noted is None or not all('drawn' in each for each in noted) else list(_outlines(noted, outline)))
         or list(_values('policy', before.config.model_dump(), now.config.model_dump()))
         or _goals(before, now)
         or list(_statistics(before, now))

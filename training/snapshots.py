@@ -83,6 +83,13 @@ def _save(
         raise cannot_write(folder, error) from error
 
 
+def put_aside(folder: Path) -> None:
+    """Give a folder that is there another name, so that nothing of a training is lost where another begins."""
+    if folder.exists():
+        names = (folder.with_name(f'{folder.name}_before{number}') for number in ('', *range(2, 1000)))
+        folder.rename(next(name for name in names if not name.exists()))
+
+
 def load_state(folder: Path) -> dict[str, Any]:
     """What a checkpoint keeps for going on. Raises UserError for one that is damaged."""
     try:

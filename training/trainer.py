@@ -506,7 +506,7 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
     """Make OUT with training.yaml, and remove what a killed training left there half written.
 
     Raises UserError for a folder with other things in it, and for a training with checkpoints or a policy unless it
-    goes on; one that ended before it had either is begun anew.
+    goes on; one that ended before it had either is begun anew, its best policy put aside.
     """
     snapshots.remove_leftovers(out)
     if resume:
@@ -517,12 +517,12 @@ def prepare_folder(out: Path, settings: TrainSettings, resume: bool) -> None:
                 raise UserError(f'{out} holds a training: go on with --resume, or give another --output.')
             if not (out / snapshots.SETTINGS).is_file():
                 raise UserError(f'{out} is not empty: give another --output, or empty it.')
-            for kept, words in ((snapshots.POLICY, 'the policy'), (snapshots.BEST, 'the best policy')):
-                if (out / kept).exists():
-                    raise UserError(
-                        f'{out} holds {words} of a training without checkpoints to go on from: give another --output, '
-                        f'or remove {out / kept}.'
-                    )
+            if (out / snapshots.POLICY).exists():
+                raise UserError(
+                    f'{out} holds the policy of a training without checkpoints to go on from: give another --output, '
+                    f'or remove {out / snapshots.POLICY}.'
+                )
+            snapshots.put_aside(out / snapshots.BEST)
             for file in (LOG, REPORT, SAMPLES):
                 (out / file).unlink(missing_ok=True)
             for folder in (TENSORBOARD, snapshots.CHECKPOINTS):

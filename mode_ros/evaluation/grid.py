@@ -35,6 +35,9 @@ def cells(grid: Grid, options: Mapping[str, Any], output: Path) -> dict[tuple[st
     """
     # Both say how many episodes there are: what is typed wins here, too.
     hidden = {other for name, other in (('seeds', 'rollouts'), ('rollouts', 'seeds')) if name in options}
+    ways = {{**grid.common, **own, **options}.get('execution', 'synchronous') for own in grid.columns.values()}
+    if options.get('actions') and ways <= set(WHOLE):
+        raise UserError(f'--actions {options["actions"]} changes nothing in any column of the grid: leave it out.')
     found = {}
     for column, own in grid.columns.items():
         for delay in grid.delays:

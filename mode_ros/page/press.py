@@ -45,13 +45,20 @@ class Stops:
 
     def is_new(self, press: str) -> bool:
         """Whether a press, `PAGE NUMBER`, was not heard yet, and no later one of its page; what says neither is new."""
-        page, _, text = press.partition(' ')
-        if not page or not text.isascii() or not text.isdecimal():
-            return True
-        if int(text) <= self._last.get(page, 0):
-            return False
-        self._last[page] = int(text)
+        page, number = _parts(press)
+        return number is None or number > self._last.get(page, 0)
+
+    def heard(self, press: str) -> None:
+        """Notes it; only once it was obeyed, so that it is tried again where that failed."""
+        page, number = _parts(press)
+        if number is None:
+            return
+        self._last[page] = number
         self._last.move_to_end(page)
         while len(self._last) > PAGES:
             self._last.popitem(last=False)
-        return True
+
+
+def _parts(press: str) -> tuple[str, int | None]:
+    page, _, text = press.partition(' ')
+    return page, int(text) if page and text.isascii() and text.isdecimal() else None

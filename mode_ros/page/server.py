@@ -60,6 +60,10 @@ class _Shown:
         self._state: Mapping[str, Any] = {}
         self._at = -1.0
 
+    def forget(self) -> None:
+        """What is shown next is as it is then."""
+        self._at = -1.0
+
     def state(self) -> Mapping[str, Any]:
         now = asyncio.get_running_loop().time()
         if now - self._at >= STATE_SECONDS / 2:
@@ -121,11 +125,17 @@ class _Pages:
         return JSONResponse(about, headers={'cache-control': 'no-store'})
 
     def _stop(self, press: str) -> None:
-        if self._stops.is_new(press[:MAX_PRESS]):
+        if self._stops.is_new(press):
             self._robot.stop()
+            self._stops.heard(press)
+            self._shown.forget()
 
     async def stop(self, request: Request) -> Response:
-        self._stop(request.headers.get(PRESS, ''))
+        press = request.headers.get(PRESS, '')[:MAX_PRESS]
+        again = not self._stops.is_new(press)
+        self._stop(press)
+        if again and not self._robot.state()['estop']['own']:
+            return said(False, 'That stop was heard, and has been released since: press again.')
         return said(True, 'Stop was said on estop.')
 
     async def release(self, request: Request) -> Response:
@@ -164,7 +174,7 @@ class _Pages:
             nonlocal stopped
             word, _, press = text.partition(' ')
             if word == 'stop':
-                self._stop(press)
+                self._stop(press[:MAX_PRESS])
                 stopped = press[:MAX_PRESS]
 
         async def send() -> None:

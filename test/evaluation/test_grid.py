@@ -56,6 +56,8 @@ def test_actions_are_for_the_columns_in_which_they_count(tmp_path):
     columns = {'a': {}, 'b': {'execution': 'realtime'}, 'c': {'execution': 'ensemble'}}
     found = cells(Grid(columns=columns, delays=('1',)), {**OPTIONS, 'actions': 3}, tmp_path)
     assert {column: settings.actions for (column, _), settings in found.items()} == {'a': 0, 'b': 3, 'c': 0}
+    with pytest.raises(UserError, match='--actions 3 changes nothing in any column'):
+        cells(Grid(columns={'a': {}}, delays=('1',)), {**OPTIONS, 'actions': 3}, tmp_path)
     with pytest.raises(UserError, match=r'The cell a, delay 1.*actions 3 changes nothing'):
         cells(Grid(columns={'a': {'actions': 3}}, delays=('1',)), OPTIONS, tmp_path)
 

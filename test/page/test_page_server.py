@@ -92,6 +92,9 @@ def test_a_press_of_stop_is_one_on_whichever_way_and_however_often_it_comes(serv
         wait_for(lambda: json.loads(line.recv(10))['stopped'] == 'a 1', 'the answer')
         line.send('stop a 1')
     assert post(f'{served}stop', press='a 1')['done'], 'it was heard'
+    robot.stopped = False  # somebody has released it
+    words = 'That stop was heard, and has been released since: press again.'
+    assert post(f'{served}stop', press='a 1') == {'done': False, 'words': words}
     assert robot.done == ['stop']
     for press in ('a 2', 'b 1', 'a', 'a b', '', 'a -1'):
         post(f'{served}stop', press=press)
@@ -100,6 +103,21 @@ def test_a_press_of_stop_is_one_on_whichever_way_and_however_often_it_comes(serv
         line.send('stop a 1')
         wait_for(lambda: json.loads(line.recv(10))['stopped'] == 'a 1', 'the answer')
     assert robot.done == ['stop'] * 7, 'what is older than one that was heard is no new one'
+
+
+def test_a_stop_that_could_not_be_said_is_tried_again(served, robot, monkeypatch):
+    said = []
+
+    def stop():
+        said.append(1)
+        if len(said) == 1:
+            raise RuntimeError('the publisher is gone')
+
+    monkeypatch.setattr(robot, 'stop', stop)
+    with pytest.raises(urllib.error.HTTPError):
+        post(f'{served}stop', press='a 1')
+    assert post(f'{served}stop', press='a 1')['done']
+    assert len(said) == 2
 
 
 def test_scripts_are_asked_for_anew_since_those_of_two_versions_do_not_fit_together(served):

@@ -18,7 +18,7 @@ class PageRobot:
     def __init__(self):
         self.cameras = {'static': Camera(jpeg)}
         self.done, self.held = [], []
-        self.refusal = ''
+        self.refusal, self.stopped = '', False
         self.nodes = {
             what: {'name': f'{what}_node', 'level': 'ok', 'words': 'running', 'values': {}}
             for what in ('controller', 'policy', 'recorder', 'simulator')
@@ -36,7 +36,7 @@ class PageRobot:
         return {
             'nodes': self.nodes,
             'safety': self.safety,
-            'estop': {'own': False, 'others': False},
+            'estop': {'own': self.stopped, 'others': False},
             'goal': 'open the drawer',
             'goals': ['open the drawer', 'close it'],
             'success': {'now': None, 'before': []},
@@ -52,6 +52,7 @@ class PageRobot:
 
     def stop(self):
         self.done.append('stop')
+        self.stopped = True
 
     def say_goal(self, goal):
         self.done.append(goal)

@@ -18,7 +18,7 @@ from mode_ros.paths import share_folder
 from mode_ros.policy.config import PolicyConfig
 from mode_ros.robots import load_named_contract
 from mode_ros.settings import load_settings
-from mode_ros.training.ablation import Grid, ablate, measure_cost, plan_runs
+from mode_ros.training.ablation import Grid, ablate, check_plans, measure_cost, plan_runs
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +165,8 @@ def test_a_variant_that_begins_from_anothers_policy_waits_for_it(grid, tmp_path)
     path = grid(variants={'first': [], 'second': [begun]}, seeds=[0], changes=['run.steps=1'])
     text, _ = ablate(path, [], out, cpu=True)
     assert '| second |' in text
+    with pytest.raises(UserError, match=r'variant second begins from a policy that another.*--jobs 1'):
+        check_plans(plan_runs(load_settings(path, Grid, 'The grid'), [], out), jobs=2)
     with pytest.raises(UserError, match='variant third: There is no checkpoint folder'):
         ablate(grid(variants={'third': ['start.checkpoint=gone']}, seeds=[0]), [], tmp_path / 'other', cpu=True)
 

@@ -14,6 +14,7 @@ export class Line {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}${this.path}`);
     if (this.binary) socket.binaryType = "arraybuffer";
+    this.heardAt = performance.now();
     socket.onopen = () => {
       this.heardAt = performance.now();
       this.open();
@@ -30,10 +31,12 @@ export class Line {
     this.socket = socket;
   }
 
-  // One that is open and has said nothing for so many ms may be gone without a word, as after a sleep: another takes its
-  // place at once.
+  // One that has said nothing for so many ms may be gone without a word, as after a sleep, and one that is still to open may
+  // wait for long after the network is back: another takes its place at once.
   renew(silent) {
-    if (!this.up || performance.now() - this.heardAt < silent) return;
+    const { readyState } = this.socket;
+    const opening = readyState === WebSocket.CONNECTING;
+    if (!(opening || this.up) || performance.now() - this.heardAt < (opening ? 2 * silent : silent)) return;
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close();
     this.close();
@@ -62,9 +65,13 @@ export class Line {
 // The server's clock, by which a request says when it was asked for: one that then waits behind others is refused.
 export const clock = new Clock();
 
+// What is refused where it comes late, and so needs the clock.
+const MOVES = /^\/(release|goals?|call\/.*)$/;
+
 // Asks the server to do something; its words, or why there are none. seconds: how long it may take.
 export async function ask(path, body, seconds = ANSWER_SECONDS) {
   const pressed = clock.now();
+  if (pressed === null && MOVES.test(path)) return { done: false, words: "There is no connection to the page's server yet: press again.", lost: true };
   try {
     const response = await fetch(path, {
       method: "POST",

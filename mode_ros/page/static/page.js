@@ -210,7 +210,7 @@ function showDriving() {
 
 function hear(state) {
   clock.hear(state.clock);
-  stop.hear(state.stopped);
+  stop.hear(state.stopped, state.estop.own);
   if (about && state.start !== about.start) lookAgain();
   show(state);
 }

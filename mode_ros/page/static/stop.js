@@ -4,6 +4,9 @@
 const AGAIN_MS = 300;
 const TRIES = 10;
 const LATER_MS = 1000;
+// A request without an answer may wait on a network that was away: another one is tried beside it, up to so many.
+const STUCK_MS = 2000;
+const BESIDE = 3;
 const WAITING = "STOP has not been heard yet.";
 const WIRED = "Press the robot's own emergency stop.";
 
@@ -13,7 +16,7 @@ export class Stop {
   constructor(line, { changed, heard }) {
     const page = Math.random().toString(36).slice(2);
     Object.assign(this, { line, changed, answered: heard, page, presses: 0, waiting: "", problem: "" });
-    this.requests = new Map(); // AbortController to the press that it is of
+    this.requests = new Map(); // AbortController to the press that it is of, and when it was asked for
   }
 
   async press() {
@@ -22,7 +25,8 @@ export class Stop {
     this.tell(WAITING);
     for (let attempt = 1; this.waiting === press; attempt++) {
       this.line.send(`stop ${press}`);
-      if (![...this.requests.values()].includes(press)) this.ask(press);
+      const mine = [...this.requests.values()].filter((each) => each.press === press);
+      if (mine.length < BESIDE && mine.every((each) => performance.now() - each.at > STUCK_MS)) this.ask(press);
       await new Promise((resolve) => setTimeout(resolve, attempt < TRIES ? AGAIN_MS : LATER_MS));
       if (this.waiting === press && this.problem === WAITING) this.fail(press, "no answer yet.");
     }
@@ -31,7 +35,7 @@ export class Stop {
   // No timeout: a late stop is better than none.
   async ask(press) {
     const request = new AbortController();
-    this.requests.set(request, press);
+    this.requests.set(request, { press, at: performance.now() });
     try {
       const response = await fetch("/stop", { method: "POST", headers: { press }, signal: request.signal });
       if (response.ok) return this.heard(press, await response.json());
@@ -48,9 +52,10 @@ export class Stop {
     if (this.waiting === press) this.tell(`STOP HAS NOT BEEN HEARD: ${words} ${WIRED}`);
   }
 
-  // press: the last one that was heard on the line.
-  hear(press) {
-    if (press) this.heard(press, { done: true, words: "Stop was said on estop." });
+  // press: the last one that was heard on the line; stands: whether what this page's server said still does.
+  hear(press, stands) {
+    const words = stands ? "Stop was said on estop." : "That stop was heard, and has been released since: press again.";
+    if (press) this.heard(press, { done: stands, words });
   }
 
   heard(press, answer) {
