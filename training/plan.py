@@ -267,14 +267,13 @@ def _open(
 ) -> tuple[list[Dataset], Sequence[float]]:
     """contracts: of each data set."""
     length, data = settings.policy.chunk_length, settings.data
-    cache = data.cache or None
     size = _picture_size(settings, contracts, config)
     if data.mixture:
-        mixture = open_mixture(data.mixture, length, size, cache=cache)
+        mixture = open_mixture(data.mixture, length, size, cache=data.cache)
         return [
             _of_robot(each, contract) for each, contract in zip(mixture.datasets, contracts, strict=True)
         ], mixture.weights.tolist()
-    return [_of_robot(open_dataset(data.path, length, size, cache=cache), contracts[0])], [1.0]
+    return [_of_robot(open_dataset(data.path, length, size, cache=data.cache), contracts[0])], [1.0]
 
 
 def _picture_size(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.errors import UserError
 from mode_ros.policy.config import (
@@ -46,7 +46,9 @@ class DataSettings(_Settings):
     path: str = Field(default='', description='folder of a data set, as `mode_ros convert` writes it')
     mixture: str = Field(default='', description='instead of path: a YAML file of several data sets with weights')
     contract: str = Field(default='', description="name or path of the robot's contract, for data that carry none")
-    cache: str | None = Field(default=None, description='folder of decoded pictures; empty: inside the data set')
+    cache: Annotated[str | None, AfterValidator(lambda text: text or None)] = Field(
+        default=None, description='folder of decoded pictures; empty: inside the data set'
+    )
     pictures: Literal['cache', 'device'] = Field(
         default='cache',
         description='where they are picked from: the decoded files, or a copy of all in the memory of the GPU',
