@@ -193,18 +193,17 @@ def is_finished(run: Run) -> bool:
     before, now = json.loads(path.read_text(encoding='utf-8'))['settings'], run.settings.model_dump(mode='json')
     with contextlib.suppress(ValidationError):  # of a version with other keys: told below
         before = TrainSettings.model_validate(as_begun(before)).model_dump(mode='json')
-    if before != now:
-        wrong = [
-            f'{section}.{key}'
-            for section, values in now.items()
-            for key, value in values.items()
-            if before.get(section, {}).get(key) != value and f'{section}.{key}' not in _ALIKE
-        ]
-        if wrong:
-            raise UserError(
-                f'The finished run in {run.folder} had other settings ({", ".join(wrong)}): give another --output, or '
-                'remove it.'
-            )
+    wrong = [
+        f'{section}.{key}'
+        for section, values in now.items()
+        for key, value in values.items()
+        if before.get(section, {}).get(key) != value and f'{section}.{key}' not in _ALIKE
+    ]
+    if wrong:
+        raise UserError(
+            f'The finished run in {run.folder} had other settings ({", ".join(wrong)}): give another --output, or '
+            'remove it.'
+        )
     return True
 
 

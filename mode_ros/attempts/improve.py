@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -94,8 +95,9 @@ def _rounds(out: Path, rounds: int, control: bool, verbs: _Verbs) -> str:
         verbs.round(number)
         if control:
             verbs.control(number)
-        controls = _scores(out, 'control', number)[1:] if control else []
-        lines = [table(_scores(out, 'round', number), controls)]
+        begun = Score('0', 0.0, None, read_results(out / 'round_0' / 'evaluation'))
+        controls = _scores(out, 'control', number) if control else []
+        lines = [table([begun, *_scores(out, 'round', number)], controls)]
         lines += verbs.missing(number if control else 0)
         text = '\n'.join(lines)
         write_whole(out / TABLE, text)  # after each round, so that rounds of hours can be looked at
@@ -188,7 +190,11 @@ class _Verbs:
     def _episodes(self, number: int) -> int:
         """Demonstrations per task that take as long as the corrections of a round, by those of the data begun with."""
         wanted = effort(self._out / f'round_{number}' / 'data').minutes
-        return episodes_for(wanted, effort(Path(self._agreed.data)), self._count_tasks())
+        return episodes_for(wanted, self._base, self._count_tasks())
+
+    @cached_property
+    def _base(self) -> Effort:
+        return effort(Path(self._agreed.data))
 
     def evaluate(self, folder: Path, policy: Path) -> None:
         """Scores a policy where that is not done."""
@@ -259,7 +265,8 @@ def _changes(agreed: Improvement, mixed: Path, before: Path, corrected: bool) ->
 
 
 def _scores(out: Path, kind: str, rounds: int) -> list[Score]:
-    found, minutes = [Score('0', 0.0, None, read_results(out / 'round_0' / 'evaluation'))], 0.0
+    found: list[Score] = []
+    minutes = 0.0
     for number in range(1, rounds + 1):
         folder = out / f'{kind}_{number}'
         spent = effort(folder / 'data')

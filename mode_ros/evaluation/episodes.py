@@ -20,7 +20,7 @@ from mode_ros.policy.folder import FILES
 from mode_ros.policy.words import NAME as WORDS
 from mode_ros.whole_files import write_whole
 
-EPISODES, SETTINGS, FAILURES = 'episodes.jsonl', 'settings.json', 'failures'
+EPISODES, SETTINGS, RESULTS, FAILURES = 'episodes.jsonl', 'settings.json', 'results.json', 'failures'
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Journal:
         self._lines = JsonLines(path, Episode, 'an episode')
         self.episodes = {(episode.task, episode.seed): episode for episode in self._lines.read()}
         if self.episodes and 'versions' not in self.about:  # of an evaluation from before they were kept here
-            told = folder / 'results.json'
+            told = folder / RESULTS
             self.about['versions'] = read_json(told).get('versions', {}) if told.exists() else {}
 
     def begun_with(self, versions: Mapping[str, str]) -> list[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mode_ros.errors import UserError
+from mode_ros.evaluation.episodes import RESULTS as RESULTS
 from mode_ros.evaluation.episodes import Episode, read_json
 from mode_ros.evaluation.statistics import mean_interval, mean_of_rates_interval, wilson_interval
 from mode_ros.sim.suites import METAWORLD_GROUPS
 
-RESULTS = 'results.json'
 FORMAT = 1
 
 INTERVALS = (

@@ -124,17 +124,18 @@ class _Pages:
         about = {**self._robot.about(), 'start': self._start, 'version': self._version}
         return JSONResponse(about, headers={'cache-control': 'no-store'})
 
-    def _stop(self, press: str) -> None:
-        if self._stops.is_new(press):
-            self._robot.stop()
-            self._stops.heard(press)
-            self._shown.forget()
+    def _stop(self, press: str) -> bool:
+        """Whether the press was new."""
+        if not self._stops.is_new(press):
+            return False
+        self._robot.stop()
+        self._stops.heard(press)
+        self._shown.forget()
+        return True
 
     async def stop(self, request: Request) -> Response:
-        press = request.headers.get(PRESS, '')[:MAX_PRESS]
-        again = not self._stops.is_new(press)
-        self._stop(press)
-        if again and not self._robot.state()['estop']['own']:
+        new = self._stop(request.headers.get(PRESS, '')[:MAX_PRESS])
+        if not new and not self._robot.state()['estop']['own']:
             return said(False, 'That stop was heard, and has been released since: press again.')
         return said(True, 'Stop was said on estop.')
 
@@ -174,8 +175,8 @@ class _Pages:
             nonlocal stopped
             word, _, press = text.partition(' ')
             if word == 'stop':
-                self._stop(press[:MAX_PRESS])
                 stopped = press[:MAX_PRESS]
+                self._stop(stopped)
 
         async def send() -> None:
             last: Mapping[str, Any] = {}

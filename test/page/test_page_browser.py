@@ -358,14 +358,18 @@ AWAY = "window.away = true; window.dispatchEvent(new Event('blur'))"
 BACK = "window.away = false; window.dispatchEvent(new Event('focus'))"
 
 
-def test_a_gamepad_that_is_held_on_must_be_let_go_where_the_page_has_let_go(driving, page, robot):
-    drive_tab(page)
-    page.execute_script(PAD + SHOULDER % 'true')
-    wait_for(lambda: 'let go first' in text(page, 'driving'), 'that what is held from before does not count')
+def let_go_and_hold(page, driving):
     page.execute_script(SHOULDER % 'false')
     wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
     page.execute_script(SHOULDER % 'true')
     wait_for(lambda: driving.driver, 'driving')
+
+
+def test_a_gamepad_that_is_held_on_must_be_let_go_where_the_page_has_let_go(driving, page, robot):
+    drive_tab(page)
+    page.execute_script(PAD + SHOULDER % 'true')
+    wait_for(lambda: 'let go first' in text(page, 'driving'), 'that what is held from before does not count')
+    let_go_and_hold(page, driving)
     for leave, back in ((AWAY, BACK), (KEY % ('keydown', 'x', 'true'), '')):
         page.execute_script(leave)
         wait_for(lambda: not driving.driver, 'letting go')
@@ -374,10 +378,7 @@ def test_a_gamepad_that_is_held_on_must_be_let_go_where_the_page_has_let_go(driv
         wait_for(lambda count=count: len(held(robot)) > count + 10, 'the shoulder, which is down all along')
         assert not driving.driver
         assert text(page, 'driving').startswith('✗ Not driving: let go first')
-        page.execute_script(SHOULDER % 'false')
-        wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
-        page.execute_script(SHOULDER % 'true')
-        wait_for(lambda: driving.driver, 'driving')
+        let_go_and_hold(page, driving)
     page.execute_script(SHOULDER % 'false')
 
 
@@ -388,10 +389,7 @@ def test_a_gamepad_that_comes_in_anothers_place_must_be_let_go(driving, page, ro
     page.execute_script(PAD + SHOULDER % 'true' + '; pad.index = 1')
     wait_for(lambda: 'let go first' in text(page, 'driving'), 'that it has not been let go')
     assert not driving.driver
-    page.execute_script(SHOULDER % 'false')
-    wait_for(lambda: text(page, 'driving').startswith('nobody drives'), 'letting go')
-    page.execute_script(SHOULDER % 'true')
-    wait_for(lambda: driving.driver, 'driving')
+    let_go_and_hold(page, driving)
     page.execute_script(SHOULDER % 'false')
 
 
