@@ -10,12 +10,13 @@ from mode_ros.sim.libero_expert_lay import LayDown, can_lay_down
 from mode_ros.sim.libero_expert_motion import Variation, draw_variation, native_action, reaching
 from mode_ros.sim.libero_expert_pick import PickAndPlace, can_pick_and_place
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
+from mode_ros.sim.libero_expert_shut import Shut, can_shut
 from mode_ros.sim.libero_expert_skill import Skill
 from mode_ros.sim.libero_expert_slide import Slide, can_slide
 from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
 
-ABLE = (can_pick_and_place, can_lay_down, can_open_drawer, can_turn_on, can_slide)
+ABLE = (can_pick_and_place, can_lay_down, can_open_drawer, can_turn_on, can_slide, can_shut)
 CAN = 'all of libero_spatial, libero_object and libero_goal'
 
 
@@ -34,7 +35,7 @@ class LiberoExpert:
                 f'this project can do {CAN}.'
             )
         variation = draw_variation(generator)
-        self._skills = [skill for goal in scene.goals for skill in _skills(scene, goal, variation, generator)]
+        self._skills = [skill for goal in in_order(scene.goals) for skill in _skills(scene, goal, variation, generator)]
 
     @property
     def skill(self) -> Skill:
@@ -52,6 +53,11 @@ class LiberoExpert:
         if command.leans:
             command = replace(command, rotation=reaching(command.rotation, self._scene.reach()))
         return native_action(self._scene.hand(), command, step_limits, steps)
+
+
+def in_order(goals: tuple[Goal, ...]) -> list[Goal]:
+    """The goals as they can be reached: what something goes into is closed afterwards."""
+    return sorted(goals, key=lambda goal: goal.predicate == 'close')
 
 
 def missing_skill(task: Kinds) -> str:
@@ -77,4 +83,6 @@ def _skills(scene: LiberoScene, goal: Goal, variation: Variation, generator: np.
         return [LayDown(scene, goal, variation, generator)]
     if can_slide(scene, goal):
         return [Slide(scene, goal, variation)]
+    if can_shut(scene, goal):
+        return [Shut(scene, goal, variation)]
     return [TurnOn(scene, goal, variation, generator)]

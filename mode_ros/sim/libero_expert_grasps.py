@@ -35,6 +35,8 @@ TRIED_COST = 0.1
 TASTE = 0.01
 """Costs are lengths in m: of penetration times a weight, per quarter turn of the hand, of width, of leaving the rim
 between the fingers off their middle, of a hold near one that has failed, and of plain preference, which is drawn."""
+BEYOND_RIM = 0.006
+"""How far outside the rim the middle of a box is that belongs to a handle, m."""
 RIM_SHIFTS = (0.0, -0.018)
 """Offsets of the grip from the rim towards the bowl's middle, for where a wall leaves no room to the outer finger."""
 
@@ -48,6 +50,7 @@ class GraspSettings(BaseModel):
     depth: float = Field(gt=0, lt=0.03)
     radius: float = Field(default=0.0, ge=0, lt=0.3)
     height: float = Field(default=0.0, ge=0, lt=0.3)
+    middle: tuple[float, float] = (0.0, 0.0)
 
 
 class PlaceSettings(BaseModel):
@@ -57,6 +60,9 @@ class PlaceSettings(BaseModel):
 
     rest: float = Field(ge=-0.1, le=0.3)
     clear: float | None = Field(default=None, ge=-0.1, le=0.1)
+    apart: tuple[float, float] | None = None
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    fingers: tuple[float, float, float] | None = None
 
 
 class LaySettings(BaseModel):
@@ -169,15 +175,20 @@ def hand_boxes(grasp: Grasp) -> Boxes:
 def _rim_holds(
     settings: GraspSettings, pose: Pose, shape: Boxes, generator: np.random.Generator
 ) -> list[tuple[Grasp, float]]:
-    """Holds all around a rim, each with its own cost."""
+    """Holds all around a rim, each with its own cost: dear where the hand would meet a handle."""
     holds = []
+    axis = pose.position + pose.rotation @ (*settings.middle, 0.0)
+    aside = np.linalg.norm(((shape.centres - axis) @ pose.rotation)[:, :2], axis=1)
+    handle = shape.chosen(aside > settings.radius + BEYOND_RIM)
     start = generator.uniform(0, 2 * math.pi / ANGLES)
     for angle in start + np.arange(ANGLES) * (2 * math.pi / ANGLES):
         outward = pose.rotation @ (math.cos(angle), math.sin(angle), 0.0)
-        rim = pose.position + pose.rotation @ (0.0, 0.0, settings.height) + settings.radius * outward
+        rim = axis + pose.rotation @ (0.0, 0.0, settings.height) + settings.radius * outward
         yaw = half_turn(math.atan2(outward[1], outward[0]) - math.pi / 2)
         for shift in RIM_SHIFTS:
-            holds.append((Grasp(rim + shift * outward - (0.0, 0.0, settings.depth), yaw), RIM_SHIFT_COST * abs(shift)))
+            grasp = Grasp(rim + shift * outward - (0.0, 0.0, settings.depth), yaw)
+            cost = RIM_SHIFT_COST * abs(shift) + PENETRATION_COST * penetration(hand_boxes(grasp), handle)
+            holds.append((grasp, cost))
     return holds
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_boxes import Boxes, penetration
 from mode_ros.sim.libero_expert_carry import SLIPPED, Carrying
-from mode_ros.sim.libero_expert_grasps import grasp_settings, place_settings
-from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE
-from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
+from mode_ros.sim.libero_expert_grasps import downward, grasp_settings, half_turn, place_settings
+from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE, TURNED
+from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation, turn_angle
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import NEAR, STALLED
 from mode_ros.sim.simulator import Floats
@@ -59,9 +59,10 @@ class PickAndPlace(Carrying):
         target = self._hand_target()
         travel = self._travel_height(target, self._others(), self._hanging())
         travel = max(travel, self._release_height() + ABOVE / 2)
-        if self._is_over(target) and self._hand.position[2] > travel - ABOVE / 2:
+        turned = turn_angle(self._placing() @ self._hand.rotation.T) < TURNED
+        if self._is_over(target) and turned and self._hand.position[2] > travel - ABOVE / 2:
             return 'lower'
-        return self._over(target, travel, self._upright(), CLOSED)
+        return self._over(target, travel, self._placing(), CLOSED)
 
     def _lower(self, elapsed: float) -> Command | str:
         if self._slip() > SLIPPED:
@@ -73,7 +74,7 @@ class PickAndPlace(Carrying):
         if (self._hand.position[2] - height < ON_HEIGHT and sideways < NEAR) or self._still > STALLED:
             return 'open'
         height += SLOPE * max(sideways - NEAR, 0.0)
-        return Command(np.append(target[:2], height), self._upright(), CLOSED, self._slow(PLACE_SPEED))
+        return Command(np.append(target[:2], height), self._placing(), CLOSED, self._slow(PLACE_SPEED))
 
     def _way_out(self) -> Floats | None:
         """[3] the shortest step aside, m, from under what hangs over the thing; None where nothing does."""
@@ -90,8 +91,24 @@ class PickAndPlace(Carrying):
 
     def _hand_target(self) -> Floats:
         """[3] where the hand must be for the thing to be over the middle of its place; its height is the hand's."""
-        offset = self._scene.pose(self._place).position[:2] + self._variation.offset - self._thing.position[:2]
-        return self._hand.position + np.append(offset, 0.0)
+        place = self._scene.pose(self._place)
+        place = place.position + place.rotation @ self._letting_go.shift + self._beside()
+        return self._hand.position + np.append((place - self._thing.position)[:2] + self._variation.offset, 0.0)
+
+    def _placing(self) -> Floats:
+        """[3, 3] of the hand when it lets go; of two such turns the one that is nearer to how the hand took hold."""
+        if self._letting_go.fingers is None:
+            return self._upright()
+        x, y, _ = self._scene.pose(self._place).rotation @ self._letting_go.fingers
+        return downward(self._yaw + half_turn(math.atan2(-x, y) - self._yaw))
+
+    def _beside(self) -> Floats:
+        """[3] from the middle of the place to where the thing goes, m: aside where the place is for two."""
+        sharing = [goal.subject for goal in self._scene.goals if goal.place == self._place]
+        if self._letting_go.apart is None or len(sharing) < 2:
+            return np.zeros(3)
+        side = 1.0 if sharing.index(self._goal.subject) == 0 else -1.0
+        return side * self._scene.pose(self._place).rotation @ (*self._letting_go.apart, 0.0)
 
     def _release_height(self) -> float:
         """Height of the grip site at which to let go."""
