@@ -17,7 +17,7 @@ from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
 
 ABLE = (can_pick_and_place, can_lay_down, can_open_drawer, can_turn_on, can_slide, can_shut)
-CAN = 'all of libero_spatial, libero_object and libero_goal'
+CAN = 'all of libero_spatial, libero_object and libero_goal, and nine of libero_10'
 
 
 class LiberoExpert:

@@ -7,7 +7,7 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP, downward, half_turn
 from mode_ros.sim.libero_expert_hold import AWAY, CLOSING, LONGEST_CLOSING, LONGEST_RECOVERY, ON_GRASP, OPENING
-from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, turn_angle
+from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, tilted, turn_angle
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import LOW, NEAR, STALLED, STILL, Phase, Skill
 from mode_ros.sim.simulator import Floats
@@ -136,11 +136,7 @@ class OpenDrawer(Skill):
         """[3, 3] of a hand that points at the drawer's front, its fingers one above the other."""
         x, y, _ = self._drawer.opens
         yaw = half_turn(math.atan2(-x, y))
-        # From pointing down, about the horizontal line along the front, until it points against the way it opens.
-        angle = math.pi / 2 - DOWNWARDS
-        axis = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
-        turn = np.eye(3) - math.sin(angle) * axis + (1 - math.cos(angle)) * axis @ axis
-        return turn @ downward(yaw)
+        return tilted(downward(yaw), -self._drawer.opens[:2], math.pi / 2 - DOWNWARDS)
 
     def _turned(self, command: Command) -> Command:
         return Command(command.position, self._upright(), command.gripper, command.speed, command.sideways, leans=False)

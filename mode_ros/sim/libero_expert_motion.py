@@ -83,10 +83,13 @@ def reaching(rotation: Floats, reach: Floats) -> Floats:
     """
     distance = float(np.linalg.norm(reach))
     angle = min(TILT_PER_METRE * max(distance - UPRIGHT_REACH, 0.0), MOST_TILT)
-    if angle == 0.0:
-        return rotation
-    x, y = reach / distance
-    axis = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])  # of the turn that brings 'down' to 'outwards'
+    return rotation if angle == 0.0 else tilted(rotation, reach / distance, angle)
+
+
+def tilted(rotation: Floats, towards: Floats, angle: float) -> Floats:
+    """[3, 3] `rotation`, turned so that what points down points by `angle` rad towards `towards` [2], a unit vector."""
+    x, y = towards
+    axis = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
     return (np.eye(3) + math.sin(angle) * axis + (1 - math.cos(angle)) * axis @ axis) @ rotation
 
 

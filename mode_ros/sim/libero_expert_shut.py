@@ -7,7 +7,7 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP, downward, half_turn
 from mode_ros.sim.libero_expert_hold import AWAY, LONGEST_RECOVERY
-from mode_ros.sim.libero_expert_motion import CLOSED, Command, hand_yaw, turn_angle
+from mode_ros.sim.libero_expert_motion import CLOSED, Command, hand_yaw, tilted, turn_angle
 from mode_ros.sim.libero_expert_scene import Goal, Kinds
 from mode_ros.sim.libero_expert_skill import LOW, NEAR, STALLED, Phase, Skill
 from mode_ros.sim.simulator import Floats
@@ -100,10 +100,7 @@ class Shut(Skill):
         x, y, _ = self._drawer.opens
         yaw = hand_yaw(self._hand)
         yaw += half_turn(math.atan2(y, x) - yaw)
-        # From pointing down, about the horizontal line along the front.
-        axis = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
-        turn = np.eye(3) - math.sin(FORWARDS) * axis + (1 - math.cos(FORWARDS)) * axis @ axis
-        return turn @ downward(yaw)
+        return tilted(downward(yaw), -self._drawer.opens[:2], FORWARDS)
 
     def _turned(self, command: Command) -> Command:
         return Command(command.position, self._upright(), command.gripper, command.speed, command.sideways, leans=False)
