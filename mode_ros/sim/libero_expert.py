@@ -6,6 +6,7 @@ import numpy as np
 
 from mode_ros.errors import UserError
 from mode_ros.sim.libero_expert_drawer import OpenDrawer, can_open_drawer
+from mode_ros.sim.libero_expert_inside import PutInside, can_put_inside
 from mode_ros.sim.libero_expert_lay import LayDown, can_lay_down
 from mode_ros.sim.libero_expert_motion import Variation, draw_variation, native_action, reaching
 from mode_ros.sim.libero_expert_pick import PickAndPlace, can_pick_and_place
@@ -13,10 +14,20 @@ from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_shut import Shut, can_shut
 from mode_ros.sim.libero_expert_skill import Skill
 from mode_ros.sim.libero_expert_slide import Slide, can_slide
+from mode_ros.sim.libero_expert_swing import SwingShut, can_swing_shut
 from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
 
-ABLE = (can_pick_and_place, can_lay_down, can_open_drawer, can_turn_on, can_slide, can_shut)
+ABLE = (
+    can_pick_and_place,
+    can_lay_down,
+    can_put_inside,
+    can_open_drawer,
+    can_turn_on,
+    can_slide,
+    can_shut,
+    can_swing_shut,
+)
 CAN = 'all of libero_spatial, libero_object and libero_goal, and nine of libero_10'
 
 
@@ -83,6 +94,10 @@ def _skills(scene: LiberoScene, goal: Goal, variation: Variation, generator: np.
         return [LayDown(scene, goal, variation, generator)]
     if can_slide(scene, goal):
         return [Slide(scene, goal, variation)]
+    if can_put_inside(scene, goal):
+        return [PutInside(scene, goal, variation, generator)]
+    if can_swing_shut(scene, goal):
+        return [SwingShut(scene, goal, variation)]
     if can_shut(scene, goal):
         return [Shut(scene, goal, variation)]
     return [TurnOn(scene, goal, variation, generator)]

@@ -51,6 +51,7 @@ class GraspSettings(BaseModel):
     radius: float = Field(default=0.0, ge=0, lt=0.3)
     height: float = Field(default=0.0, ge=0, lt=0.3)
     middle: tuple[float, float] = (0.0, 0.0)
+    handle: tuple[float, float, float] | None = None
 
 
 class PlaceSettings(BaseModel):
@@ -78,6 +79,22 @@ class LaySettings(BaseModel):
     aside: float = Field(default=0.0, ge=0, le=0.3)
 
 
+class InsideSettings(BaseModel):
+    """How to bring something into one category of places with a roof, in the place's frame, whose y goes in; in m.
+
+    floor: height of the floor over the place's origin; clear: of the thing over it on its way in; before, depth: of the
+    thing's origin along y, in front of the opening and at the end; aside: along x.
+    """
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    floor: float = Field(ge=-0.3, le=0.3)
+    clear: float = Field(gt=0, le=0.05)
+    before: float = Field(ge=-0.5, le=0)
+    depth: float = Field(ge=-0.3, le=0.3)
+    aside: float = Field(ge=-0.2, le=0.2)
+
+
 class Settings(BaseModel):
     """The whole of libero_grasps.yaml."""
 
@@ -87,6 +104,7 @@ class Settings(BaseModel):
     knobs: dict[str, GraspSettings]
     places: dict[str, PlaceSettings]
     slopes: dict[str, LaySettings]
+    insides: dict[str, InsideSettings]
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,11 @@ def place_settings(place: str) -> PlaceSettings | None:
 def lay_settings(place: str) -> LaySettings | None:
     """Where to lay something on a slope, 'CATEGORY/REGION'; None where it is not known."""
     return _settings().slopes.get(place)
+
+
+def inside_settings(place: str) -> InsideSettings | None:
+    """How to bring something into a place with a roof, 'CATEGORY/REGION'; None where it is not known."""
+    return _settings().insides.get(place)
 
 
 def downward(yaw: float) -> Floats:

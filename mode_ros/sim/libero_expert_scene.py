@@ -74,6 +74,19 @@ class Drawer:
     opens: Floats
 
 
+@dataclass(frozen=True)
+class Door:
+    """hinge: [3] m, a point of its axis, which is upright. along, outwards: [3] horizontal unit vectors, from the hinge
+    to the free edge and away from what it closes. length: m, to the free edge. top: height of its upper edge, m.
+    """
+
+    hinge: Floats
+    along: Floats
+    outwards: Floats
+    length: float
+    top: float
+
+
 class LiberoScene:
     """One task's scene, as MuJoCo has it at the moment of each call."""
 
@@ -160,6 +173,19 @@ class LiberoScene:
         geoms = self._geoms_of[self.owner(name)]
         boxes = self._boxes(geoms[self._model.geom_bodyid[geoms] == self._model.jnt_bodyid[joint]])
         return Drawer(boxes.centres[int(np.argmax(boxes.centres @ opens))].copy(), opens)
+
+    def door(self, name: str) -> Door:
+        """The door of a fixture, its first joint's; its largest box is the leaf."""
+        joint = self._model.joint(self._env.get_object(name).joints[0]).id
+        leaf = self.moving_shape(name)
+        largest = int(np.argmax(np.prod(leaf.halves, axis=1)))
+        centre, corners = leaf.centres[largest], leaf.chosen(np.arange(len(leaf.centres)) == largest).points()
+        hinge = self._data.xanchor[joint].copy()
+        along = np.append((centre - hinge)[:2], 0.0)
+        along /= np.linalg.norm(along)
+        # All doors of the benchmark turn towards positive angles when they shut.
+        outwards = np.cross(along, (0.0, 0.0, 1.0))
+        return Door(hinge, along, outwards, float(((corners - hinge) @ along).max()), float(corners[:, 2].max()))
 
     def surroundings(self, without: tuple[str, ...] = ()) -> Boxes:
         """The collision boxes, in the world, of everything but the robot and the objects in `without`."""
