@@ -28,7 +28,7 @@ ABLE = (
     can_shut,
     can_swing_shut,
 )
-CAN = 'all of libero_spatial, libero_object and libero_goal, and nine of libero_10'
+CAN = 'all of libero_spatial, libero_object, libero_goal and libero_10'
 
 
 class LiberoExpert:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class PutInside(Carrying):
         return self._straight(super()._rise(height, gripper))
 
     def _straight(self, command: Command) -> Command:
-        return Command(command.position, command.rotation, command.gripper, command.speed, command.sideways, leans=False)
+        return replace(command, leans=False)
 
     def _grip(self) -> Floats:
         """[3] the middle of the handle's bar."""

@@ -92,8 +92,8 @@ class PickAndPlace(Carrying):
     def _hand_target(self) -> Floats:
         """[3] where the hand must be for the thing to be over the middle of its place; its height is the hand's."""
         place = self._scene.pose(self._place)
-        place = place.position + place.rotation @ self._letting_go.shift + self._beside()
-        return self._hand.position + np.append((place - self._thing.position)[:2] + self._variation.offset, 0.0)
+        target = place.position + place.rotation @ self._letting_go.shift + self._beside()
+        return self._hand.position + np.append((target - self._thing.position)[:2] + self._variation.offset, 0.0)
 
     def _placing(self) -> Floats:
         """[3, 3] of the hand when it lets go; of two such turns the one that is nearer to how the hand took hold."""

@@ -178,11 +178,11 @@ class LiberoScene:
         """The door of a fixture, its first joint's; its largest box is the leaf."""
         joint = self._model.joint(self._env.get_object(name).joints[0]).id
         leaf = self.moving_shape(name)
-        largest = int(np.argmax(np.prod(leaf.halves, axis=1)))
-        centre, corners = leaf.centres[largest], leaf.chosen(np.arange(len(leaf.centres)) == largest).points()
+        leaf = leaf.chosen(np.arange(len(leaf.centres)) == np.argmax(np.prod(leaf.halves, axis=1)))
         hinge = self._data.xanchor[joint].copy()
-        along = np.append((centre - hinge)[:2], 0.0)
-        along /= np.linalg.norm(along)
+        along = leaf.axes[0][:, int(np.argmax(leaf.halves[0]))]
+        along = along * np.sign((leaf.centres[0] - hinge) @ along)
+        corners = leaf.points()
         # All doors of the benchmark turn towards positive angles when they shut.
         outwards = np.cross(along, (0.0, 0.0, 1.0))
         return Door(hinge, along, outwards, float(((corners - hinge) @ along).max()), float(corners[:, 2].max()))

@@ -1,6 +1,5 @@
 """Swinging a door shut: closed fingers reach over its edge's height from outside and follow its arc."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +8,7 @@ from mode_ros.sim.libero_expert_grasps import FINGERTIP
 from mode_ros.sim.libero_expert_hold import AWAY, LONGEST_RECOVERY, ON_HEIGHT, RETREAT
 from mode_ros.sim.libero_expert_motion import CLOSED, Command
 from mode_ros.sim.libero_expert_scene import Goal, Kinds
-from mode_ros.sim.libero_expert_skill import LOW, NEAR, STALLED, Phase, Skill
+from mode_ros.sim.libero_expert_skill import LOW, STALLED, Phase, Skill
 from mode_ros.sim.simulator import Floats
 
 DOORS = ('microwave',)
@@ -68,7 +67,7 @@ class SwingShut(Skill):
     def _push(self, elapsed: float) -> Command | str:
         if self._scene.satisfied(self._goal):
             return 'retreat'
-        away = float(np.linalg.norm((self._at(0.0) - self._hand.position)))
+        away = float(np.linalg.norm(self._at(0.0) - self._hand.position))
         if away > 2 * BESIDE or self._still > STALLED:
             return 'recover'
         return Command(self._at(-AHEAD), self._upright(), CLOSED, self._slow(), self._slow())

@@ -23,7 +23,7 @@ TASKS = [
     *(f'libero_spatial/{index}' for index in range(10)),
     *(f'libero_object/{index}' for index in range(10)),
     *(f'libero_goal/{index}' for index in range(10)),
-    *(f'libero_10/{index}' for index in range(9)),
+    *(f'libero_10/{index}' for index in range(10)),
 ]
 LIMITS = np.array([0.05, 0.05, 0.05, 0.5, 0.5, 0.5])
 
@@ -245,16 +245,36 @@ def test_a_book_is_turned_to_fit_into_its_compartment():
         solve(simulator, note)
         while not turns:
             simulator.step(note(simulator.expert_action()))
-        # Its width, of 11 cm, along the compartment, which is 13 cm wide and 6 cm deep.
-        assert abs(turns[0][1]) > 0.97
+        # Its width, of 11 cm, lies along the compartment, which is 13 cm wide and 6 cm deep.
+        assert abs(turns[0][1]) > 0.99
+
+
+@needs_libero
+@pytest.mark.rendering
+def test_a_mug_stands_in_the_microwave_whose_door_stays_shut():
+    task = 'libero_10/KITCHEN_SCENE6_put_the_yellow_and_white_mug_in_the_microwave_and_close_it'
+    with make_simulator('libero', task) as simulator:
+        simulator.reset(5000)
+        scene = LiberoScene(simulator._env, simulator._model, simulator._data)
+        open_door = scene.door('microwave_1')
+        assert open_door.length == pytest.approx(0.26, abs=0.01)
+        assert open_door.top == pytest.approx(1.108, abs=0.005)
+        assert solve(simulator)
+        finish(simulator)
+        assert all(scene.satisfied(goal) for goal in scene.goals)
+        assert scene.pose('white_yellow_mug_1').rotation[2, 2] > 0.99
+        shut = scene.door('microwave_1')
+        np.testing.assert_allclose(shut.along, (1, 0, 0), atol=0.02)
+        np.testing.assert_allclose(shut.outwards, (0, -1, 0), atol=0.02)
+        np.testing.assert_allclose(shut.hinge, open_door.hinge, atol=1e-6)
 
 
 @needs_libero
 @pytest.mark.rendering
 def test_a_task_that_it_cannot_do_is_refused_with_those_that_it_can():
     with (
-        make_simulator('libero', 'libero_10/9') as simulator,
-        pytest.raises(UserError, match=r'microwave_and_close_it.*no skill.*white_yellow_mug_1 micro.*libero_spatial'),
+        make_simulator('libero', 'libero_90/KITCHEN_SCENE7_open_the_microwave') as simulator,
+        pytest.raises(UserError, match=r'open_the_microwave.*no skill for its goal .open microwave_1.*libero_10'),
     ):
         simulator.expert_action()
 
@@ -268,18 +288,21 @@ def problem(*goals):
                 'plate': ['plate_1'],
                 'basket': ['basket_1'],
                 'wine_bottle': ['wine_bottle_1'],
+                'white_yellow_mug': ['white_yellow_mug_1'],
             },
             'fixtures': {
                 'table': ['main_table'],
                 'wooden_cabinet': ['wooden_cabinet_2'],
                 'white_cabinet': ['white_cabinet_3'],
                 'flat_stove': ['flat_stove_1'],
+                'microwave': ['microwave_1'],
                 'wine_rack': ['wine_rack_1'],
             },
             'regions': {
                 'main_table_front': {'target': 'main_table'},
                 'basket_1_contain_region': {'target': 'basket_1'},
                 'wine_rack_1_top_region': {'target': 'wine_rack_1'},
+                'microwave_1_heating_region': {'target': 'microwave_1'},
                 'white_cabinet_3_bottom_region': {'target': 'white_cabinet_3'},
                 **{f'wooden_cabinet_2_{level}_region': {'target': 'wooden_cabinet_2'} for level in ('top', 'bottom')},
             },
@@ -300,6 +323,8 @@ class TestTaskFiles:
             ('on', 'plate_1', 'main_table_front'),
             ('on', 'wine_bottle_1', 'wine_rack_1_top_region'),
             ('close', 'white_cabinet_3_bottom_region'),
+            ('close', 'microwave_1'),
+            ('in', 'white_yellow_mug_1', 'microwave_1_heating_region'),
         ],
     )
     def test_a_goal_that_there_is_a_skill_for(self, goal):
@@ -317,6 +342,8 @@ class TestTaskFiles:
             ('close', 'wooden_cabinet_2_top_region'),
             ('turnon', 'wooden_cabinet_2'),
             ('turnoff', 'flat_stove_1'),
+            ('open', 'microwave_1'),
+            ('in', 'akita_black_bowl_1', 'microwave_1_heating_region'),
         ],
     )
     def test_one_that_there_is_none_for_is_told_wherever_it_stands(self, goal):
@@ -344,9 +371,8 @@ class TestTasksWithAnExpert:
         missing = {task: why for task in list_tasks('libero') if (why := missing_expert('libero', task))}
         with_expert = [task.partition('/')[0] for task in list_tasks('libero') if task not in missing]
         counts = [with_expert.count(f'libero_{suite}') for suite in ('spatial', 'object', 'goal', '10', '90')]
-        assert counts == [10, 10, 10, 9, 35]
-        microwave = 'libero_10/KITCHEN_SCENE6_put_the_yellow_and_white_mug_in_the_microwave_and_close_it'
-        assert missing[microwave] == "no skill for its goal 'in white_yellow_mug_1 microwave_1_heating_region'"
+        assert counts == [10, 10, 10, 10, 36]
+        assert missing['libero_90/KITCHEN_SCENE7_open_the_microwave'] == "no skill for its goal 'open microwave_1'"
         with pytest.raises(UserError, match=r"'libero_gaol'.*libero_goal"):
             missing_expert('libero', 'libero_gaol/0')
 
