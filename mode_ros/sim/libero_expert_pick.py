@@ -8,7 +8,7 @@ from mode_ros.sim.libero_expert_boxes import Boxes, penetration
 from mode_ros.sim.libero_expert_carry import SLIPPED, Carrying
 from mode_ros.sim.libero_expert_grasps import downward, grasp_settings, half_turn, place_settings
 from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, ON_HEIGHT, SLOPE, TURNED
-from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation, turn_angle
+from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation, hand_yaw
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import NEAR, STALLED
 from mode_ros.sim.simulator import Floats
@@ -59,7 +59,8 @@ class PickAndPlace(Carrying):
         target = self._hand_target()
         travel = self._travel_height(target, self._others(), self._hanging())
         travel = max(travel, self._release_height() + ABOVE / 2)
-        turned = turn_angle(self._placing() @ self._hand.rotation.T) < TURNED
+        # Of the yaws alone: a hand that is far out leans.
+        turned = abs(half_turn(self._placing_yaw() - hand_yaw(self._hand))) < TURNED
         if self._is_over(target) and turned and self._hand.position[2] > travel - ABOVE / 2:
             return 'lower'
         return self._over(target, travel, self._placing(), CLOSED)
@@ -96,11 +97,15 @@ class PickAndPlace(Carrying):
         return self._hand.position + np.append((target - self._thing.position)[:2] + self._variation.offset, 0.0)
 
     def _placing(self) -> Floats:
-        """[3, 3] of the hand when it lets go; of two such turns the one that is nearer to how the hand took hold."""
+        """[3, 3] of the hand when it lets go."""
+        return downward(self._placing_yaw())
+
+    def _placing_yaw(self) -> float:
+        """The hand's yaw when it lets go, rad; of two that will do the one nearer to how it took hold."""
         if self._letting_go.fingers is None:
-            return self._upright()
+            return self._yaw
         x, y, _ = self._scene.pose(self._place).rotation @ self._letting_go.fingers
-        return downward(self._yaw + half_turn(math.atan2(-x, y) - self._yaw))
+        return self._yaw + half_turn(math.atan2(-x, y) - self._yaw)
 
     def _beside(self) -> Floats:
         """[3] from the middle of the place to where the thing goes, m: aside where the place is for two."""
