@@ -5,16 +5,15 @@ from dataclasses import replace
 import numpy as np
 
 from mode_ros.errors import UserError
-from mode_ros.sim.libero_expert_drawer import OpenDrawer, can_open_drawer
+from mode_ros.sim.libero_expert_door import ShutDoor, can_shut_door
+from mode_ros.sim.libero_expert_drawer import OpenDrawer, ShutDrawer, can_open_drawer, can_shut_drawer
 from mode_ros.sim.libero_expert_inside import PutInside, can_put_inside
 from mode_ros.sim.libero_expert_lay import LayDown, can_lay_down
 from mode_ros.sim.libero_expert_motion import Variation, draw_variation, native_action, reaching
 from mode_ros.sim.libero_expert_pick import PickAndPlace, can_pick_and_place
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
-from mode_ros.sim.libero_expert_shut import Shut, can_shut
 from mode_ros.sim.libero_expert_skill import Skill
 from mode_ros.sim.libero_expert_slide import Slide, can_slide
-from mode_ros.sim.libero_expert_swing import SwingShut, can_swing_shut
 from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
 
@@ -25,8 +24,8 @@ ABLE = (
     can_open_drawer,
     can_turn_on,
     can_slide,
-    can_shut,
-    can_swing_shut,
+    can_shut_drawer,
+    can_shut_door,
 )
 CAN = 'all of libero_spatial, libero_object, libero_goal and libero_10'
 
@@ -96,8 +95,8 @@ def _skills(scene: LiberoScene, goal: Goal, variation: Variation, generator: np.
         return [Slide(scene, goal, variation)]
     if can_put_inside(scene, goal):
         return [PutInside(scene, goal, variation, generator)]
-    if can_swing_shut(scene, goal):
-        return [SwingShut(scene, goal, variation)]
-    if can_shut(scene, goal):
-        return [Shut(scene, goal, variation)]
+    if can_shut_door(scene, goal):
+        return [ShutDoor(scene, goal, variation)]
+    if can_shut_drawer(scene, goal):
+        return [ShutDrawer(scene, goal, variation)]
     return [TurnOn(scene, goal, variation, generator)]

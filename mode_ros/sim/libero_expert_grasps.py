@@ -4,13 +4,13 @@ import functools
 import math
 from dataclasses import dataclass
 from importlib import resources
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from mode_ros.sim.libero_expert_boxes import Boxes, penetration
+from mode_ros.sim.libero_expert_boxes import Boxes, joined, penetration
 from mode_ros.sim.libero_expert_scene import Pose
 from mode_ros.sim.simulator import Floats
 
@@ -41,8 +41,14 @@ RIM_SHIFTS = (0.0, -0.018)
 """Offsets of the grip from the rim towards the bowl's middle, for where a wall leaves no room to the outer finger."""
 
 
+Near = Annotated[float, Field(ge=-0.3, le=0.3)]
+
+
 class GraspSettings(BaseModel):
-    """How to hold one category of things; lengths in m."""
+    """How to hold one category of things; lengths in m, from the origin of the thing's body.
+
+    middle: of the rim, along x and y. handle: the middle of its bar, where it has one that it may be held by.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -50,19 +56,23 @@ class GraspSettings(BaseModel):
     depth: float = Field(gt=0, lt=0.03)
     radius: float = Field(default=0.0, ge=0, lt=0.3)
     height: float = Field(default=0.0, ge=0, lt=0.3)
-    middle: tuple[float, float] = (0.0, 0.0)
-    handle: tuple[float, float, float] | None = None
+    middle: tuple[Near, Near] = (0.0, 0.0)
+    handle: tuple[Near, Near, Near] | None = None
 
 
 class PlaceSettings(BaseModel):
-    """Where to let go over one category of places; lengths in m."""
+    """Where to let go over one category of places; lengths in m, along the place's axes.
+
+    apart: half the way between two things that one place is for. shift: of every thing, from the place's origin.
+    fingers: the direction in which the fingers open, where it matters; it must not be upright in the world.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     rest: float = Field(ge=-0.1, le=0.3)
     clear: float | None = Field(default=None, ge=-0.1, le=0.1)
-    apart: tuple[float, float] | None = None
-    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    apart: tuple[Near, Near] | None = None
+    shift: tuple[Near, Near, Near] = (0.0, 0.0, 0.0)
     fingers: tuple[float, float, float] | None = None
 
 
@@ -80,19 +90,19 @@ class LaySettings(BaseModel):
 
 
 class InsideSettings(BaseModel):
-    """How to bring something into one category of places with a roof, in the place's frame, whose y goes in; in m.
+    """How to bring something into one category of places with a roof, from whose origin y goes in; lengths in m.
 
-    floor: height of the floor over the place's origin; clear: of the thing over it on its way in; before, depth: of the
-    thing's origin along y, in front of the opening and at the end; aside: along x.
+    floor: its height over the origin. clear: how far over it a thing comes in. edge: where the floor begins, along y.
+    before, depth: where the thing's own origin is in front of the opening, and at the end.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
-    floor: float = Field(ge=-0.3, le=0.3)
+    floor: Near
     clear: float = Field(gt=0, le=0.05)
-    before: float = Field(ge=-0.5, le=0)
-    depth: float = Field(ge=-0.3, le=0.3)
-    aside: float = Field(ge=-0.2, le=0.2)
+    edge: Near
+    before: Near
+    depth: Near
 
 
 class Settings(BaseModel):
@@ -195,10 +205,17 @@ def hand_boxes(grasp: Grasp) -> Boxes:
     return local.moved(grasp.position, grasp.rotation)
 
 
+def closing_boxes(grasp: Grasp) -> Boxes:
+    """The hand at a grasp, in the world, with what lies between its open fingers, which they meet when they close."""
+    centre, half = _box((-HALF_OPENING, -0.01, -0.01), (HALF_OPENING, 0.01, FINGERTIP))
+    between = Boxes(centre[None], half[None], np.eye(3)[None]).moved(grasp.position, grasp.rotation)
+    return joined([hand_boxes(grasp), between])
+
+
 def _rim_holds(
     settings: GraspSettings, pose: Pose, shape: Boxes, generator: np.random.Generator
 ) -> list[tuple[Grasp, float]]:
-    """Holds all around a rim, each with its own cost: dear where the hand would meet a handle."""
+    """Holds all around a rim, each with its own cost: dear where the fingers would meet a handle, or close on it."""
     holds = []
     axis = pose.position + pose.rotation @ (*settings.middle, 0.0)
     aside = np.linalg.norm(((shape.centres - axis) @ pose.rotation)[:, :2], axis=1)
@@ -210,7 +227,7 @@ def _rim_holds(
         yaw = half_turn(math.atan2(outward[1], outward[0]) - math.pi / 2)
         for shift in RIM_SHIFTS:
             grasp = Grasp(rim + shift * outward - (0.0, 0.0, settings.depth), yaw)
-            cost = RIM_SHIFT_COST * abs(shift) + PENETRATION_COST * penetration(hand_boxes(grasp), handle)
+            cost = RIM_SHIFT_COST * abs(shift) + PENETRATION_COST * penetration(closing_boxes(grasp), handle)
             holds.append((grasp, cost))
     return holds
 

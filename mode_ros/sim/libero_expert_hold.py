@@ -94,7 +94,7 @@ class Grasping(Skill):
         self._start_thing = self._thing
 
     def _approach(self, elapsed: float) -> Command | str:
-        if elapsed == 0 and self._scene.satisfied(self._goal):
+        if elapsed == 0 and self._reached():
             return 'finished'
         grasp = self._current_grasp()
         if self._is_over(grasp.position) and abs(grasp.yaw - hand_yaw(self._hand)) < TURNED:
@@ -129,7 +129,7 @@ class Grasping(Skill):
     def _retreat(self, elapsed: float) -> Command | str:
         if self._risen() > RETREAT - ON_HEIGHT or self._still > STALLED:
             self._grasp = None
-            return 'finished' if self._scene.satisfied(self._goal) else 'approach'
+            return 'finished' if self._reached() else 'approach'
         return self._rise(RETREAT, OPEN)
 
     def _recover(self, elapsed: float) -> Command | str:
@@ -138,6 +138,10 @@ class Grasping(Skill):
         if self._risen() > BACK_UP - ON_HEIGHT or elapsed > LONGEST_RECOVERY:
             return 'approach'
         return self._rise(BACK_UP, OPEN)
+
+    def _reached(self) -> bool:
+        """Whether nothing is left to do for the goal."""
+        return self._scene.satisfied(self._goal)
 
     def _give_up(self) -> str:
         """Another grasp, and the way there."""

@@ -1,4 +1,4 @@
-"""Putting a mug into something with a door at its front and a roof: the hand holds it by its handle, from behind."""
+"""Putting a mug into something that has a roof: the hand holds it by its handle and stays outside."""
 
 import math
 from collections.abc import Mapping
@@ -7,9 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from mode_ros.sim.libero_expert_carry import SLIPPED, Carrying
-from mode_ros.sim.libero_expert_grasps import FINGERTIP, downward, grasp_settings, half_turn, inside_settings
-from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, CLOSE_TO_GRASP, ON_GRASP, ON_HEIGHT, SLOPE, TURNED
-from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, hand_yaw, tilted, turn_angle
+from mode_ros.sim.libero_expert_grasps import FINGERTIP, downward, grasp_settings, inside_settings
+from mode_ros.sim.libero_expert_hold import (
+    ABOVE,
+    AWAY,
+    CLOSE_TO_GRASP,
+    LONGEST_RECOVERY,
+    ON_GRASP,
+    ON_HEIGHT,
+    OPENING,
+    SLOPE,
+    TURNED,
+)
+from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, nearest_yaw, tilted, turn_angle
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import NEAR, STALLED, Phase
 from mode_ros.sim.simulator import Floats
@@ -18,8 +28,12 @@ FORWARDS = 1.0
 """How far from straight down the fingers point forwards, rad: the palm has to stay outside."""
 INSERT_SPEED = 0.4
 """Speed into the opening, as a share of the demonstration's."""
-BACK = 0.12
-"""How far the hand goes back before it does anything else, m."""
+OFF_LINE = 0.02
+"""How far aside of the opening's middle the thing has been pushed off its way in, m."""
+BACK = 0.15
+"""How far in front of the opening the hand, going back, is out of it, m."""
+STANDING = math.cos(0.4)
+"""Cosine of how far the thing may lean."""
 
 
 def can_put_inside(task: Kinds, goal: Goal) -> bool:
@@ -37,7 +51,8 @@ class PutInside(Carrying):
     """Puts a goal's subject inside: approach, descend, close, lift, carry before the opening, insert, lower, open,
     retreat.
 
-    The thing has to stand so that its handle is on the side of the hand, away from the opening.
+    The thing has to stand with its handle away from the opening, which has to be open, as in the benchmark's task. One
+    that fell over, or that stands where its handle cannot be reached, is given up: the hand stays where it is.
     """
 
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator) -> None:
@@ -45,19 +60,28 @@ class PutInside(Carrying):
         if holding is None or holding.handle is None or inside is None:
             raise ValueError(f'{goal} cannot be reached by putting something in by its handle.')
         self._handle, self._inside = holding.handle, inside
+        self._facing = 0.0
         super().__init__(scene, goal, variation, holding, generator)
 
     def _phases(self) -> Mapping[str, Phase]:
-        return {**super()._phases(), 'insert': self._insert}
+        return {**super()._phases(), 'insert': self._insert, 'stay': self._stay}
 
     def _approach(self, elapsed: float) -> Command | str:
-        if elapsed == 0 and self._scene.satisfied(self._goal):
-            return 'finished'
+        if elapsed == 0:
+            if self._reached():
+                return 'finished'
+            x, y, _ = self._forwards()
+            self._facing = nearest_yaw(self._hand, math.atan2(y, x))
+            if not self._is_in_reach():
+                return 'stay'
         grip = self._grip()
-        if self._is_over(grip) and turn_angle(self._upright() @ self._hand.rotation.T) < TURNED:
+        if self._is_over(grip) and turn_angle(self._rotation() @ self._hand.rotation.T) < TURNED:
             return 'descend'
         travel = self._travel_height(grip, self._scene.surroundings(), FINGERTIP)
-        return self._straight(self._over(grip, max(travel, grip[2] + ABOVE), self._upright(), OPEN))
+        return replace(self._over(grip, max(travel, grip[2] + ABOVE), self._rotation(), OPEN), leans=False)
+
+    def _stay(self, elapsed: float) -> Command | str:
+        return self._hold(OPEN)
 
     def _descend(self, elapsed: float) -> Command | str:
         grip = self._grip()
@@ -70,67 +94,89 @@ class PutInside(Carrying):
         if self._still > STALLED:
             return 'close' if np.linalg.norm(error) < CLOSE_TO_GRASP else 'recover'
         height = grip[2] + SLOPE * max(sideways - ON_GRASP, 0.0)
-        return Command(np.append(grip[:2], height), self._upright(), OPEN, self._slow(), leans=False)
+        return Command(np.append(grip[:2], height), self._rotation(), OPEN, self._slow(), leans=False)
 
     def _carry(self, elapsed: float) -> Command | str:
-        if self._slip() > SLIPPED:
+        if self._is_lost():
             return self._give_up()
-        before = self._hand_target(self._inside.before)
-        error = before - self._hand.position
-        if np.linalg.norm(error[:2]) < NEAR and abs(error[2]) < ON_HEIGHT:
+        way = self._way(self._inside.before)
+        inwards = float(way @ self._forwards())
+        if np.linalg.norm(way[:2]) < NEAR and abs(way[2]) < ON_HEIGHT:
             return 'insert'
-        return Command(before, self._upright(), CLOSED, self._slow(), self._slow(), leans=False)
+        if inwards < -NEAR:  # straight out of the opening first
+            way = inwards * self._forwards()
+        return self._by(way, CLOSED)
 
     def _insert(self, elapsed: float) -> Command | str:
-        if self._slip() > SLIPPED:
+        if self._is_lost():
             return self._give_up()
-        target = self._hand_target(self._inside.depth)
-        if np.linalg.norm((target - self._hand.position)[:2]) < ON_HEIGHT or self._still > STALLED:
+        way = self._way(self._inside.depth)
+        inwards = float(way @ self._forwards())
+        if inwards < ON_HEIGHT:
             return 'lower'
-        speed = self._slow(INSERT_SPEED)
-        return Command(target, self._upright(), CLOSED, speed, speed, leans=False)
+        if np.linalg.norm((way - inwards * self._forwards())[:2]) > OFF_LINE or self._still > STALLED:
+            return 'carry'
+        return self._by(way, CLOSED, INSERT_SPEED)
 
     def _lower(self, elapsed: float) -> Command | str:
         target = self._start.position - (0.0, 0.0, self._inside.clear)
-        if self._still > STALLED or self._hand.position[2] < target[2] + ON_GRASP:
+        lost = self._slip() > SLIPPED or np.linalg.norm(self._hand.position - target) > AWAY
+        if lost or self._still > STALLED or self._hand.position[2] < target[2] + ON_GRASP:
             return 'open'
-        return Command(target, self._upright(), CLOSED, self._slow(INSERT_SPEED), leans=False)
+        return self._by(target - self._hand.position, CLOSED, INSERT_SPEED)
 
     def _retreat(self, elapsed: float) -> Command | str:
-        back = -self._forwards()
-        gone = float((self._hand.position - self._start.position) @ back)
-        if gone > BACK - ON_HEIGHT or self._still > STALLED:
-            return 'finished' if self._scene.satisfied(self._goal) else 'approach'
-        return Command(
-            self._start.position + BACK * back, self._upright(), OPEN, self._slow(), self._slow(), leans=False
-        )
+        if self._is_out() or self._still > STALLED:
+            return 'finished' if self._reached() else 'approach'
+        return self._by(-BACK * self._forwards(), OPEN)
+
+    def _recover(self, elapsed: float) -> Command | str:
+        # Back and not up while the fingers may be under the roof.
+        if elapsed < OPENING or self._is_out():
+            return super()._recover(elapsed) if self._is_in_reach() else 'approach'
+        return self._by(-BACK * self._forwards(), OPEN) if elapsed < LONGEST_RECOVERY else 'approach'
+
+    def _by(self, way: Floats, gripper: float, share: float = 1.0) -> Command:
+        """By `way` [3] m from where the hand is."""
+        speed = self._slow(share)
+        return Command(self._hand.position + way, self._rotation(), gripper, speed, speed, leans=False)
 
     def _hold(self, gripper: float) -> Command:
-        return self._straight(super()._hold(gripper))
+        return replace(super()._hold(gripper), leans=False)
 
     def _rise(self, height: float, gripper: float) -> Command:
-        return self._straight(super()._rise(height, gripper))
+        return replace(super()._rise(height, gripper), leans=False)
 
-    def _straight(self, command: Command) -> Command:
-        return replace(command, leans=False)
+    def _is_in_reach(self) -> bool:
+        return self._stands() and self._depth(self._grip()) < self._inside.edge - AWAY
+
+    def _stands(self) -> bool:
+        return float(self._thing.rotation[2, 2]) > STANDING
+
+    def _is_lost(self) -> bool:
+        return self._slip() > SLIPPED or not self._stands()
 
     def _grip(self) -> Floats:
         """[3] the middle of the handle's bar."""
         return self._thing.position + self._thing.rotation @ self._handle
 
-    def _hand_target(self, depth: float) -> Floats:
-        """[3] where the hand is when the thing is `depth` m beyond the opening's middle, clear of its floor."""
-        place = self._scene.pose(self._place)
-        goal = place.position + place.rotation @ (self._inside.aside, 0.0, self._inside.floor + self._inside.clear)
-        return self._hand.position + goal + depth * self._forwards() - self._thing.position
+    def _depth(self, point: Floats) -> float:
+        """How far a point [3] is beyond the place's origin, m."""
+        return float((point - self._scene.pose(self._place).position) @ self._forwards())
+
+    def _is_out(self) -> bool:
+        return self._depth(self._hand.position) < self._inside.edge - BACK
+
+    def _way(self, depth: float) -> Floats:
+        """[3] m from where the thing is to the opening's middle, `depth` m beyond its origin and clear of its floor."""
+        place = self._scene.pose(self._place).position
+        goal = place + depth * self._forwards() + (0.0, 0.0, self._inside.floor + self._inside.clear)
+        return goal - self._thing.position
 
     def _forwards(self) -> Floats:
         """[3] horizontal unit vector into the opening."""
         return self._scene.pose(self._place).rotation[:, 1]
 
-    def _upright(self) -> Floats:
+    def _rotation(self) -> Floats:
         """[3, 3] of a hand whose fingers, side by side, point forwards and down."""
-        x, y, _ = self._forwards()
-        yaw = hand_yaw(self._hand)
-        yaw += half_turn(math.atan2(y, x) - yaw)
-        return tilted(downward(yaw), self._forwards()[:2], FORWARDS)
+        return tilted(downward(self._facing), self._forwards()[:2], FORWARDS)

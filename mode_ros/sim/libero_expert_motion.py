@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mode_ros.sim.libero_expert_grasps import half_turn
 from mode_ros.sim.libero_expert_scene import Hand
 from mode_ros.sim.simulator import Floats
 
@@ -15,6 +16,8 @@ GAIN, TURN_GAIN = 2.0, 1.5
 of 1 it stops up to 2 cm short where it is stretched out, and up to 3 it does not swing."""
 MOST_TURN = 0.35
 """Largest turn commanded per period, as a share of the benchmark's limit."""
+ROOM = 0.2
+"""How much further, rad, the hand rather turns to the side on which the arm's last joint is further from its limit."""
 UPRIGHT_REACH, TILT_PER_METRE, MOST_TILT = 0.70, 2.5, 0.35
 """Up to how many m from the robot's base the hand points straight down, and by how many rad it tilts beyond."""
 
@@ -111,6 +114,15 @@ def hand_yaw(hand: Hand) -> float:
     """How far the way the fingers open is turned from the world's y about its z, rad in (-pi, pi]."""
     across = hand.rotation[:, 0]
     return math.atan2(-across[0], across[1])
+
+
+def nearest_yaw(hand: Hand, across: float) -> float:
+    """The yaw, rad, at which the fingers open along the one of `across` rad: of the two the one nearer to the hand's.
+
+    Where both are as near it is the one at which the wrist has more room.
+    """
+    middle = hand_yaw(hand) + ROOM
+    return middle + half_turn(across - middle)
 
 
 def capped(vector: Floats, longest: float) -> Floats:

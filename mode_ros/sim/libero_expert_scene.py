@@ -76,14 +76,18 @@ class Drawer:
 
 @dataclass(frozen=True)
 class Door:
-    """hinge: [3] m, a point of its axis, which is upright. along, outwards: [3] horizontal unit vectors, from the hinge
-    to the free edge and away from what it closes. length: m, to the free edge. top: height of its upper edge, m.
+    """A leaf that turns about an upright axis.
+
+    hinge: [3] m, a point of the axis. along, outwards: [3] horizontal unit vectors, from the hinge to the free edge and
+    away from what it closes. length, face: m, of the free edge and of the outer face from the axis, along these. top:
+    height of the upper edge, m.
     """
 
     hinge: Floats
     along: Floats
     outwards: Floats
     length: float
+    face: float
     top: float
 
 
@@ -179,13 +183,14 @@ class LiberoScene:
         joint = self._model.joint(self._env.get_object(name).joints[0]).id
         leaf = self.moving_shape(name)
         leaf = leaf.chosen(np.arange(len(leaf.centres)) == np.argmax(np.prod(leaf.halves, axis=1)))
-        hinge = self._data.xanchor[joint].copy()
-        along = leaf.axes[0][:, int(np.argmax(leaf.halves[0]))]
+        hinge, axis = self._data.xanchor[joint].copy(), self._data.xaxis[joint]
+        lengths = leaf.halves[0] * (1.0 - np.abs(axis @ leaf.axes[0]))
+        along = leaf.axes[0][:, int(np.argmax(lengths))]
         along = along * np.sign((leaf.centres[0] - hinge) @ along)
+        outwards = np.cross(along, axis)  # it shuts towards positive angles; seen of the microwave, the only one tried
         corners = leaf.points()
-        # All doors of the benchmark turn towards positive angles when they shut.
-        outwards = np.cross(along, (0.0, 0.0, 1.0))
-        return Door(hinge, along, outwards, float(((corners - hinge) @ along).max()), float(corners[:, 2].max()))
+        length, face = ((corners - hinge) @ direction for direction in (along, outwards))
+        return Door(hinge, along, outwards, float(length.max()), float(face.max()), float(corners[:, 2].max()))
 
     def surroundings(self, without: tuple[str, ...] = ()) -> Boxes:
         """The collision boxes, in the world, of everything but the robot and the objects in `without`."""

@@ -97,11 +97,11 @@ class Skill(ABC):
 
     def _hold(self, gripper: float) -> Command:
         """Stay where the phase began."""
-        return Command(self._start.position, self._upright(), gripper, self._slow())
+        return Command(self._start.position, self._rotation(), gripper, self._slow())
 
     def _rise(self, height: float, gripper: float) -> Command:
         """Straight up by `height` m from where the phase began."""
-        return Command(self._start.position + (0.0, 0.0, height), self._upright(), gripper, self._slow())
+        return Command(self._start.position + (0.0, 0.0, height), self._rotation(), gripper, self._slow())
 
     def _risen(self) -> float:
         return float(self._hand.position[2] - self._start.position[2])
@@ -125,7 +125,7 @@ class Skill(ABC):
         top = highest_near(surroundings.points(LATTICE), self._hand.position[:2], target[:2], CORRIDOR)
         return top + hanging + self._variation.clearance
 
-    def _upright(self) -> Floats:
+    def _rotation(self) -> Floats:
         """[3, 3] pointing down, turned as the hand was when it last closed or gave up."""
         return downward(self._yaw)
 

@@ -56,7 +56,7 @@ class Slide(Skill):
         if self._is_over(self._touch()):
             return 'descend'
         travel = self._travel_height(self._thing, self._scene.surroundings(), FINGERTIP)
-        return self._over(self._touch(), max(travel, self._touch()[2] + ABOVE), self._upright(), CLOSED)
+        return self._over(self._touch(), max(travel, self._touch()[2] + ABOVE), self._rotation(), CLOSED)
 
     def _descend(self, elapsed: float) -> Command | str:
         error = self._touch() - self._hand.position
@@ -64,7 +64,7 @@ class Slide(Skill):
             return 'approach'
         if abs(error[2]) < ON_HEIGHT or self._still > STALLED:
             return 'slide'
-        return Command(self._touch(), self._upright(), CLOSED, self._slow())
+        return Command(self._touch(), self._rotation(), CLOSED, self._slow())
 
     def _slide(self, elapsed: float) -> Command | str:
         missing = (self._scene.pose(self._place).position - self._thing)[:2]
@@ -73,7 +73,7 @@ class Slide(Skill):
         if np.linalg.norm((self._thing - self._hand.position)[:2]) > AWAY or self._still > STALLED:
             return 'recover'
         target = np.append(self._hand.position[:2] + missing, self._touch()[2] - PRESSED)
-        return Command(target, self._upright(), CLOSED, self._slow(), self._slow())
+        return Command(target, self._rotation(), CLOSED, self._slow(), self._slow())
 
     def _retreat(self, elapsed: float) -> Command | str:
         if self._risen() > RETREAT - ON_HEIGHT or self._still > STALLED:

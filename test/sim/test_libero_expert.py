@@ -25,6 +25,11 @@ TASKS = [
     *(f'libero_goal/{index}' for index in range(10)),
     *(f'libero_10/{index}' for index in range(10)),
 ]
+MICROWAVE = 'libero_10/KITCHEN_SCENE6_put_the_yellow_and_white_mug_in_the_microwave_and_close_it'
+MUG_AND_PUDDING = (
+    'libero_10/LIVING_ROOM_SCENE6_put_the_white_mug_on_the_plate_'
+    'and_put_the_chocolate_pudding_to_the_right_of_the_plate'
+)
 LIMITS = np.array([0.05, 0.05, 0.05, 0.5, 0.5, 0.5])
 
 
@@ -245,6 +250,12 @@ def test_a_book_is_turned_to_fit_into_its_compartment():
         solve(simulator, note)
         while not turns:
             simulator.step(note(simulator.expert_action()))
+        finish(simulator)
+        scene = LiberoScene(simulator._env, simulator._model, simulator._data)
+        place, book = (scene.pose(name) for name in ('desk_caddy_1_back_contain_region', 'black_book_1'))
+        assert book.rotation[2, 2] > 0.9
+        assert np.abs(book.position - place.position)[:2].max() < 0.04
+        assert scene.hand().position[2] - book.position[2] > 0.2
         # Its width, of 11 cm, lies along the compartment, which is 13 cm wide and 6 cm deep.
         assert abs(turns[0][1]) > 0.99
 
@@ -252,8 +263,7 @@ def test_a_book_is_turned_to_fit_into_its_compartment():
 @needs_libero
 @pytest.mark.rendering
 def test_a_mug_stands_in_the_microwave_whose_door_stays_shut():
-    task = 'libero_10/KITCHEN_SCENE6_put_the_yellow_and_white_mug_in_the_microwave_and_close_it'
-    with make_simulator('libero', task) as simulator:
+    with make_simulator('libero', MICROWAVE) as simulator:
         simulator.reset(5000)
         scene = LiberoScene(simulator._env, simulator._model, simulator._data)
         open_door = scene.door('microwave_1')
@@ -267,6 +277,75 @@ def test_a_mug_stands_in_the_microwave_whose_door_stays_shut():
         np.testing.assert_allclose(shut.along, (1, 0, 0), atol=0.02)
         np.testing.assert_allclose(shut.outwards, (0, -1, 0), atol=0.02)
         np.testing.assert_allclose(shut.hinge, open_door.hinge, atol=1e-6)
+
+
+@needs_libero
+@pytest.mark.rendering
+def test_a_box_is_set_down_beside_a_mug_and_not_dropped():
+    with make_simulator('libero', MUG_AND_PUDDING) as simulator:
+        simulator.reset(5001)
+        scene = LiberoScene(simulator._env, simulator._model, simulator._data)
+        heights = []
+
+        def note(action):
+            if phase(simulator) == 'open':
+                heights.append(scene.pose('chocolate_pudding_1').position[2])
+            return action
+
+        solve(simulator, note)
+        while not simulator._expert.finished:
+            simulator.step(note(simulator.expert_action()))
+        let_go = heights[-8]
+        assert let_go - scene.pose('chocolate_pudding_1').position[2] < 0.015
+
+
+@needs_libero
+@pytest.mark.rendering
+@pytest.mark.parametrize(
+    ('task', 'when', 'action'),
+    [
+        ('libero_90/KITCHEN_SCENE4_close_the_bottom_drawer_of_the_cabinet', 'push', [0, 0, 0.05, 0, 0, 0]),
+        ('libero_90/KITCHEN_SCENE6_close_the_microwave', 'push', [0, 0, 0.05, 0, 0, 0]),
+        (
+            MICROWAVE,
+            'insert',
+            [0.05] + [0] * 5,
+        ),
+        (MICROWAVE, 'insert', 'let go'),
+    ],
+)
+def test_a_hand_that_is_disturbed_goes_back_to_its_work(task, when, action):
+    with make_simulator('libero', task) as simulator:
+        simulator.reset(5000)
+        left = 10
+
+        def disturb(expert):
+            nonlocal left
+            if phase(simulator) != when or left == 0:
+                return expert
+            left -= 1
+            return np.append(expert[:-1], -1.0) if action == 'let go' else np.append(action, expert[-1])
+
+        assert solve(simulator, disturb)
+        assert left == 0
+        finish(simulator)
+
+
+@needs_libero
+@pytest.mark.rendering
+def test_a_mug_that_fell_over_is_not_dug_for():
+    with make_simulator('libero', MICROWAVE) as simulator:
+        simulator.reset(5000)
+        joint = simulator._model.joint('white_yellow_mug_1_joint0').qposadr[0]
+        simulator._data.qpos[joint + 3 : joint + 7] = (0.7071, 0.7071, 0.0, 0.0)
+        simulator._data.qpos[joint + 2] += 0.06
+        for _ in range(20):
+            simulator.step(np.append(np.zeros(6), -1.0))
+        hold(simulator, 30)
+        assert phase(simulator) == 'stay'
+        before = simulator.state().end_effector_position
+        hold(simulator, 200)
+        np.testing.assert_allclose(simulator.state().end_effector_position, before, atol=0.01)
 
 
 @needs_libero
@@ -491,16 +570,18 @@ class TestGrasps:
             assert local[2] == pytest.approx(0.05)
             assert np.linalg.norm(local[:2]) == pytest.approx(0.05)
 
-    def test_a_rim_whose_middle_is_elsewhere_is_held_beside_its_handle(self):
-        mug = GraspSettings(hold='rim', depth=0.02, radius=0.05, height=0.1, middle=(0.02, 0.0))
-        handle = box((-0.07, -0.01, 0.03), (-0.05, 0.01, 0.09))
-        pose = Pose(np.array([1.0, 2.0, 3.0]), turned(0.7))
-        for seed in range(10):
+    @pytest.mark.parametrize('yaw', [0.0, math.pi / 2, -2.0])
+    def test_a_rim_whose_middle_is_elsewhere_is_held_beside_its_handle(self, yaw):
+        mug = GraspSettings(hold='rim', depth=0.022, radius=0.046, height=0.108, middle=(0.012, 0.0))
+        handle = box((-0.065, -0.008, 0.016), (-0.028, 0.008, 0.098))
+        pose = Pose(np.array([1.0, 2.0, 3.0]), turned(yaw))
+        for seed in range(30):
             grasp = self.choose(mug, handle.moved(pose.position, pose.rotation), pose=pose, seed=seed)
-            local = turned(-0.7) @ (grasp.position - pose.position)
-            assert local[2] == pytest.approx(0.08)
-            assert np.linalg.norm(local[:2] - (0.02, 0)) == pytest.approx(0.05)
-            assert abs(math.atan2(local[1], -(local[0] - 0.02))) > 0.3
+            local = turned(-yaw) @ (grasp.position - pose.position) - (0.012, 0.0, 0.0)
+            assert local[2] == pytest.approx(0.086)
+            assert 0.02 < np.linalg.norm(local[:2]) < 0.05
+            # The fingers, 2 cm wide, leave the handle's 16 mm alone.
+            assert abs(math.atan2(local[1], -local[0])) > 0.3
 
     def test_a_failed_grasp_is_not_tried_again_at_once(self):
         first = self.choose(self.rim, NOTHING)

@@ -1,4 +1,4 @@
-"""Swinging a door shut: closed fingers reach over its edge's height from outside and follow its arc."""
+"""Shutting a door: closed fingers push it from outside, near its upper edge, and follow its arc."""
 
 from collections.abc import Mapping
 
@@ -15,20 +15,22 @@ DOORS = ('microwave',)
 """Fixtures whose only joint is a door's, with an upright axis."""
 ALONG = 0.8
 """Where it is pushed, from the hinge on, as a share of the door's length."""
-BESIDE = 0.08
-"""How far outside the door the hand comes down, m."""
+BESIDE = 0.055
+"""How far outside the door's face the hand comes down, m."""
+LOST = 0.16
+"""How far from where it pushes the hand has been pushed away, m."""
 OVERLAP = 0.02
 """How far below the door's upper edge the fingertips are, m."""
-AHEAD = 0.06
+AHEAD = 0.085
 """How far inside the door's face the hand is told to be when it pushes, m."""
 
 
-def can_swing_shut(task: Kinds, goal: Goal) -> bool:
+def can_shut_door(task: Kinds, goal: Goal) -> bool:
     """Whether the goal is to close something by its door."""
     return goal.predicate == 'close' and task.place_kind(goal.subject) in DOORS
 
 
-class SwingShut(Skill):
+class ShutDoor(Skill):
     """Closes a door: approach, come down outside, push along its arc, retreat; the fingers stay closed."""
 
     first = 'approach'
@@ -53,7 +55,7 @@ class SwingShut(Skill):
         if self._is_over(beside):
             return 'descend'
         travel = self._travel_height(beside, self._scene.surroundings(), FINGERTIP)
-        return self._over(beside, max(travel, beside[2] + LOW), self._upright(), CLOSED)
+        return self._over(beside, max(travel, beside[2] + LOW), self._rotation(), CLOSED)
 
     def _descend(self, elapsed: float) -> Command | str:
         beside = self._at(BESIDE)
@@ -62,15 +64,15 @@ class SwingShut(Skill):
             return 'approach'
         if abs(error[2]) < ON_HEIGHT or self._still > STALLED:
             return 'push'
-        return Command(beside, self._upright(), CLOSED, self._slow())
+        return Command(beside, self._rotation(), CLOSED, self._slow())
 
     def _push(self, elapsed: float) -> Command | str:
         if self._scene.satisfied(self._goal):
             return 'retreat'
         away = float(np.linalg.norm(self._at(0.0) - self._hand.position))
-        if away > 2 * BESIDE or self._still > STALLED:
+        if away > LOST or self._still > STALLED:
             return 'recover'
-        return Command(self._at(-AHEAD), self._upright(), CLOSED, self._slow(), self._slow())
+        return Command(self._at(-AHEAD), self._rotation(), CLOSED, self._slow(), self._slow())
 
     def _retreat(self, elapsed: float) -> Command | str:
         if self._risen() > RETREAT - ON_HEIGHT or self._still > STALLED:
@@ -88,5 +90,5 @@ class SwingShut(Skill):
     def _at(self, distance: float) -> Floats:
         """[3] the grip site's place when the fingertips are `distance` m outside the door's face."""
         door = self._door
-        edge = door.hinge + ALONG * door.length * door.along + distance * door.outwards
-        return np.append(edge[:2], door.top - OVERLAP + FINGERTIP)
+        pushed = door.hinge + ALONG * door.length * door.along + (door.face + distance) * door.outwards
+        return np.append(pushed[:2], door.top - OVERLAP + FINGERTIP)
