@@ -1,5 +1,6 @@
 """A scripted demonstrator for LIBERO, which comes without any: it sees the true state and does what the task asks."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,17 +18,32 @@ from mode_ros.sim.libero_expert_slide import Slide, can_slide
 from mode_ros.sim.libero_expert_turn import TurnOn, can_turn_on
 from mode_ros.sim.simulator import Floats
 
-ABLE = (
-    can_pick_and_place,
-    can_lay_down,
-    can_put_inside,
-    can_open_drawer,
-    can_turn_on,
-    can_slide,
-    can_shut_drawer,
-    can_shut_door,
-)
 CAN = 'all of libero_spatial, libero_object, libero_goal and libero_10'
+
+
+Able = Callable[[Kinds, Goal], bool]
+Make = Callable[[LiberoScene, Goal, Variation, np.random.Generator], list[Skill]]
+
+
+def _pick_and_place(
+    scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator
+) -> list[Skill]:
+    opening = Goal('open', goal.place or '')
+    before: list[Skill] = [OpenDrawer(scene, opening, variation)] if can_open_drawer(scene, opening) else []
+    return [*before, PickAndPlace(scene, goal, variation, generator)]
+
+
+WAYS: tuple[tuple[Able, Make], ...] = (
+    (can_pick_and_place, _pick_and_place),
+    (can_lay_down, lambda scene, goal, variation, generator: [LayDown(scene, goal, variation, generator)]),
+    (can_put_inside, lambda scene, goal, variation, generator: [PutInside(scene, goal, variation, generator)]),
+    (can_open_drawer, lambda scene, goal, variation, generator: [OpenDrawer(scene, goal, variation)]),
+    (can_shut_drawer, lambda scene, goal, variation, generator: [ShutDrawer(scene, goal, variation)]),
+    (can_shut_door, lambda scene, goal, variation, generator: [ShutDoor(scene, goal, variation)]),
+    (can_turn_on, lambda scene, goal, variation, generator: [TurnOn(scene, goal, variation, generator)]),
+    (can_slide, lambda scene, goal, variation, generator: [Slide(scene, goal, variation)]),
+)
+"""For which goals there is a skill, and what is to be done then, in this order; the first that is able does it."""
 
 
 class LiberoExpert:
@@ -73,30 +89,12 @@ def in_order(goals: tuple[Goal, ...]) -> list[Goal]:
 def missing_skill(task: Kinds) -> str:
     """The first of a task's goals that there is no skill for, in words; '' where it can all be done."""
     for goal in task.goals:
-        if not any(can(task, goal) for can in ABLE):
+        if not any(able(task, goal) for able, _ in WAYS):
             asked = ' '.join(part for part in (goal.predicate, goal.subject, goal.place) if part)
             return f'no skill for its goal {asked!r}'
     return ''
 
 
 def _skills(scene: LiberoScene, goal: Goal, variation: Variation, generator: np.random.Generator) -> list[Skill]:
-    """What is to be done for one goal that there is a skill for, in this order."""
-    if can_pick_and_place(scene, goal):
-        opening = Goal('open', goal.place or '')
-        before: list[Skill] = []
-        if can_open_drawer(scene, opening):
-            before.append(OpenDrawer(scene, opening, variation))
-        return [*before, PickAndPlace(scene, goal, variation, generator)]
-    if can_open_drawer(scene, goal):
-        return [OpenDrawer(scene, goal, variation)]
-    if can_lay_down(scene, goal):
-        return [LayDown(scene, goal, variation, generator)]
-    if can_slide(scene, goal):
-        return [Slide(scene, goal, variation)]
-    if can_put_inside(scene, goal):
-        return [PutInside(scene, goal, variation, generator)]
-    if can_shut_door(scene, goal):
-        return [ShutDoor(scene, goal, variation)]
-    if can_shut_drawer(scene, goal):
-        return [ShutDrawer(scene, goal, variation)]
-    return [TurnOn(scene, goal, variation, generator)]
+    make = next(make for able, make in WAYS if able(scene, goal))
+    return make(scene, goal, variation, generator)

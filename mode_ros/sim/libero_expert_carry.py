@@ -1,5 +1,6 @@
 """Taking a thing along in the fingers: what the skills that bring something somewhere have in common."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 
@@ -13,6 +14,8 @@ from mode_ros.sim.libero_expert_skill import Phase
 
 LIFT = 0.07
 """How high a thing is lifted before it is looked at whether it came along, m."""
+STANDING = math.cos(0.4)
+"""Cosine of how far a thing may lean that has to stand, in the hand or in the world."""
 SLIPPED = 0.045
 """How much a held thing may move in the hand before it counts as lost, m."""
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP
 from mode_ros.sim.libero_expert_hold import AWAY, LONGEST_RECOVERY, ON_HEIGHT, RETREAT
-from mode_ros.sim.libero_expert_motion import CLOSED, Command
-from mode_ros.sim.libero_expert_scene import Goal, Kinds
+from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
+from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import LOW, STALLED, Phase, Skill
 from mode_ros.sim.simulator import Floats
 
@@ -34,6 +34,10 @@ class ShutDoor(Skill):
     """Closes a door: approach, come down outside, push along its arc, retreat; the fingers stay closed."""
 
     first = 'approach'
+
+    def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
+        super().__init__(scene, goal, variation)
+        self._door = scene.door(goal.subject)
 
     def _phases(self) -> Mapping[str, Phase]:
         return {

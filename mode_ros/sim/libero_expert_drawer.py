@@ -7,7 +7,16 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP, downward, half_turn
 from mode_ros.sim.libero_expert_hold import AWAY, CLOSING, LONGEST_CLOSING, LONGEST_RECOVERY, ON_GRASP, OPENING, TURNED
-from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, nearest_yaw, tilted, turn_angle
+from mode_ros.sim.libero_expert_motion import (
+    CLOSED,
+    OPEN,
+    Command,
+    Variation,
+    hand_yaw,
+    nearest_yaw,
+    tilted,
+    turn_angle,
+)
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
 from mode_ros.sim.libero_expert_skill import LOW, NEAR, STALLED, STILL, Phase, Skill
 from mode_ros.sim.simulator import Floats
@@ -42,8 +51,9 @@ class AtDrawer(Skill):
     """What a hand does in front of a drawer, before and after: approach, come down; go back, recover."""
 
     first = 'approach'
+    leans = False
     gripper: float
-    """Open or closed, but while the fingers hold the bar."""
+    """Of a hand that does not hold the bar."""
     before: float
     """How far in front of the handle the hand comes down, m."""
     back: float
@@ -74,7 +84,7 @@ class AtDrawer(Skill):
         travel = self._travel_height(before, self._scene.surroundings(), FINGERTIP)
         if self._is_over(before) and turn_angle(self._rotation() @ self._hand.rotation.T) < TURNED:
             return 'descend'
-        return self._turned(self._over(before, max(travel, before[2] + LOW), self._rotation(), self.gripper))
+        return self._over(before, max(travel, before[2] + LOW), self._rotation(), self.gripper)
 
     def _descend(self, elapsed: float) -> Command | str:
         before = self._at(self.before)
@@ -99,16 +109,11 @@ class AtDrawer(Skill):
         return Command(before, self._rotation(), self.gripper, self._slow(), self._slow(), leans=False)
 
     def _finished(self, elapsed: float) -> Command | str:
-        return self._turned(self._hold(self.gripper))
+        return self._hold(self.gripper)
 
     def _at(self, distance: float) -> Floats:
         """[3] a point that is `distance` m in front of the handle."""
         return self._drawer.handle + distance * self._drawer.opens
-
-    def _turned(self, command: Command) -> Command:
-        return Command(
-            command.position, self._rotation(), command.gripper, command.speed, command.sideways, leans=False
-        )
 
 
 class OpenDrawer(AtDrawer):
@@ -116,7 +121,10 @@ class OpenDrawer(AtDrawer):
     and below.
     """
 
-    gripper, before, back, after_descending = OPEN, 0.10, 0.08, 'reach'
+    gripper = OPEN
+    before = 0.10
+    back = 0.08
+    after_descending = 'reach'
 
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
         super().__init__(scene, goal, variation)
@@ -151,7 +159,7 @@ class OpenDrawer(AtDrawer):
         if elapsed > LONGEST_CLOSING or (elapsed > CLOSING + self._variation.pause and self._finger_speed < STILL):
             self._attempts += 1
             return 'pull'
-        return self._turned(self._hold(CLOSED))
+        return self._hold(CLOSED)
 
     def _pull(self, elapsed: float) -> Command | str:
         if self._scene.satisfied(self._goal):
@@ -161,10 +169,10 @@ class OpenDrawer(AtDrawer):
         return Command(self._at(AHEAD), self._rotation(), CLOSED, self._slow(), leans=False)
 
     def _open(self, elapsed: float) -> Command | str:
-        return 'retreat' if elapsed > OPENING + self._variation.pause else self._turned(self._hold(OPEN))
+        return 'retreat' if elapsed > OPENING + self._variation.pause else self._hold(OPEN)
 
     def _recover(self, elapsed: float) -> Command | str:
-        return self._turned(self._hold(OPEN)) if elapsed < OPENING else super()._recover(elapsed)
+        return self._hold(OPEN) if elapsed < OPENING else super()._recover(elapsed)
 
     def _rotation(self) -> Floats:
         """[3, 3] of a hand that points at the drawer's front, its fingers one above the other."""
@@ -178,7 +186,10 @@ class ShutDrawer(AtDrawer):
     down.
     """
 
-    gripper, before, back, after_descending = CLOSED, 0.06, 0.07, 'push'
+    gripper = CLOSED
+    before = 0.06  # further away the arm would meet what stands before the cabinet
+    back = 0.07
+    after_descending = 'push'
 
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
         super().__init__(scene, goal, variation)
@@ -190,7 +201,7 @@ class ShutDrawer(AtDrawer):
     def _approach(self, elapsed: float) -> Command | str:
         if elapsed == 0:
             x, y, _ = self._drawer.opens
-            self._facing = nearest_yaw(self._hand, math.atan2(y, x))
+            self._facing = nearest_yaw(hand_yaw(self._hand), math.atan2(y, x))
         return super()._approach(elapsed)
 
     def _push(self, elapsed: float) -> Command | str:

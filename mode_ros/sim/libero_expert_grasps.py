@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mode_ros.sim.libero_expert_boxes import Boxes, joined, penetration
 from mode_ros.sim.libero_expert_scene import Pose
@@ -41,13 +41,15 @@ RIM_SHIFTS = (0.0, -0.018)
 """Offsets of the grip from the rim towards the bowl's middle, for where a wall leaves no room to the outer finger."""
 
 
+# A coordinate of something on a thing or a place, m.
 Near = Annotated[float, Field(ge=-0.3, le=0.3)]
 
 
 class GraspSettings(BaseModel):
-    """How to hold one category of things; lengths in m, from the origin of the thing's body.
+    """How to hold one category of things; lengths in m.
 
-    middle: of the rim, along x and y. handle: the middle of its bar, where it has one that it may be held by.
+    middle: of the rim, from the origin of the thing's body along its x and y. handle: the middle of its bar, from that
+    origin, where it has one that it may be held by.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
@@ -64,7 +66,9 @@ class PlaceSettings(BaseModel):
     """Where to let go over one category of places; lengths in m, along the place's axes.
 
     apart: half the way between two things that one place is for. shift: of every thing, from the place's origin.
-    fingers: the direction in which the fingers open, where it matters; it must not be upright in the world.
+    middle: whether the middle of a thing goes there, and not the origin of its body.
+    fingers: the direction in which the fingers open, where it matters; it must not be upright in the world. floor:
+    where a thing comes to rest lower than the benchmark counts it, the height of what it rests on.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
@@ -73,7 +77,9 @@ class PlaceSettings(BaseModel):
     clear: float | None = Field(default=None, ge=-0.1, le=0.1)
     apart: tuple[Near, Near] | None = None
     shift: tuple[Near, Near, Near] = (0.0, 0.0, 0.0)
+    middle: bool = False
     fingers: tuple[float, float, float] | None = None
+    floor: Near | None = None
 
 
 class LaySettings(BaseModel):
@@ -103,6 +109,12 @@ class InsideSettings(BaseModel):
     edge: Near
     before: Near
     depth: Near
+
+    @model_validator(mode='after')
+    def _from_the_front(self) -> 'InsideSettings':
+        if not self.before < self.edge < self.depth:
+            raise ValueError(f'before {self.before} < edge {self.edge} < depth {self.depth} does not hold')
+        return self
 
 
 class Settings(BaseModel):
@@ -205,7 +217,7 @@ def hand_boxes(grasp: Grasp) -> Boxes:
     return local.moved(grasp.position, grasp.rotation)
 
 
-def closing_boxes(grasp: Grasp) -> Boxes:
+def _closing_boxes(grasp: Grasp) -> Boxes:
     """The hand at a grasp, in the world, with what lies between its open fingers, which they meet when they close."""
     centre, half = _box((-HALF_OPENING, -0.01, -0.01), (HALF_OPENING, 0.01, FINGERTIP))
     between = Boxes(centre[None], half[None], np.eye(3)[None]).moved(grasp.position, grasp.rotation)
@@ -227,7 +239,7 @@ def _rim_holds(
         yaw = half_turn(math.atan2(outward[1], outward[0]) - math.pi / 2)
         for shift in RIM_SHIFTS:
             grasp = Grasp(rim + shift * outward - (0.0, 0.0, settings.depth), yaw)
-            cost = RIM_SHIFT_COST * abs(shift) + PENETRATION_COST * penetration(closing_boxes(grasp), handle)
+            cost = RIM_SHIFT_COST * abs(shift) + PENETRATION_COST * penetration(_closing_boxes(grasp), handle)
             holds.append((grasp, cost))
     return holds
 

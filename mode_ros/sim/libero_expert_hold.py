@@ -8,7 +8,7 @@ import numpy as np
 
 from mode_ros.sim.libero_expert_boxes import Boxes
 from mode_ros.sim.libero_expert_grasps import FINGERTIP, Grasp, GraspSettings, choose_grasp, half_turn
-from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, hand_yaw, turn_angle
+from mode_ros.sim.libero_expert_motion import CLOSED, OPEN, Command, Variation, hand_yaw, turn_angle, yaw_of
 from mode_ros.sim.libero_expert_scene import Goal, LiberoScene, Pose
 from mode_ros.sim.libero_expert_skill import STALLED, STILL, Phase, Skill
 from mode_ros.sim.simulator import Floats
@@ -18,7 +18,7 @@ ABOVE = 0.05
 BACK_UP, RETREAT = 0.07, 0.10
 """How far the hand rises before another try, and after it let go, m."""
 TURNED = 0.12
-"""How close to the grasp's turn is close enough to start going down, rad."""
+"""How close to the turn that is wanted is close enough to start going down, rad."""
 AWAY = 0.05
 """How far off, seen from above, a hand that goes down has been pushed away and starts over, m."""
 TIPPED = 0.2
@@ -96,15 +96,15 @@ class Grasping(Skill):
     def _approach(self, elapsed: float) -> Command | str:
         if elapsed == 0 and self._reached():
             return 'finished'
-        grasp = self._current_grasp()
-        if self._is_over(grasp.position) and abs(grasp.yaw - hand_yaw(self._hand)) < TURNED:
+        grip, rotation = self._aim()
+        if self._is_over(grip) and self._is_turned(rotation):
             return 'descend'
-        travel = self._travel_height(grasp.position, self._scene.surroundings(), FINGERTIP)
-        return self._over(grasp.position, max(travel, grasp.position[2] + ABOVE), grasp.rotation, OPEN)
+        travel = self._travel_height(grip, self._scene.surroundings(), FINGERTIP)
+        return self._over(grip, max(travel, grip[2] + ABOVE), rotation, OPEN)
 
     def _descend(self, elapsed: float) -> Command | str:
-        grasp = self._current_grasp()
-        error = grasp.position - self._hand.position
+        grip, rotation = self._aim()
+        error = grip - self._hand.position
         sideways = float(np.linalg.norm(error[:2]))
         if sideways > AWAY:
             return 'approach'
@@ -112,8 +112,8 @@ class Grasping(Skill):
             return 'close'
         if self._still > STALLED:
             return 'close' if abs(error[2]) < CLOSE_TO_GRASP and sideways < CLOSE_TO_GRASP else self._give_up()
-        height = grasp.position[2] + SLOPE * max(sideways - ON_GRASP, 0.0)
-        return Command(np.append(grasp.position[:2], height), grasp.rotation, OPEN, self._slow())
+        target = np.append(grip[:2], grip[2] + SLOPE * max(sideways - ON_GRASP, 0.0))
+        return Command(target, rotation, OPEN, self._slow(), leans=self.leans)
 
     def _close(self, elapsed: float) -> Command | str:
         if np.linalg.norm(self._hand.position - self._start.position) > AWAY:
@@ -138,6 +138,15 @@ class Grasping(Skill):
         if self._risen() > BACK_UP - ON_HEIGHT or elapsed > LONGEST_RECOVERY:
             return 'approach'
         return self._rise(BACK_UP, OPEN)
+
+    def _aim(self) -> tuple[Floats, Floats]:
+        """Where the grip site goes to take hold, [3] m, and how the hand is turned then, [3, 3]."""
+        grasp = self._current_grasp()
+        return grasp.position, grasp.rotation
+
+    def _is_turned(self, rotation: Floats) -> bool:
+        # Told by yaws, since a hand that is far out leans.
+        return abs(math.remainder(yaw_of(rotation) - hand_yaw(self._hand), 2 * math.pi)) < TURNED
 
     def _reached(self) -> bool:
         """Whether nothing is left to do for the goal."""

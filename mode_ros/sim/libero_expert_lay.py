@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mode_ros.sim.libero_expert_carry import SLIPPED, Carrying
+from mode_ros.sim.libero_expert_carry import SLIPPED, STANDING, Carrying
 from mode_ros.sim.libero_expert_grasps import LaySettings, downward, grasp_settings, lay_settings
 from mode_ros.sim.libero_expert_hold import (
     ABOVE,
@@ -26,8 +26,6 @@ LONG = ('wine_bottle',)
 """What stands upright, is held by its upper end and lies well on a slope."""
 LAY_SPEED = 0.4
 """Speed down to the slope, as a share of the demonstration's."""
-STANDING = math.cos(0.4)
-"""Cosine of how far from the hand's own axis the thing may lean."""
 TILTED, LONGEST_TILT = 0.1, 1.5
 """How close to the slope's angle the thing goes down, rad, and after how many s also a hand that turns no further."""
 

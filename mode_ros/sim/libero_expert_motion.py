@@ -17,7 +17,8 @@ of 1 it stops up to 2 cm short where it is stretched out, and up to 3 it does no
 MOST_TURN = 0.35
 """Largest turn commanded per period, as a share of the benchmark's limit."""
 ROOM = 0.2
-"""How much further, rad, the hand rather turns to the side on which the arm's last joint is further from its limit."""
+"""Half of how much further a hand rather turns in the positive sense, rad: from how it stands when a task begins the
+arm's last joint can turn by 3.7 rad that way and by 2.1 the other."""
 UPRIGHT_REACH, TILT_PER_METRE, MOST_TILT = 0.70, 2.5, 0.35
 """Up to how many m from the robot's base the hand points straight down, and by how many rad it tilts beyond."""
 
@@ -112,17 +113,21 @@ def turn_angle(rotation: Floats) -> float:
 
 def hand_yaw(hand: Hand) -> float:
     """How far the way the fingers open is turned from the world's y about its z, rad in (-pi, pi]."""
-    across = hand.rotation[:, 0]
+    return yaw_of(hand.rotation)
+
+
+def yaw_of(rotation: Floats) -> float:
+    """The same of a hand with `rotation` [3, 3]."""
+    across = rotation[:, 0]
     return math.atan2(-across[0], across[1])
 
 
-def nearest_yaw(hand: Hand, across: float) -> float:
-    """The yaw, rad, at which the fingers open along the one of `across` rad: of the two the one nearer to the hand's.
+def nearest_yaw(start: float, yaw: float) -> float:
+    """Of the two yaws that turn the fingers' axis, which has two ends, as `yaw` does: that for a hand at `start`, rad.
 
-    Where both are as near it is the one at which the wrist has more room.
+    It is the nearer one, but a turn of the positive sense may be longer by 2 * `ROOM`.
     """
-    middle = hand_yaw(hand) + ROOM
-    return middle + half_turn(across - middle)
+    return start + ROOM + half_turn(yaw - start - ROOM)
 
 
 def capped(vector: Floats, longest: float) -> Floats:

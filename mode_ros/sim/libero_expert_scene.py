@@ -180,14 +180,14 @@ class LiberoScene:
 
     def door(self, name: str) -> Door:
         """The door of a fixture, its first joint's; its largest box is the leaf."""
-        joint = self._model.joint(self._env.get_object(name).joints[0]).id
+        joint = self._moving_joint(name)
         leaf = self.moving_shape(name)
         leaf = leaf.chosen(np.arange(len(leaf.centres)) == np.argmax(np.prod(leaf.halves, axis=1)))
         hinge, axis = self._data.xanchor[joint].copy(), self._data.xaxis[joint]
         lengths = leaf.halves[0] * (1.0 - np.abs(axis @ leaf.axes[0]))
         along = leaf.axes[0][:, int(np.argmax(lengths))]
         along = along * np.sign((leaf.centres[0] - hinge) @ along)
-        outwards = np.cross(along, axis)  # it shuts towards positive angles; seen of the microwave, the only one tried
+        outwards = np.cross(along, axis)  # it shuts towards positive angles; checked on the microwave
         corners = leaf.points()
         length, face = ((corners - hinge) @ direction for direction in (along, outwards))
         return Door(hinge, along, outwards, float(length.max()), float(face.max()), float(corners[:, 2].max()))
@@ -203,8 +203,10 @@ class LiberoScene:
         return bool(self._env._eval_predicate(parts))
 
     def _moving_body(self, name: str) -> int:
-        joint = self._model.joint(self._env.get_object(name).joints[0]).id
-        return int(self._model.jnt_bodyid[joint])
+        return int(self._model.jnt_bodyid[self._moving_joint(name)])
+
+    def _moving_joint(self, name: str) -> int:
+        return int(self._model.joint(self._env.get_object(name).joints[0]).id)
 
     def _boxes(self, geoms: NDArray[np.int64]) -> Boxes:
         model, data = self._model, self._data

@@ -40,6 +40,8 @@ class Skill(ABC):
 
     first: str
     """The phase that it begins with. Those called 'recover' and 'finished' must exist, too."""
+    leans = True
+    """Whether a hand that is far away may be tilted, as in `Command`, in the phases that all skills share."""
 
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
         self._scene = scene
@@ -97,11 +99,12 @@ class Skill(ABC):
 
     def _hold(self, gripper: float) -> Command:
         """Stay where the phase began."""
-        return Command(self._start.position, self._rotation(), gripper, self._slow())
+        return Command(self._start.position, self._rotation(), gripper, self._slow(), leans=self.leans)
 
     def _rise(self, height: float, gripper: float) -> Command:
         """Straight up by `height` m from where the phase began."""
-        return Command(self._start.position + (0.0, 0.0, height), self._rotation(), gripper, self._slow())
+        target = self._start.position + (0.0, 0.0, height)
+        return Command(target, self._rotation(), gripper, self._slow(), leans=self.leans)
 
     def _risen(self) -> float:
         return float(self._hand.position[2] - self._start.position[2])
@@ -115,7 +118,7 @@ class Skill(ABC):
         missing = max(height - LOW - here[2], 0.0)
         heading = bowed(here[:2], target[:2], self._variation.bow)
         sideways = here[:2] + (heading - here[:2]) * max(1.0 - missing / CLIMB, 0.0)
-        return Command(np.append(sideways, height), rotation, gripper, speed, speed)
+        return Command(np.append(sideways, height), rotation, gripper, speed, speed, leans=self.leans)
 
     def _is_over(self, target: Floats) -> bool:
         return bool(np.linalg.norm(target[:2] - self._hand.position[:2]) < NEAR)
