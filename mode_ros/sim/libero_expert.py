@@ -20,7 +20,6 @@ from mode_ros.sim.simulator import Floats
 
 CAN = 'all of libero_spatial, libero_object, libero_goal and libero_10'
 
-
 Able = Callable[[Kinds, Goal], bool]
 Make = Callable[[LiberoScene, Goal, Variation, np.random.Generator], list[Skill]]
 

@@ -1,14 +1,13 @@
 """Shutting a door: closed fingers push it from outside, near its upper edge, and follow its arc."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP
-from mode_ros.sim.libero_expert_hold import AWAY, LONGEST_RECOVERY, ON_HEIGHT, RETREAT
+from mode_ros.sim.libero_expert_hold import RETREAT
 from mode_ros.sim.libero_expert_motion import CLOSED, Command, Variation
+from mode_ros.sim.libero_expert_push import Pushing
 from mode_ros.sim.libero_expert_scene import Goal, Kinds, LiberoScene
-from mode_ros.sim.libero_expert_skill import LOW, STALLED, Phase, Skill
+from mode_ros.sim.libero_expert_skill import LOW, STALLED
 from mode_ros.sim.simulator import Floats
 
 DOORS = ('microwave',)
@@ -30,24 +29,15 @@ def can_shut_door(task: Kinds, goal: Goal) -> bool:
     return goal.predicate == 'close' and task.place_kind(goal.subject) in DOORS
 
 
-class ShutDoor(Skill):
+class ShutDoor(Pushing):
     """Closes a door: approach, come down outside, push along its arc, retreat; the fingers stay closed."""
 
-    first = 'approach'
+    pushing = 'push'
+    rises = RETREAT
 
     def __init__(self, scene: LiberoScene, goal: Goal, variation: Variation) -> None:
         super().__init__(scene, goal, variation)
         self._door = scene.door(goal.subject)
-
-    def _phases(self) -> Mapping[str, Phase]:
-        return {
-            'approach': self._approach,
-            'descend': self._descend,
-            'push': self._push,
-            'retreat': self._retreat,
-            'recover': self._recover,
-            'finished': self._finished,
-        }
 
     def _look(self) -> None:
         self._door = self._scene.door(self._goal.subject)
@@ -55,20 +45,11 @@ class ShutDoor(Skill):
     def _approach(self, elapsed: float) -> Command | str:
         if elapsed == 0 and self._scene.satisfied(self._goal):
             return 'finished'
-        beside = self._at(BESIDE)
+        beside = self._touch()
         if self._is_over(beside):
             return 'descend'
         travel = self._travel_height(beside, self._scene.surroundings(), FINGERTIP)
         return self._over(beside, max(travel, beside[2] + LOW), self._rotation(), CLOSED)
-
-    def _descend(self, elapsed: float) -> Command | str:
-        beside = self._at(BESIDE)
-        error = beside - self._hand.position
-        if np.linalg.norm(error[:2]) > AWAY:
-            return 'approach'
-        if abs(error[2]) < ON_HEIGHT or self._still > STALLED:
-            return 'push'
-        return Command(beside, self._rotation(), CLOSED, self._slow())
 
     def _push(self, elapsed: float) -> Command | str:
         if self._scene.satisfied(self._goal):
@@ -78,18 +59,8 @@ class ShutDoor(Skill):
             return 'recover'
         return Command(self._at(-AHEAD), self._rotation(), CLOSED, self._slow(), self._slow())
 
-    def _retreat(self, elapsed: float) -> Command | str:
-        if self._risen() > RETREAT - ON_HEIGHT or self._still > STALLED:
-            return 'finished' if self._scene.satisfied(self._goal) else 'approach'
-        return self._rise(RETREAT, CLOSED)
-
-    def _recover(self, elapsed: float) -> Command | str:
-        if self._risen() > RETREAT - ON_HEIGHT or elapsed > LONGEST_RECOVERY:
-            return 'approach'
-        return self._rise(RETREAT, CLOSED)
-
-    def _finished(self, elapsed: float) -> Command | str:
-        return self._hold(CLOSED)
+    def _touch(self) -> Floats:
+        return self._at(BESIDE)
 
     def _at(self, distance: float) -> Floats:
         """[3] the grip site's place when the fingertips are `distance` m outside the door's face."""

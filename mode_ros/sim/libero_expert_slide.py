@@ -1,14 +1,13 @@
 """Moving a thing over the table to a region of it: the skill that brings LIBERO's plate to the front of the stove."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from mode_ros.sim.libero_expert_grasps import FINGERTIP
-from mode_ros.sim.libero_expert_hold import ABOVE, AWAY, LONGEST_RECOVERY, ON_HEIGHT, RETREAT
+from mode_ros.sim.libero_expert_hold import ABOVE, AWAY
 from mode_ros.sim.libero_expert_motion import CLOSED, Command
+from mode_ros.sim.libero_expert_push import Pushing
 from mode_ros.sim.libero_expert_scene import Goal, Kinds
-from mode_ros.sim.libero_expert_skill import STALLED, Phase, Skill
+from mode_ros.sim.libero_expert_skill import STALLED
 from mode_ros.sim.simulator import Floats
 
 FLAT = ('plate',)
@@ -32,20 +31,11 @@ def can_slide(task: Kinds, goal: Goal) -> bool:
     )
 
 
-class Slide(Skill):
+class Slide(Pushing):
     """Slides a goal's subject over the table: approach, descend, slide, retreat; the fingers stay closed."""
 
-    first = 'approach'
-
-    def _phases(self) -> Mapping[str, Phase]:
-        return {
-            'approach': self._approach,
-            'descend': self._descend,
-            'slide': self._slide,
-            'retreat': self._retreat,
-            'recover': self._recover,
-            'finished': self._finished,
-        }
+    pushing = 'slide'
+    rises = ABOVE
 
     def _look(self) -> None:
         self._thing = self._scene.pose(self._goal.subject).position
@@ -58,15 +48,7 @@ class Slide(Skill):
         travel = self._travel_height(self._thing, self._scene.surroundings(), FINGERTIP)
         return self._over(self._touch(), max(travel, self._touch()[2] + ABOVE), self._rotation(), CLOSED)
 
-    def _descend(self, elapsed: float) -> Command | str:
-        error = self._touch() - self._hand.position
-        if np.linalg.norm(error[:2]) > AWAY:
-            return 'approach'
-        if abs(error[2]) < ON_HEIGHT or self._still > STALLED:
-            return 'slide'
-        return Command(self._touch(), self._rotation(), CLOSED, self._slow())
-
-    def _slide(self, elapsed: float) -> Command | str:
+    def _push(self, elapsed: float) -> Command | str:
         missing = (self._scene.pose(self._place).position - self._thing)[:2]
         if np.linalg.norm(missing) < ARRIVED:
             return 'retreat'
@@ -74,19 +56,6 @@ class Slide(Skill):
             return 'recover'
         target = np.append(self._hand.position[:2] + missing, self._touch()[2] - PRESSED)
         return Command(target, self._rotation(), CLOSED, self._slow(), self._slow())
-
-    def _retreat(self, elapsed: float) -> Command | str:
-        if self._risen() > RETREAT - ON_HEIGHT or self._still > STALLED:
-            return 'finished' if self._scene.satisfied(self._goal) else 'approach'
-        return self._rise(RETREAT, CLOSED)
-
-    def _recover(self, elapsed: float) -> Command | str:
-        if self._risen() > ABOVE - ON_HEIGHT or elapsed > LONGEST_RECOVERY:
-            return 'approach'
-        return self._rise(ABOVE, CLOSED)
-
-    def _finished(self, elapsed: float) -> Command | str:
-        return self._hold(CLOSED)
 
     def _touch(self) -> Floats:
         """[3] the grip site's place when the fingertips touch the thing's inside."""
