@@ -116,6 +116,22 @@ def test_actions_of_a_failed_span_are_not_learnt_where_a_chunk_reaches_it(tmp_pa
         assert failed == [at < 18 and at in (0, 1, 2, 6, 7, 8, 9) for at in reached]
 
 
+@pytest.mark.parametrize(
+    ('driven', 'success', 'start', 'learnt'),
+    [
+        ('EEEEpEEEEEEEEEEEEE', True, 2, [True, True, False, False]),
+        ('EEEEpEEEEEEEEEEEEE', True, 5, [True] * 4),
+        ('EEEEEEEEEEEEEEEEEp', False, 15, [True, True, False, False]),  # whose end is repeated
+    ],
+)
+def test_nor_what_comes_after_it_in_the_chunk(tmp_path, driven, success, start, learnt):
+    data = corrected(tmp_path / 'data', driven=driven, success=(success, success))
+    source, settings = source_of(data, **{'data.keep_failures': True, 'loss.padding': 'repeat'})
+    batch = source.batch(0, 200, slice(0, 200), settings.loss)
+    found = [f for (_, frame), f in zip(batch.moments, batch.failed.tolist(), strict=True) if frame % 18 == start]
+    assert found and all(failed == [not each for each in learnt] for failed in found)
+
+
 def test_the_loss_does_not_look_at_them(tmp_path):
     plan = make_plan(train_settings(corrected(tmp_path / 'data')), TextNumbers())
     module = Objective(build_network(plan), plan.settings.loss).eval()
