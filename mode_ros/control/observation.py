@@ -126,9 +126,11 @@ class ObservationBuffer:
         self._limits = {stream.name: round(stream.max_age * NANOSECONDS) for stream in contract.observation.streams}
         # What a message shows is older than its stamp by so much.
         self._delays = {stream.name: round(stream.delay * NANOSECONDS) for stream in contract.observation.streams}
-        # Twice the freshness limit: enough for a fast stream to still hold the sample that goes with the slowest.
+        # Twice the freshness limit: enough for a fast stream to still hold the sample that goes with the slowest; and
+        # what a delayed one shows is older by its delay.
+        furthest = max(self._delays.values(), default=0)
         self._histories: dict[str, StreamHistory[Any]] = {
-            name: StreamHistory(keep=2 * limit) for name, limit in self._limits.items()
+            name: StreamHistory(keep=2 * limit + furthest - self._delays[name]) for name, limit in self._limits.items()
         }
         # Streams whose last message was stamped ahead of the clock, and by how much.
         self._ahead: dict[str, int] = {}

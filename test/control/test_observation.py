@@ -212,3 +212,17 @@ def test_a_delayed_camera_is_paired_with_the_state_of_what_it_shows():
     assert observation.states['joints'][0] == 100
     with pytest.raises(ObservationUnavailable, match=r'static: last message 0\.31 s ago'):
         buffer.latest(now=460 * MS)  # by its stamp: what a stream's own clock tells
+
+
+def test_a_delay_beyond_the_freshness_of_the_other_streams_leaves_them_their_samples():
+    text = DELTA_TEXT.replace('max_age: 0.3', 'max_age: 0.3, delay: 0.5')
+    contract = parse_contract(text, 'later.yaml')
+    assert 2 * contract.state('joints').max_age < 0.5
+    buffer = ObservationBuffer(contract)
+    for milliseconds in range(0, 1000, 10):
+        push(buffer, 'joints', milliseconds, milliseconds)
+        if milliseconds % 50 == 0:
+            push(buffer, 'static', milliseconds, 1)
+    observation = buffer.latest(now=1000 * MS)
+    assert observation.stamp == 450 * MS
+    assert observation.states['joints'][0] == 450

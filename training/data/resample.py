@@ -2,8 +2,8 @@
 
 Observations come out of the same ObservationBuffer that the policy reads while running, fed by the same `ingest`; a
 frame at tick t is what the policy would have seen had it asked for time t. Ticks are one period apart. An observation
-is taken as soon as every stream has spoken at or after its tick, and the buffer then forgets what no later tick needs,
-so that memory does not grow with the recording.
+is taken as soon as every stream has spoken of its tick or a later time (by stamp less the contract's delay), and the
+buffer then forgets what no later tick needs, so that memory does not grow with the recording.
 
 A segment ends where a frame cannot be had: where a stream was silent for longer than its freshness limit (no frame is
 held over the gap: ticks between its two sides are left out), where a message cannot be used, where the clock was set
@@ -57,6 +57,7 @@ class Resampler:
         self._contract = contract
         self._streams: list[Camera | State] = [*contract.observation.cameras, *contract.observation.states]
         self._limits = {stream.name: round(stream.max_age * NANOSECONDS) for stream in self._streams}
+        self._delays = {stream.name: round(stream.delay * NANOSECONDS) for stream in self._streams}
         self.watches = {stream.name: StreamWatch(self._limits[stream.name]) for stream in self._streams}
         self.command_watches = {group.name: StreamWatch(None) for group in contract.action}
         self._buffer = ObservationBuffer(contract)
@@ -106,7 +107,7 @@ class Resampler:
         self._received, self._last_received[name] = received, received
         if newest is not None and stamp - newest > self._limits[name]:
             words = _gap(name, stamp - newest, received - before, name in self._zeros, standing=name in self._standing)
-            self._gaps.append(LeftOut(newest, stamp, words))
+            self._gaps.append(LeftOut(newest - self._delays[name], stamp - self._delays[name], words))
         self._zeros.discard(name)
         if newest is not None and stamp <= newest:
             self._standing.add(name)
@@ -310,7 +311,7 @@ class Resampler:
         self._end_disagreement()
         if self._tick is None:
             self._anchor()
-        common = min(self._newest.values())
+        common = min(newest - self._delays[name] for name, newest in self._newest.items())
         while self._tick is not None and self._tick <= common:
             self._observe_tick(self._tick)
         self._release(final=False)
@@ -328,10 +329,10 @@ class Resampler:
         self._first, self._gaps, self._tick = dict(self._newest), [], None
 
     def _anchor(self) -> None:
-        """The first tick is the earliest time for which every stream has a message."""
+        """The first tick is the earliest time for which every stream has a message, told by what it shows."""
         self._anchored = True
         start = min(self._first.values())
-        self._tick = max(self._first.values())
+        self._tick = max(first - self._delays[name] for name, first in self._first.items())
         for name, first in self._first.items():
             if first - start > self._limits[name]:
                 self._out.append(LeftOut(start, first, f'{name}: nothing before'))

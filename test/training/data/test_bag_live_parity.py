@@ -18,7 +18,14 @@ def shaken(items, generator):
     return sorted(items, key=lambda item: item.received)
 
 
-@pytest.mark.parametrize('kind', ['raw', 'larger', 'jpeg', 'odd rates', 'shaken', 'gap'])
+def delayed(seconds):
+    """The contract, with a camera whose stamps are so many seconds after what it shows."""
+    camera = delta().observation.cameras[0].model_copy(update={'delay': seconds})
+    observation = delta().observation.model_copy(update={'cameras': (camera,)})
+    return delta().model_copy(update={'observation': observation})
+
+
+@pytest.mark.parametrize('kind', ['raw', 'larger', 'jpeg', 'odd rates', 'shaken', 'gap', 'delayed'])
 def test_frames_are_those_of_the_live_path(tmp_path, kind):
     contract = delta()
     items = demonstration(3.0, rates=(17, 93)) if kind == 'odd rates' else demonstration(3.0)
@@ -35,12 +42,14 @@ def test_frames_are_those_of_the_live_path(tmp_path, kind):
             return item
 
         items = changed(items, '/static/image', jpeg)
+    if kind == 'delayed':
+        contract = delayed(0.5)
     if kind == 'shaken':
         items = shaken(items, np.random.default_rng(3))
     if kind == 'gap':
         items = without(items, '/joint_states', 1.0, 1.15)  # within the limit: no end of the segment
     frames, _ = converted(write_bag(tmp_path / 'bag', items), contract)
-    assert len(frames) > 50
+    assert len(frames) > (45 if kind == 'delayed' else 50)
     seen = live(contract, items, [frame.observation.stamp for frame in frames])
     for frame, theirs in zip(frames, seen, strict=True):
         assert_same(frame.observation, theirs)
@@ -52,6 +61,28 @@ def test_ticks_are_one_period_apart_from_the_first_time_at_which_all_streams_hav
     stamps = [frame.observation.stamp for frame in frames]
     assert stamps[0] == START + 250_000_000
     assert np.diff(stamps).tolist() == [50_000_000] * (len(stamps) - 1)
+
+
+@pytest.mark.parametrize('delay', [0.1, 0.5])
+def test_a_frame_pairs_the_newest_picture_of_its_time_with_the_state_of_that_time(tmp_path, delay):
+    frames, spans = converted(write_bag(tmp_path / 'bag', demonstration(3.0)), delayed(delay))
+    assert not spans or all(not span.fault for span in spans)
+    assert len(frames) == pytest.approx(20 * (3.0 - delay), abs=2)
+    for frame in frames:
+        tick = (frame.observation.stamp - START) / NANOSECONDS
+        shown = round((tick + delay) * 20)  # pictures come at 20 Hz, ticks too
+        assert (frame.observation.images['static'] == picture(shown)).all()
+        assert frame.observation.states['joints'][1] == pytest.approx(tick / 2, abs=0.011)
+        assert frame.action[0] == pytest.approx(0.001 * (round(tick * 20) % 20))
+
+
+def test_a_gap_of_a_delayed_camera_is_where_its_pictures_are_missing(tmp_path):
+    items = without(demonstration(4.0), '/static/image', 1.5, 2.2)
+    frames, spans = converted(write_bag(tmp_path / 'bag', items), delayed(0.5))
+    gap = next(span for span in spans if 'silent' in span.reason)
+    assert (gap.start - START) / NANOSECONDS == pytest.approx(0.95)
+    ticks = {round((frame.observation.stamp - START) / NANOSECONDS, 3) for frame in frames}
+    assert not any(0.96 < tick < 1.69 for tick in ticks) and {0.95, 1.7} <= ticks
 
 
 def test_what_cannot_be_seen_live_is_no_frame_either(tmp_path):
