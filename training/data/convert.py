@@ -203,7 +203,7 @@ class Conversion:
         results: dict[str, dict[str, Any]] = {}
         waiting = {}
         for key, recording in todo.items():
-            result = load_result(staged_folder(self._stage, key, self._settings))
+            result = load_result(staged_folder(self._stage, key, self._settings), recording)
             if result is None:
                 waiting[key] = recording
             else:

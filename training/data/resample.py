@@ -197,8 +197,8 @@ class Resampler:
 
     @property
     def commanded(self) -> bool:
-        """Whether any command has come yet."""
-        return bool(self._spoken_to)
+        """Whether any command has come yet; where the contract's actions are states there is none to come."""
+        return bool(self._spoken_to) or all(group.heard_on is None for group in self._contract.action)
 
     def packets_left_out(self, stream: Camera | State) -> tuple[int, int]:
         """Of a stream of video: packets before its first key frame, and those that needed a lost one."""

@@ -26,7 +26,7 @@ from mode_ros.training.data.suspicions import number_findings
 RESULT = 'recording.json'
 _UNFINISHED = '.unfinished'
 # Raise it when the same recording would give other episodes.
-_STAGING_VERSION = 2
+_STAGING_VERSION = 3
 # Spans of one reason that are told one by one.
 _TOLD = 3
 
@@ -66,13 +66,21 @@ def remove_unfinished(stage: Path) -> None:
         shutil.rmtree(folder)
 
 
-def load_result(folder: Path) -> dict[str, Any] | None:
-    """The result of a staged recording, None where it is not staged yet."""
+def load_result(folder: Path, recording: Recording) -> dict[str, Any] | None:
+    """The result of a staged recording, None where it is not staged yet.
+
+    One that was made from another description than the recording has now, or that a power cut spoilt, is removed.
+    """
     try:
         result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        if result['described'] == recording.described():
+            return result
     except FileNotFoundError:
         return None
-    return result
+    except (ValueError, KeyError, TypeError):
+        pass  # a power cut may leave the file without its content
+    shutil.rmtree(folder)
+    return None
 
 
 def stage_recording(

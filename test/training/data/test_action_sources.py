@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.bags import SECOND, START, Item, changed, floats, joints, text, without, write_bag
+from support.bags import SECOND, START, Item, changed, flag, floats, joints, text, without, write_bag
 
 from mode_ros.control.contract import parse_contract
 from mode_ros.errors import UserError
@@ -152,3 +152,22 @@ def test_the_next_state_through_to_the_data_set(tmp_path):
     state, action = data.state, np.stack([data[k].actions[0] for k in range(len(data))])
     assert action[:-1] == pytest.approx(state[1:], abs=1e-6)
     assert 'from: state' in (tmp_path / 'data' / 'meta' / 'contract.yaml').read_text()
+
+
+@pytest.mark.parametrize('before', [False, True])
+def test_a_word_on_success_counts_where_the_actions_are_states(tmp_path, before):
+    """A bag without commands that a judge calls a failure at its end; what is latched from before is not of it."""
+    lines = [line for line in LED.splitlines() if 'leader:' not in line]
+    items = without(led(), '/leader/joint_states')
+    at = min(item.received for item in items) if before else max(item.received for item in items)
+    items = sorted([*items, Item('/success', flag(False), at)], key=lambda item: item.received)
+    write_bag(tmp_path / 'bags' / '0', items)
+    recordings = find_recordings([tmp_path / 'bags'], 'auto')
+    guided = '\n'.join(lines).replace('from: leader', 'from: state')
+    settings = Settings(choose_contract(recordings, guided), 'follow')
+    with Conversion(tmp_path / 'data', settings, 'tester') as conversion:
+        if before:
+            assert conversion.run(recordings, 1, strict=True).new == 1
+        else:
+            with pytest.raises(UserError, match='marked as failures'):
+                conversion.run(recordings, 1, strict=True)

@@ -124,6 +124,25 @@ def test_a_mark_that_was_corrected_in_the_bag_is_applied(convert, tmp_path, repo
     assert len(open_dataset(tmp_path / 'data', 4)) == 38
 
 
+def test_a_mark_that_was_corrected_before_anything_was_converted_is_applied(convert, tmp_path):
+    folder = three(tmp_path, bag0=False, bag1=False, bag2=False)
+    assert 'marked as failures' in convert(folder, tmp_path / 'data')[1]
+    metadata = folder / '1' / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace("mode_ros.success: 'false'", "mode_ros.success: 'true'"))
+    assert '1 new episodes, 1 in all' in convert(folder, tmp_path / 'data')[1]
+
+
+@pytest.mark.parametrize('spoilt', ['', 'null', '{"key": 1}', '\0\0\0'])
+def test_what_a_power_cut_left_of_an_interrupted_conversion_is_made_anew(convert, tmp_path, spoilt):
+    folder = three(tmp_path, bag0=False, bag1=False, bag2=False)
+    assert 'marked as failures' in convert(folder, tmp_path / 'data')[1]
+    staged = list((tmp_path / 'data.part').rglob('recording.json'))
+    assert len(staged) == 3
+    for path in staged:
+        path.write_text(spoilt)
+    assert 'marked as failures' in convert(folder, tmp_path / 'data')[1]
+
+
 def test_the_same_recording_under_another_name_counts_once(convert, tmp_path):
     folder = three(tmp_path)
     shutil.copytree(folder / '0', folder / 'copy')
