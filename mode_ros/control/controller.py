@@ -63,11 +63,12 @@ class Controller:
         """Starts from a standing robot, without a chunk or a memory of commands; measured states are kept.
 
         keep_breach: what has latched stays so until `release`, and who drives must let go first; else there is none.
+        Either way nothing moves while a state is the same as before, in spite of motion.
         """
         self._wall = self._sent_wall = now if wall is None else wall
         self.permission.begin(self._wall, keep_breach)
-        if not keep_breach:
-            self._frozen.forget()
+        # What was frozen while it moved is so in another episode, too.
+        self._frozen.stopped()
         self.execution.unkept = False  # the policy may be another one now
         self.chunks_before = self.execution.chunks
         self.underruns = self.periods = self.held = 0
@@ -287,6 +288,9 @@ class Controller:
             # The robot no longer is where older states say.
             if unseen := '' if self._motion.moving else self._measured.older_than(self._moved_at):
                 found.append(Problem('stale', unseen))
+            if unchanged := self._frozen.unchanged():
+                # A person would be taken to start from there, too.
+                found.append(Problem('frozen', unchanged))
         else:
             if far := self._measured.far(self._motion.rest):
                 found.append(Problem('tracking', far))
@@ -300,7 +304,9 @@ class Controller:
         return found + self.permission.unasked(wall)
 
     def _latch(self, problems: list[Problem], now: int) -> None:
-        if self.permission.latch(problems, now, self._wall, self._moved):
+        # A stopped robot that a person drives is stopped again by what would latch.
+        again = self.breach is not None and self._started and any(problem.latches for problem in problems)
+        if self.permission.latch(problems, now, self._wall, self._moved) or again:
             self._frozen.stopped()
             self._let_go()
 

@@ -203,21 +203,17 @@ class FrozenWatch:
         self._suspects: list[tuple[str, ...]] = []
 
     def clear(self) -> None:
-        self._last, self._changed, self._path = {}, {}, {}
-
-    def forget(self) -> None:
-        """Nothing is under suspicion any more."""
-        self._suspects = []
+        """The motion from now on counts; what is under suspicion stays so."""
+        self._changed, self._path = {}, {}
 
     def stopped(self) -> None:
-        """The robot is being stopped: what has not changed while it moved is under suspicion from now on."""
-        self._suspects = [
-            streams
-            for place, streams in self._watched
-            if all(
+        """The robot is being stopped: what has not changed while it moved is under suspicion from now on, too."""
+        for place, streams in self._watched:
+            moved = all(
                 stream in self._path and float(self._path[stream][place].max()) >= SUSPECT_STEPS for stream in streams
             )
-        ]
+            if moved and streams not in self._suspects:
+                self._suspects.append(streams)
 
     def unchanged(self) -> str:
         """'' or which streams are under suspicion."""
@@ -234,7 +230,7 @@ class FrozenWatch:
         if changed or stamp - self._heard.get(stream, stamp) > self._silence[stream]:
             self._suspects = [streams for streams in self._suspects if stream not in streams]
         self._heard[stream] = stamp
-        if stream not in self._last or not np.array_equal(self._last[stream], values):
+        if changed or stream not in self._path:
             self._changed[stream] = stamp
             self._path[stream] = np.zeros(len(self._full))
         self._last[stream] = values

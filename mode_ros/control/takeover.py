@@ -119,9 +119,8 @@ class Takeover:
         return None if command is None or not is_fresh(command, self._contract, now) else command.action
 
     def stop(self) -> None:
-        """Whoever drives must let go first."""
-        if self._command is not None:
-            self._let_go_first, self._said_so = True, False
+        """Whoever drives must let go first: also who was not heard at this moment, for commands may come with a gap."""
+        self._let_go_first, self._said_so = True, False
         self._command = None
 
     def forget(self) -> None:
@@ -131,4 +130,4 @@ class Takeover:
     def time_jumped(self, now: int) -> None:
         """Stamps from before mean nothing."""
         self.stop()
-        self._last = now
+        self._last = None if self._last is None else now

@@ -15,6 +15,7 @@ from mode_ros.control.safety import (
     clock_limit,
     tracking_limits,
 )
+from mode_ros.control.takeover import TeleopCommand, TeleopRefused
 from mode_ros.control.tick import Phase
 
 START = 100 * NANOSECONDS
@@ -131,6 +132,113 @@ def test_frozen_states_are_under_suspicion_whatever_stopped_the_robot():
     robot.controller.activate(robot.now, robot.wall, keep_breach=True)
     robot.tick()
     assert 'the same numbers since before the stop' in robot.release(), 'a lifecycle manager does not know better'
+
+
+class Blind(Robot):
+    """A robot whose arm goes on following while its states stay at the numbers of `freeze`; a person may hold a stick."""
+
+    def freeze(self):
+        self.seen = self.joints.copy()
+
+    def period(self, stick=None, policy=False, measures=True):
+        """stick: where the person wants the first joint; NaN: held, and still."""
+        if stick is not None:
+            action = np.full(len(self.contract.dimensions), np.nan)
+            action[0] = stick
+            try:
+                self.controller.drive(TeleopCommand(self.now, self.contract.action_names, action), self.now)
+                self.refused = ''
+            except TeleopRefused as error:
+                self.refused = error.check
+        if self.follows:
+            return self.tick(policy=policy, measures=measures)
+        self.controller.measure('joints', self.now, self.seen)
+        tick = self.tick(policy=policy, measures=False)
+        if 'arm' in tick.commands:
+            assert np.abs(tick.commands['arm'][::-1] - self.joints).max() <= 0.1 + 1e-6, 'max_step'
+            self.joints = tick.commands['arm'][::-1].copy()
+        return tick
+
+    def latch(self):
+        self.controller.set_estop(True)
+        self.tick(2, policy=False)
+        self.controller.set_estop(False)
+        self.tick(12, policy=False)
+
+
+def test_a_person_does_not_drive_from_frozen_states_either():
+    robot = Blind()
+    robot.step = 0.05
+    robot.tick(20)
+    robot.freeze()
+    robot.follows = False
+    while not robot.check:
+        robot.period(policy=True)
+    for _ in range(12):
+        robot.period()
+    assert robot.joints[1] > robot.seen[1] + 0.3, 'it is far from where it is measured'
+    tick = robot.period(np.nan)
+    assert (tick.phase, tick.problems, tick.commands) == (Phase.STOPPED, ('frozen',), {})
+    assert 'the same numbers since before the stop' in tick.reason
+    robot.follows = True
+    for _ in range(15):
+        tick = robot.period()
+    assert robot.period(np.nan).phase is Phase.TELEOP
+
+
+def test_a_stopped_robot_that_is_driven_and_stopped_again_waits_until_the_person_lets_go():
+    robot = Blind()
+    robot.tick(3)
+    robot.latch()
+    for _ in range(3):
+        assert robot.period(0.5).phase is Phase.TELEOP
+    for _ in range(8):
+        robot.period(0.5, measures=False)
+    for _ in range(3):
+        assert robot.period(0.5).phase is Phase.STOPPED
+        assert robot.refused == 'held'
+    for _ in range(12):
+        robot.period()
+    assert robot.period(0.5).phase is Phase.TELEOP
+
+
+def test_states_that_freeze_while_a_stopped_robot_is_driven_are_under_suspicion():
+    robot = Blind()
+    robot.tick(3)
+    robot.latch()
+    for _ in range(3):
+        robot.period(2.0)
+    robot.freeze()
+    robot.follows = False
+    while robot.period(2.0).phase is Phase.TELEOP:
+        pass
+    for _ in range(30):
+        assert robot.period(2.0).phase is Phase.STOPPED
+    for _ in range(12):
+        robot.period()
+    assert 'the same numbers since before the stop' in robot.release()
+    assert robot.period(2.0).problems == ('frozen',)
+
+
+@pytest.mark.parametrize('how', ['reset', 'activated again'])
+def test_neither_a_reset_nor_an_activation_starts_from_states_that_have_frozen(how):
+    robot = Blind()
+    robot.step = 0.05
+    robot.tick(10)
+    robot.freeze()
+    robot.follows = False
+    for _ in range(7):
+        robot.period(policy=True)
+    assert not robot.check, 'nothing has found it yet'
+    if how == 'activated again':
+        while robot.controller.stopping or robot.last.phase is not Phase.STOPPED:
+            robot.last = robot.controller.stop(robot.now, 'deactivated')
+            robot.joints = robot.last.commands['arm'][::-1].copy()
+    robot.controller.activate(robot.now, robot.wall, keep_breach=how != 'reset')
+    tick = robot.period()
+    assert (tick.phase, tick.problems) == (Phase.HOLDING, ('frozen',))
+    robot.follows = True
+    assert robot.period().phase is Phase.WAITING
 
 
 def test_states_that_never_changed_at_rest_are_under_no_suspicion():

@@ -307,3 +307,35 @@ def test_the_time_of_a_goal_is_the_policys():
     bench.joints = np.ones(2)
     assert bench.tick().phase is Phase.STOPPED
     assert bench.controller.breach.problem.name == 'goal'
+
+
+def test_a_stop_in_a_gap_of_the_commands_asks_for_letting_go_as_well():
+    """A network that fails for a moment silences the person and the states; the stick is held all the while."""
+    bench = Bench(delta_contract())
+    bench.tick()
+    for number in range(5):
+        bench.joints = np.full(2, 1e-6 * number)
+        bench.driven(X)
+    bench.alive = False
+    bench.tick(6)
+    assert bench.controller.breach.problem.name == 'stale'
+    bench.alive = True
+    with pytest.raises(TeleopRefused) as refused:
+        bench.drive(X)
+    assert refused.value.check == 'held'
+    assert bench.tick().phase is Phase.STOPPED
+
+
+def test_so_does_an_emergency_stop_of_one_period_between_two_commands():
+    bench = Bench(delta_contract())
+    bench.tick()
+    bench.driven(X)
+    bench.tick(2)
+    bench.controller.set_estop(True)
+    bench.tick()
+    bench.controller.set_estop(False)
+    with pytest.raises(TeleopRefused) as refused:
+        bench.drive(X)
+    assert refused.value.check == 'held'
+    bench.tick(11)
+    assert bench.driven(X).phase is Phase.TELEOP, 'a silence of half a second is letting go'
