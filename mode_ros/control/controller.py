@@ -67,8 +67,6 @@ class Controller:
         """
         self._wall = self._sent_wall = now if wall is None else wall
         self.permission.begin(self._wall, keep_breach)
-        # What was frozen while it moved is so in another episode, too.
-        self._frozen.stopped()
         self.execution.unkept = False  # the policy may be another one now
         self.chunks_before = self.execution.chunks
         self.underruns = self.periods = self.held = 0
@@ -103,6 +101,8 @@ class Controller:
         self._implausible = self.refusal = ''
         self._last_chunk_stamp = -1
         self.execution.clear()
+        # What was frozen while it moved is so in another episode, too.
+        self._frozen.stopped()
         self._frozen.clear()
 
     def measure(self, stream: str, stamp: int, values: NDArray[np.float64]) -> None:
@@ -199,6 +199,7 @@ class Controller:
         """The commands of the control period that begins at `now`; wall: the same moment on a clock nobody sets."""
         wall = now if wall is None else wall
         self._note_silence(wall)
+        self._frozen.passed(self._contract.period // self._contract.commands_per_action)
         self._wall = wall
         back = self._clock.problem(now, wall)
         if back:
@@ -337,6 +338,7 @@ class Controller:
             # right after the ramp: who drives on then goes on from the last target, which the driver still follows.
             self._motion.start_from(np.nan)
             self._started = False
+            self._frozen.stopped()  # on the way to rest, too
         return tick
 
     # ---- what it does ------------------------------------------------------------------------------------------

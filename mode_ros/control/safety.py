@@ -199,7 +199,8 @@ class FrozenWatch:
         self._changed: dict[str, int] = {}
         self._path: dict[str, Vector] = {}
         self._silence = {state.name: round(state.max_age * NANOSECONDS) for state in contract.observation.states}
-        self._heard: dict[str, int] = {}
+        # Nanoseconds of control periods since each stream was heard: by no clock, which may jump.
+        self._quiet = dict.fromkeys(self._silence, 0)
         self._suspects: list[tuple[str, ...]] = []
 
     def clear(self) -> None:
@@ -225,12 +226,18 @@ class FrozenWatch:
             'or start its driver anew'
         )
 
+    def passed(self, period: int) -> None:
+        """A period of so many nanoseconds has passed."""
+        for stream in self._quiet:
+            self._quiet[stream] += period
+
     def measured(self, stream: str, stamp: int, values: Vector) -> None:
         changed = stream in self._last and not np.array_equal(self._last[stream], values)
-        if changed or stamp - self._heard.get(stream, stamp) > self._silence[stream]:
+        believed = changed or self._quiet[stream] > self._silence[stream]
+        if believed:
             self._suspects = [streams for streams in self._suspects if stream not in streams]
-        self._heard[stream] = stamp
-        if changed or stream not in self._path:
+        self._quiet[stream] = 0
+        if believed or stream not in self._path:
             self._changed[stream] = stamp
             self._path[stream] = np.zeros(len(self._full))
         self._last[stream] = values

@@ -43,6 +43,18 @@ def test_in_any_order(contract, number):
     live(contract, script, number, draw.choice(['realtime', 'realtime', 'synchronous', 'receding']), 150)
 
 
+@pytest.mark.parametrize('number', range(40))
+def test_nothing_starts_from_where_frozen_states_say_that_the_arm_is(number):
+    draw = random.Random(number)
+    contract = contract_of(draw.choice(['absolute', 'mixed']), draw.choice([1, 5]), draw.choice([False, True]))
+    kinds = ['frozen', 'teleop', 'teleop', 'estop', 'release', 'deactivated', 'clock', 'silent', 'pushed', 'paused']
+    script = [
+        Happening(draw.choice(kinds), draw.randint(0, 200), draw.randint(1, 60)) for _ in range(draw.randint(3, 14))
+    ]
+    script.append(Happening('frozen', draw.randint(20, 100), draw.randint(60, 120)))
+    World(contract, script, number, draw.choice(['realtime', 'synchronous', 'receding'])).run(200)
+
+
 @pytest.mark.slow
 @ALL
 @given(script=scripts(500, 25), seed=st.integers(0, 2**32), mode=MODES)

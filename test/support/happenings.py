@@ -12,6 +12,7 @@ from mode_ros.control.contract import NANOSECONDS, parse_contract
 from mode_ros.control.controller import MISSED_COMMANDS, Controller
 from mode_ros.control.execution import ExecutionSettings
 from mode_ros.control.request import prefix_of
+from mode_ros.control.safety import SUSPECT_STEPS
 from mode_ros.control.takeover import TeleopCommand, TeleopRefused
 from mode_ros.control.tick import Phase
 
@@ -86,7 +87,8 @@ class World:
         self.controller.activate(self.now, self.wall)
         names = list(contract.action_names)
         self.arm = [names.index(name) for name in ('a', 'b')] if 'a' in names else []
-        self.joints = np.zeros(2)
+        self.joints = np.zeros(2)  # where the arm is
+        self.seen, self.anew = self.joints, False  # where it is measured; a driver that is frozen repeats that
         self.last = np.full(len(names), np.nan)  # commands, speeds and accelerations of the command before
         self.speed = np.zeros(len(names))
         self.acceleration = np.zeros(len(names))
@@ -104,15 +106,15 @@ class World:
         for period in range(self.tick_number, self.tick_number + periods):
             begins = [h for h in self.script if h.at == period]
             lasts = {h.what for h in self.script if h.at <= period < h.at + h.periods}
-            self._begin(begins)
+            self._begin(begins, lasts)
             self._period(lasts)
         return self
 
-    def _begin(self, begins):
+    def _begin(self, begins, lasts):
         for happening in begins:
             if happening.what == 'clock':
                 self.now += int(self.random.choice([-30_000, -70, 90, 5_000])) * 1_000_000
-            elif happening.what == 'pushed' and self.arm:
+            elif happening.what == 'pushed' and self.arm and 'frozen' not in lasts:  # else nobody can know
                 self.joints += self.random.uniform(-0.3, 0.3, 2)
             elif happening.what == 'deactivated':
                 for _ in range(200):
@@ -143,9 +145,13 @@ class World:
             self._accept(make_chunk(self.contract, self.now, self._wild(4), 'somebody-1'))
         self._answer(lasts)
         for _ in range(self.contract.commands_per_action):
-            if 'silent' not in lasts:
-                noise = 0.0 if 'frozen' in lasts else self.random.uniform(-1e-9, 1e-9, 2)
-                controller.measure('joints', self.now, self.joints + noise)
+            if 'silent' in lasts:
+                self.anew = True  # what speaks again after a silence is a driver that was started anew
+            else:
+                if 'frozen' not in lasts or self.anew:
+                    self.seen = self.joints + self.random.uniform(-1e-9, 1e-9, 2)
+                self.anew = False
+                controller.measure('joints', self.now, self.seen)
             if 'no periods' in lasts:
                 tick = controller.stall(self.now, self.wall)
             else:
@@ -229,8 +235,8 @@ class World:
         if silent > MISSED_COMMANDS * dt * (1 + ROUNDING):
             # An arm that was told no other target for so long stands at the last one.
             self.speed[~delta] = self.acceleration[~delta] = 0.0
-        measured = np.full(len(flat), np.nan)
-        measured[self.arm] = self.joints if self.arm else []
+        measured, real = np.full(len(flat), np.nan), np.full(len(flat), np.nan)
+        measured[self.arm], real[self.arm] = (self.seen, self.joints) if self.arm else ([], [])
         for i, dimension in enumerate(self.contract.dimensions):
             if np.isnan(flat[i]):
                 assert not delta[i], 'a displacement is always told'
@@ -238,10 +244,14 @@ class World:
                 self.last[i], self.speed[i], self.acceleration[i] = np.nan, 0.0, 0.0
                 continue
             before = self.last[i]
-            starts = np.isnan(before) or (self.told[i] == 0.0 and abs(flat[i] - measured[i]) < 1e-6)
+            starts = np.isnan(before) or (self.told[i] == 0.0 and abs(flat[i] - real[i]) < 1e-6)
             if not delta[i] and starts:
-                assert i not in self.arm or abs(flat[i] - measured[i]) <= 1e-6 + (dimension.max_step or 0.0)
-                before = measured[i] if i in self.arm else flat[i]
+                known = measured if np.isnan(before) else real
+                assert i not in self.arm or abs(flat[i] - known[i]) <= 1e-6 + (dimension.max_step or 0.0)
+                # As far as anybody can tell: a driver that froze during less motion looks like one at rest.
+                most = (1 + SUSPECT_STEPS) * (dimension.max_step or 0.0)
+                assert i not in self.arm or abs(flat[i] - real[i]) <= 1e-6 + most, f'{dimension.name} starts elsewhere'
+                before = known[i] if i in self.arm else flat[i]
             speed = flat[i] / dt if delta[i] else (flat[i] - before) / dt
             acceleration = (speed - self.speed[i]) / dt
             jerk = (acceleration - self.acceleration[i]) / dt
