@@ -7,6 +7,7 @@ module nor what it imports, nor the launch files, may need more than the standar
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from launch import LaunchContext, LaunchDescription
 from mode_ros.bringup.arguments import ends_the_launch, read_boolean, settings_file
 from mode_ros.bringup.nodes import NodeSpec
 from mode_ros.errors import UserError
+from mode_ros.nodes.started_again import VARIABLE
 from mode_ros.paths import share_folder
 
 # Before a crashed node starts again (seconds). Not 0: launch must see first why it ended.
@@ -50,12 +52,17 @@ def launch_description(specs: Callable[..., list[NodeSpec]], *arguments: Declare
         given = {item.name: value(item.name, context) for item in arguments}
         settings = settings_file(_text(context, 'settings'))
         respawn = read_boolean('respawn', _text(context, 'respawn'))
-        return [_node(spec, settings, _text(context, 'namespace'), respawn) for spec in specs(**given)]
+        # In a folder of this launch alone each node leaves that it has been started.
+        started = tempfile.mkdtemp(prefix='mode_ros_') if respawn else ''
+        return [_node(spec, settings, _text(context, 'namespace'), started) for spec in specs(**given)]
 
     return LaunchDescription([*arguments, *common, OpaqueFunction(function=start)])
 
 
-def _node(spec: NodeSpec, settings: str, namespace: str, respawn: bool) -> Node:
+def _node(spec: NodeSpec, settings: str, namespace: str, started: str) -> Node:
+    """started: the folder in which a node that may be started again leaves its file, '' where none is."""
+    respawn = bool(started)
+
     def on_exit(event: Any, context: LaunchContext) -> None:
         if not context.is_shutdown and ends_the_launch(event.returncode, respawn):
             # launch has no other way to end with a failure: a Shutdown event ends it with 0.
@@ -68,6 +75,7 @@ def _node(spec: NodeSpec, settings: str, namespace: str, respawn: bool) -> Node:
         namespace=namespace,
         parameters=[settings, {name: _parameter(value) for name, value in spec.parameters.items()}],
         on_exit=on_exit,
+        additional_env={VARIABLE: f'{started}/{spec.executable}'} if started else {},
         respawn=respawn,
         respawn_delay=RESPAWN_DELAY,
     )

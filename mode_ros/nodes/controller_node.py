@@ -42,6 +42,7 @@ from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
 from mode_ros.nodes.serialized import decode_serialized_chunk
+from mode_ros.nodes.started_again import started_again
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 
@@ -59,6 +60,7 @@ class ControllerNode(ManagedNode):
         super().__init__('controller_node', **options)
         self.parameters = read_parameters(self, ControllerParameters)
         self.autostart = self.parameters.autostart
+        self._again = started_again(os.environ)
         self._entities: list[Any] = []
         self._outputs: dict[str, Any] = {}
         self._interventions: Any = None
@@ -78,6 +80,13 @@ class ControllerNode(ManagedNode):
             execution_settings(given),
             safety_settings(given, self._contract, bool(self.get_parameter('use_sim_time').value)),
         )
+        if self._again:
+            # What had stopped the robot before the crash is forgotten, and so is a pause.
+            self._again, self._controller.permission.paused = False, True
+            self.get_logger().warning(
+                'it was started in the place of a controller that crashed, and is paused: see why it crashed and that '
+                'nothing is wrong with the robot, then call ~/start'
+            )
         self._drivers = Drivers(self, self._contract)
         self._outputs = {
             topic: self.create_publisher(commands.MESSAGE_TYPES[groups[0].output.adapter], topic, COMMAND)

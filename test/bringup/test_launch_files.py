@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.launch_stand_in import STAND_IN
@@ -40,6 +41,7 @@ else:
         'nodes': {n.options['executable']: {k: plain(v) for k, v in n.options['parameters'][1].items()} for n in nodes},
         'settings': nodes[0].options['parameters'][0], 'namespace': nodes[0].options['namespace'],
         'respawn': nodes[0].options['respawn'], 'delay': nodes[0].options['respawn_delay'],
+        'environment': {n.options['executable']: n.options['additional_env'] for n in nodes},
         'refusal': told(nodes[0], 1), 'crash': told(nodes[0], -6), 'end': told(nodes[0], 0),
         'loaded': sorted({name.split('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)),
     }))
@@ -106,3 +108,15 @@ def test_a_refusal_ends_the_launch_and_a_crash_unless_it_starts_again(respawn):
     assert made['end'] is None
     assert (made['crash'] is None) == made['respawn'] == (respawn == 'true')
     assert made['delay'] > 0, 'launch must see why it ended before it starts it again'
+
+
+def test_a_node_that_may_be_started_again_is_told_where_to_leave_that_it_was_started():
+    made = launch('policy.launch.py', contract='c', checkpoint='p', respawn='true')
+    again = launch('policy.launch.py', contract='c', checkpoint='p', respawn='true')
+
+    places = [Path(each['environment']['controller_node']['MODE_ROS_STARTED']) for each in (made, again)]
+    assert places[0] != places[1], 'of one launch alone'
+    for place in places:
+        assert place.parent.is_dir() and not place.exists() and place.name == 'controller_node'
+        place.parent.rmdir()
+    assert launch('policy.launch.py', contract='c', checkpoint='p')['environment']['controller_node'] == {}

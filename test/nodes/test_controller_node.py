@@ -1,5 +1,6 @@
 """controller_node among real messages: the rate, the order, and every way to a stop."""
 
+import os
 import time
 
 import numpy as np
@@ -17,6 +18,7 @@ from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.qos import LATCHED
+from mode_ros.nodes.started_again import started_again
 
 SECOND = 1_000_000_000
 PERIOD = 0.05
@@ -193,6 +195,26 @@ def test_it_pauses_and_starts(bench, controller):
     wait_for(lambda: len(bench.asked) > asked, 'a request')
     send_chunk(bench, [0.02] * 3)
     wait_for(lambda: 0.02 in velocities(twists), 'motion again')
+
+
+def test_one_that_is_started_in_the_place_of_one_that_crashed_waits_for_a_person(
+    bench, contract_file, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv('MODE_ROS_STARTED', str(tmp_path / 'controller_node'))
+    assert not started_again(os.environ), 'the first one'
+    bench.start(ControllerNode, contract=contract_file, driver_wait=0.0)
+    asked = bench.listen(JointTrajectory, 'chunk_request')
+    bench.node.create_timer(0.02, bench.joints)
+    time.sleep(0.5)
+    assert not asked
+    assert 'in the place of a controller that crashed, and is paused' in capfd.readouterr().err
+    assert bench.call('controller_node/start').success
+    wait_for(lambda: asked, 'a request')
+
+
+def test_without_a_place_to_tell_it_no_process_counts_as_started_again(tmp_path):
+    nowhere = {'MODE_ROS_STARTED': str(tmp_path / 'none' / 'controller_node')}
+    assert not any(started_again(environment) for environment in ({}, {}, nowhere, nowhere))
 
 
 @pytest.mark.parametrize('controller', [{'deadman_topic': 'deadman', 'deadman_seconds': 0.4}], indirect=True)
