@@ -311,7 +311,7 @@ class Source:
             state[at], actions[at] = self._normalize(int(number), sample)
             padding[at] = sample.padding
             ahead = np.minimum(frames[at][:, None] + np.arange(network.chunk_length), len(self.datasets[number]) - 1)
-            # From the first that failed on: what a person did after it, or a repetition of it, is no way on from before it.
+            # From the first that failed on: what a person did after it, or its repetition, is no way on from before.
             failed[at] = np.logical_or.accumulate(self._weights_of[number].failed[ahead] & ~sample.padding, axis=1)
             goal[torch.from_numpy(at)] = torch.stack([self.goals[normalize_sentence(text)] for text in sample.goal])
         kept = goal * draws.goal_kept

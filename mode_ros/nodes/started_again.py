@@ -1,7 +1,7 @@
 """Whether a process stands in the place of one that ended: launch names a file, and the first process makes it.
 
-A controller that crashed has forgotten what had stopped the robot, and that it was paused. The one that is started in its
-place must not let the policy go on by itself.
+A controller that crashed has forgotten what had stopped the robot, and that it was paused. The one that is started in
+its place must not let the policy go on by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ VARIABLE = 'MODE_ROS_STARTED'
 
 
 def started_again(environment: Mapping[str, str]) -> bool:
-    """To be asked once per process. Where the file cannot be made, the answer is no for the first process and the next."""
+    """To be asked once per process. Where the file cannot be made, the answer is no for all of them."""
     path = environment.get(VARIABLE)
     if not path:
         return False

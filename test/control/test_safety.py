@@ -135,7 +135,7 @@ def test_frozen_states_are_under_suspicion_whatever_stopped_the_robot():
 
 
 class Blind(Robot):
-    """A robot whose arm goes on following while its states stay at the numbers of `freeze`; a person may hold a stick."""
+    """A robot whose arm goes on following while its states stay as at `freeze`; a person may hold a stick."""
 
     def freeze(self):
         self.seen = self.joints.copy()

@@ -129,7 +129,8 @@ def test_nor_what_comes_after_it_in_the_chunk(tmp_path, driven, success, start, 
     source, settings = source_of(data, **{'data.keep_failures': True, 'loss.padding': 'repeat'})
     batch = source.batch(0, 200, slice(0, 200), settings.loss)
     found = [f for (_, frame), f in zip(batch.moments, batch.failed.tolist(), strict=True) if frame % 18 == start]
-    assert found and all(failed == [not each for each in learnt] for failed in found)
+    assert found
+    assert all(failed == [not each for each in learnt] for failed in found)
 
 
 def test_the_loss_does_not_look_at_them(tmp_path):

@@ -66,7 +66,7 @@ def test_ticks_are_one_period_apart_from_the_first_time_at_which_all_streams_hav
 @pytest.mark.parametrize('delay', [0.1, 0.5])
 def test_a_frame_pairs_the_newest_picture_of_its_time_with_the_state_of_that_time(tmp_path, delay):
     frames, spans = converted(write_bag(tmp_path / 'bag', demonstration(3.0)), delayed(delay))
-    assert not spans or all(not span.fault for span in spans)
+    assert not any(span.fault for span in spans)
     assert len(frames) == pytest.approx(20 * (3.0 - delay), abs=2)
     for frame in frames:
         tick = (frame.observation.stamp - START) / NANOSECONDS
@@ -82,7 +82,8 @@ def test_a_gap_of_a_delayed_camera_is_where_its_pictures_are_missing(tmp_path):
     gap = next(span for span in spans if 'silent' in span.reason)
     assert (gap.start - START) / NANOSECONDS == pytest.approx(0.95)
     ticks = {round((frame.observation.stamp - START) / NANOSECONDS, 3) for frame in frames}
-    assert not any(0.96 < tick < 1.69 for tick in ticks) and {0.95, 1.7} <= ticks
+    assert not any(0.96 < tick < 1.69 for tick in ticks)
+    assert {0.95, 1.7} <= ticks
 
 
 def test_what_cannot_be_seen_live_is_no_frame_either(tmp_path):
