@@ -20,5 +20,6 @@ def generate_launch_description():
         argument('controller', 'false where policy.launch.py runs already', default='true'),
         argument('teleop', 'false where teleop_node runs in a terminal of its own', default='true'),
         argument('page', "true: the operator's page, too", default='false'),
+        argument('view', 'true: an annotated image for RViz and rqt, too', default='false'),
         argument('use_sim_time', 'take time from /clock', default='false'),
     )

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import Contract
+from mode_ros.control.depth import fit_depth, is_depth
 from mode_ros.control.images import fit
 from mode_ros.control.observation import Observation
 from mode_ros.made_for import require_made_for
-from mode_ros.policy.config import PolicyConfig
+from mode_ros.policy.config import CameraConfig, PolicyConfig
 from mode_ros.policy.normalization import Statistics, StreamStatistics
 from mode_ros.policy.plans import Continuation, PlanLike
 from mode_ros.policy.runtimes.choose import RunSettings, load_policy
@@ -31,7 +32,10 @@ def small_config(contract: Contract, chunk_length: int = 10, with_state: bool = 
     states = contract.observation.states if with_state or not contract.observation.cameras else ()
     return PolicyConfig.small(
         action_dim=len(contract.dimensions),
-        cameras=[(camera.name, camera.height, camera.width) for camera in contract.observation.cameras],
+        cameras=[
+            CameraConfig(name=camera.name, height=camera.height, width=camera.width, depth=camera.is_depth)
+            for camera in contract.observation.cameras
+        ],
         state=[state.name for state in states],
         state_dim=sum(len(state.names) for state in states),
         chunk_length=chunk_length,
@@ -99,5 +103,8 @@ def predict(
     streams = policy.config.state_streams
     state = np.concatenate([observation.states[name] for name in streams]) if streams else None
     sizes = {camera.name: (camera.width, camera.height) for camera in policy.config.cameras}
-    images = {name: fit(image, *sizes.get(name, image.shape[1::-1])) for name, image in observation.images.items()}
+    images = {
+        name: (fit_depth if is_depth(image) else fit)(image, *sizes.get(name, image.shape[1::-1]))
+        for name, image in observation.images.items()
+    }
     return policy.predict(images, state, goal, generator, should_stop, on_stage, plan)

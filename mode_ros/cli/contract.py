@@ -25,8 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--without', action='append', default=[], metavar='TOPIC', help='a topic or action to leave out; repeatable'
     )
-    parser.add_argument('--size', type=int, default=224, help='pixels of the pictures that the policy sees')
-    parser.add_argument('--wait', type=float, default=5.0, help='seconds of looking at the graph')
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=224,
+        help='width and height of the pictures that the policy sees, pixels (default 224)',
+    )
+    parser.add_argument('--wait', type=float, default=5.0, help='seconds of looking at the graph (default 5)')
     parser.add_argument('--force', action='store_true', help='write over a file that is there')
 
 

@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--certificate', default='', help='TLS: certificate file')
     parser.add_argument('--key', default='', help='TLS: key file')
     parser.add_argument(
-        '--work', default='.', help='folder with data/, runs/ and evaluations/ to show and to fill (default here)'
+        '--work',
+        default='.',
+        help='folder with recordings/, data/, runs/ and evaluations/ to show and to fill (default here)',
     )
     parser.add_argument(
         '--folder', action='append', default=[], help='another folder with recordings or data sets to show; repeat it'

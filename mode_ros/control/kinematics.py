@@ -26,8 +26,10 @@ def require_pin(what: str) -> Any:
         import pinocchio
     except ImportError as error:
         raise UserError(
-            f"{what} needs the robot's kinematics, and the library pin is not installed ({error}). Type "
-            "`pip install 'mode_ros[collision]'`, or `pip install pin`, or take it out of the contract."
+            # PyPI's pin brings NumPy 2, with which the cv_bridge of an installed ROS does not load.
+            f"{what} needs the robot's kinematics, and the library pin is not installed ({error}). Type `sudo apt "
+            "install ros-$ROS_DISTRO-pinocchio` beside an installed ROS, `pip install 'mode_ros[collision]'` without "
+            'one, or take it out of the contract.'
         ) from error
     return pinocchio
 

@@ -68,7 +68,9 @@ class PageParameters:
     policy: str = parameter('policy_node', 'The policy.')
     simulator: str = parameter('sim_node', 'The simulator.')
     goals: str = parameter('goals_node', 'The queue of goals, where one runs.')
-    work: str = parameter('.', 'Folder with data/, runs/ and evaluations/: what is shown there, and where it is made.')
+    work: str = parameter(
+        '.', 'Folder with recordings/, data/, runs/ and evaluations/: shown, and where new ones are made.'
+    )
     folders: str = parameter('', 'More folders with recordings and data sets that are shown, with : between them.')
 
 

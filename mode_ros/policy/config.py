@@ -289,14 +289,15 @@ class PolicyConfig(_Settings):
     def small(
         cls,
         action_dim: int,
-        cameras: Sequence[tuple[str, int, int]] = (('static', 128, 128), ('wrist', 128, 128)),
+        cameras: Sequence[CameraConfig | tuple[str, int, int]] = (('static', 128, 128), ('wrist', 128, 128)),
         state: Sequence[str] = (),
         state_dim: int = 0,
         chunk_length: int = 10,
     ) -> PolicyConfig:
         """The network for a laptop: D 256, 6 layers, 4 experts, ResNet-18, MiniLM.
 
-        cameras: (name, height, width) in token order; state: stream names with state_dim numbers in all.
+        cameras: in token order, (name, height, width) is one of colours; state: stream names with state_dim numbers
+        in all.
         """
         image_encoder = ImageEncoderConfig(architecture='resnet18') if cameras else None
         return cls(
@@ -318,7 +319,7 @@ class PolicyConfig(_Settings):
     def published_large(
         cls,
         action_dim: int = 7,
-        cameras: Sequence[tuple[str, int, int]] = (('static', 224, 224), ('wrist', 224, 224)),
+        cameras: Sequence[CameraConfig | tuple[str, int, int]] = (('static', 224, 224), ('wrist', 224, 224)),
         clip_source: str = PUBLISHED_CLIP,
         layers: int = 12,
     ) -> PolicyConfig:
@@ -339,8 +340,11 @@ class PolicyConfig(_Settings):
         )
 
 
-def _cameras(cameras: Sequence[tuple[str, int, int]]) -> tuple[CameraConfig, ...]:
-    return tuple(CameraConfig(name=name, height=height, width=width) for name, height, width in cameras)
+def _cameras(cameras: Sequence[CameraConfig | tuple[str, int, int]]) -> tuple[CameraConfig, ...]:
+    return tuple(
+        camera if isinstance(camera, CameraConfig) else CameraConfig(name=camera[0], height=camera[1], width=camera[2])
+        for camera in cameras
+    )
 
 
 def parse_policy_config(values: Mapping[str, Any], where: str) -> PolicyConfig:

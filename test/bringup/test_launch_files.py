@@ -64,6 +64,11 @@ def launch(file, **given):
         ('record.launch.py', {'contract': 'c'}, ['controller_node', 'teleop_node', 'recorder_node']),
         ('sim.launch.py', {'page': 'true'}, ['sim_node', 'policy_node', 'controller_node', 'page_node']),
         ('sim.launch.py', {'view': '1'}, ['sim_node', 'policy_node', 'controller_node', 'view_node']),
+        (
+            'record.launch.py',
+            {'contract': 'c', 'teleop': '0', 'view': '1'},
+            ['controller_node', 'recorder_node', 'view_node'],
+        ),
         ('record.launch.py', {'contract': 'c', 'controller': '0', 'teleop': 'False'}, ['recorder_node']),
     ],
 )

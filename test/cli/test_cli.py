@@ -3,9 +3,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from support.depth import BOTH
 
 from mode_ros.cli.main import VERBS, build_parser, main
+from mode_ros.control.contract import load_contract
+from mode_ros.control.observation import Observation
+from mode_ros.pairing import load_paired, predict
 
 
 def run(*arguments, **options):
@@ -49,6 +54,18 @@ def test_init_then_check(tmp_path, capsys):
         main(['check', 'libero_panda', '--checkpoint', str(tmp_path / 'policy')])
     assert ended.value.code == 1
     assert "robot: 'libero_panda', not 'metaworld_sawyer'" in capsys.readouterr().err
+
+
+def test_what_init_makes_for_a_camera_of_depth_predicts(tmp_path):
+    contract, policy = tmp_path / 'deep.yaml', tmp_path / 'policy'
+    contract.write_text(BOTH)
+    with pytest.raises(SystemExit) as ended:
+        main(['init', str(contract), str(policy)])
+    assert ended.value.code == 0
+    images = {'static': np.zeros((32, 32, 3), np.uint8), 'far': np.full((32, 32, 1), 999, np.uint16)}
+    loaded = load_paired(str(policy), load_contract(contract), 'cpu')
+    chunk = predict(loaded, Observation(0, images, {}), 'open the drawer', np.random.default_rng(0))
+    assert chunk.shape == (10, 4)
 
 
 def test_a_mistake_is_one_sentence_and_status_1():

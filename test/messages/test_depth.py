@@ -1,6 +1,7 @@
 """Depth messages to the codes that the policy sees, and what is no depth."""
 
 import struct
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,11 +14,13 @@ from support.contracts import DELTA_TEXT
 
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.depth import FARTHEST, as_rgb, decode_depth, encode_depth, fit_depth
-from mode_ros.control.observation import Unusable
+from mode_ros.control.observation import Observation, Unusable
 from mode_ros.errors import UserError
 from mode_ros.messages.images import decode_image
 from mode_ros.messages.picture_header import message_size
 from mode_ros.messages.pictures import as_picture
+from mode_ros.pairing import predict
+from mode_ros.policy.config import CameraConfig
 from mode_ros.policy.images import DEPTH_FARTHEST
 
 COLOUR = parse_contract(DELTA_TEXT, 'x').observation.cameras[0]
@@ -97,6 +100,23 @@ def test_another_size_takes_pixels_and_mixes_none():
     codes = decode_image(raw(large, '16UC1'), DEPTH)
     assert set(np.unique(codes)) <= set(np.unique(encode_depth(large / 1000, 0.2, 3.0)))
     assert fit_depth(np.arange(9, dtype=np.uint16).reshape(3, 3, 1), 1, 1).item() == 4  # the middle
+
+
+class Smaller:
+    """A policy that was trained with smaller pictures than the contract has, and keeps what it is given."""
+
+    config = SimpleNamespace(state_streams=(), cameras=[CameraConfig(name='far', height=32, width=48, depth=True)])
+
+    def predict(self, images, *_):
+        self.images = images
+        return np.zeros((1, 1))
+
+
+def test_a_policy_of_smaller_pictures_gets_the_pixels_that_it_learnt_from():
+    codes, policy = encode_depth(scene((96, 64)) / 1000, 0.2, 3.0), Smaller()
+    predict(policy, Observation(0, {'far': codes}, {}), 'go', np.random.default_rng(0))
+    assert policy.images['far'].dtype == np.uint16
+    assert np.array_equal(policy.images['far'], fit_depth(codes, 48, 32))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def ros_modules(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, 'environment_script', module)
     spec.loader.exec_module(module)
-    return module.ROS_MODULES
+    return [*module.ROS_MODULES, *module.ROS_OPTIONAL]
 
 
 def test_the_dockerfile_is_one():

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,31 @@ def test_a_sourced_ros_for_another_python_names_the_one_to_use(script, tmp_path)
 def test_a_sourced_ros_without_cv_bridge_names_the_package(script, tmp_path):
     with pytest.raises(script.EnvironmentProblem, match=r'sudo apt install ros-jazzy-cv-bridge$'):
         script.Ros.find(prefix_with_rclpy(tmp_path), lambda name: name != 'cv_bridge')
+
+
+def test_what_a_sourced_ros_can_do_without_is_named_and_refuses_nothing(script, tmp_path, monkeypatch, capsys):
+    found = prefix_with_rclpy(tmp_path / 'ros')
+    ros = script.Ros.find(found, lambda name: name not in ('control_msgs', 'visualization_msgs'))
+    assert ros.lacking == ('control_msgs', 'visualization_msgs')
+    assert script.Ros.find({}, lambda name: False).lacking == (), "PyPI's wheels"
+
+    monkeypatch.setattr(script.Ros, 'find', lambda *_: script.Ros(True, ros.name, ('control_msgs',)))
+    monkeypatch.setattr(script, 'make', lambda environment, rendering: environment.folder.mkdir())
+    monkeypatch.setattr(script, 'fitting_python', lambda version, sourced: None)
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.setattr(script.sys, 'argv', ['environment.py', '--workspace', '--venv', str(tmp_path / 'venv')])
+    assert script.main() == 0
+    assert 'gripper_command) needs; all else works. Type: sudo apt install ros-jazzy-control-msgs\n' in (
+        capsys.readouterr().out
+    )
+
+
+def test_every_package_of_ros_in_package_xml_is_looked_for(script):
+    declared = ElementTree.parse(ROOT / 'package.xml').getroot().findall('exec_depend')
+    names = {node.text for node in declared if not node.text.startswith('python3-')}
+    come_with_ros = {'ament_index_python', 'builtin_interfaces', 'launch', 'rcl_interfaces', 'rclpy', 'ros2launch'}
+
+    assert names - come_with_ros == {*script.ROS_MODULES, *script.ROS_OPTIONAL}
 
 
 @pytest.mark.parametrize('version', [(3, 9), (3, 14)])

@@ -85,6 +85,15 @@ def test_what_the_notes_name_exists(file):
         assert (ROOT / path).exists(), path
 
 
+def test_the_list_of_folders_is_whole():
+    readme = (ROOT / 'README.md').read_text()
+    layout = readme[readme.index('## Layout') :]
+
+    packages = [path.parent for path in (ROOT / 'mode_ros').glob('*/__init__.py')]
+    for folder in [*packages, *(path.parent for path in (ROOT / 'training').glob('*/__init__.py'))]:
+        assert f'    {folder.relative_to(ROOT)}/ ' in layout
+
+
 @pytest.mark.parametrize('field', ['name', 'version', 'description', 'license', 'maintainer'])
 def test_package_xml_and_setup_py_agree(package_xml, setup_arguments, field):
     assert ' '.join(package_xml.findtext(field).split()) == setup_arguments[field]

