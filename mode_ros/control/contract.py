@@ -511,7 +511,8 @@ class Contract(_Section):
                     f'(poses: {poses})'
                 )
             if group.box is not None and group.box.state is not None:
-                _refuse_other_length(self.state(group.box.state), f'measures the box of the action group {group.name!r}')
+                use = f'measures the box of the action group {group.name!r}'
+                _refuse_other_length(self.state(group.box.state), use)
 
     def _check_shared_outputs(self) -> None:
         """Groups that share a topic leave in one message; what cannot be one is refused."""
@@ -723,8 +724,8 @@ def _refuse_other_length(state: State, use: str) -> None:
     # a hand or a box is in metres, as those are. A unit that is not known by name may be any length.
     if state.unit != 'm':
         raise ValueError(
-            f"the pose {state.name!r} {use}, which is in 'm', and its own unit is {state.unit!r}: give it unit 'm', and "
-            'say what the messages are in with message_unit, or with scale'
+            f"the pose {state.name!r} {use}, which is in 'm', and its own unit is {state.unit!r}: give it unit 'm', "
+            'and say what the messages are in with message_unit, or with scale'
         )
 
 
