@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from support.contracts import ABSOLUTE_TEXT
 
 from mode_ros.cli.main import VERBS, build_parser, main
 
@@ -49,6 +50,17 @@ def test_init_then_check(tmp_path, capsys):
         main(['check', 'libero_panda', '--checkpoint', str(tmp_path / 'policy')])
     assert ended.value.code == 1
     assert "robot: 'libero_panda', not 'metaworld_sawyer'" in capsys.readouterr().err
+
+
+def test_check_tells_what_looks_like_a_slip(tmp_path, capsys):
+    (tmp_path / 'mine.yaml').write_text(ABSOLUTE_TEXT)
+    with pytest.raises(SystemExit) as ended:
+        main(['check', str(tmp_path / 'mine.yaml')])
+    assert ended.value.code == 0, 'it is legal'
+    assert '  look at this: b of arm has no max_step' in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(['check', 'ros2_control_arm'])
+    assert 'look at this' not in capsys.readouterr().out
 
 
 def test_a_mistake_is_one_sentence_and_status_1():
