@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mode_ros.checks.finding import Finding
 from mode_ros.checks.units import OPENING, REACH, TURNS, is_gripper
-from mode_ros.control.contract import Contract
+from mode_ros.control.contract import TWIST_NAMES, ActionGroup, Contract, Dimension
+from mode_ros.control.witnesses import ARM_JOINTS
 
 # A stream that is given fewer control periods than this to speak stops the robot by rounding.
 _PERIODS = 1.5
@@ -25,15 +28,8 @@ def contract_slips(contract: Contract) -> list[Finding]:
                 found.append(
                     Finding('contract', f'{dimension.name} may go to {largest:g} m: are these millimetres (unit: mm)?')
                 )
-        unlimited = [d.name for d in group.dimensions if group.kind == 'absolute' and d.max_step is None]
-        if unlimited and group.feedback is not None:
-            found.append(
-                Finding(
-                    'contract',
-                    f'{", ".join(unlimited)} of {group.name} have no max_step: the policy may ask for any jump within '
-                    'the bounds.',
-                )
-            )
+        if unlimited := _unlimited(group):
+            found.append(Finding('contract', _leaps(group, unlimited)))
     for stream in contract.observation.streams:
         if stream.max_age * contract.rate < _PERIODS:
             found.append(
@@ -44,3 +40,36 @@ def contract_slips(contract: Contract) -> list[Finding]:
                 )
             )
     return found
+
+
+def _unlimited(group: ActionGroup) -> list[str]:
+    """Dimensions whose targets nothing keeps from leaping: of an arm, since a gripper may shut at once."""
+    if group.kind == 'delta' or group.output.adapter == 'gripper_command':
+        return []
+    speeds = (group.output.max_speed, group.output.max_rotation_speed)
+    return [
+        dimension.name
+        for dimension in group.dimensions
+        if dimension.max_step is None
+        and not _opens(group, dimension)
+        and not (group.output.adapter == 'pose' and speeds[dimension.name not in TWIST_NAMES[:3]] is not None)
+    ]
+
+
+def _opens(group: ActionGroup, dimension: Dimension) -> bool:
+    if group.output.adapter == 'pose':
+        return False
+    return is_gripper(dimension.name) or (is_gripper(group.name) and len(group.dimensions) < ARM_JOINTS)
+
+
+def _leaps(group: ActionGroup, unlimited: Sequence[str]) -> str:
+    lacking = 'has no max_step' if len(unlimited) == 1 else 'have no max_step'
+    policys = "and the policy's as far as max_tracking_error" if group.feedback else "and so is the policy's"
+    if group.output.adapter == 'pose':
+        way = 'output.max_speed and output.max_rotation_speed'
+    else:
+        way = 'max_step, the largest change in one control period' + ('' if group.feedback else ', and feedback for it')
+    return (
+        f'{", ".join(unlimited)} of {group.name} {lacking}: the target of a person who drives is sent whole at once, '
+        f'however far it lies within the bounds, {policys}. Give {way}.'
+    )

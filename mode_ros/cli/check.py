@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what the contract says; a UserError says what is wrong with it."""
+    """Prints what the contract says, and what in it is legal and looks like a slip; a UserError says what is wrong."""
+    from mode_ros.checks.contract import contract_slips
     from mode_ros.robots import load_named_contract
 
     contract, _ = load_named_contract(arguments.contract)
@@ -27,6 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     for group in contract.action:
         where = f'action {group.output.action}' if group.output.action else group.output.topic
         print(f'  commands {group.name}: {", ".join(group.names)} ({group.kind}) on {where} ({group.output.adapter})')
+    for slip in contract_slips(contract):
+        print(f'  look at this: {slip.text}')
     if arguments.checkpoint:
         from mode_ros.pairing import load_paired
 

@@ -485,6 +485,7 @@ class Contract(_Section):
             if group.output.adapter == 'pose':
                 if states[group.feedback].type != 'pose':
                     raise ValueError(f'feedback {group.feedback!r} of the pose {group.name!r} is no state of type pose')
+                _refuse_other_length(states[group.feedback], f'is the feedback of the pose {group.name!r}')
                 continue
             missing = set(group.names) - set(states[group.feedback].names)
             if missing:
@@ -509,6 +510,9 @@ class Contract(_Section):
                     f'the box of the action group {group.name!r} is measured by {group.box.state!r}, which is no pose '
                     f'(poses: {poses})'
                 )
+            if group.box is not None and group.box.state is not None:
+                use = f'measures the box of the action group {group.name!r}'
+                _refuse_other_length(self.state(group.box.state), use)
 
     def _check_shared_outputs(self) -> None:
         """Groups that share a topic leave in one message; what cannot be one is refused."""
@@ -713,6 +717,16 @@ def _brief(value: Any) -> str:
     if value is _ABSENT:
         return 'absent'
     return 'present' if isinstance(value, dict) else repr(list(value) if isinstance(value, tuple) else value)
+
+
+def _refuse_other_length(state: State, use: str) -> None:
+    # The numbers of a pose bear no names that an action has, so that they are not compared unit by unit: what measures
+    # a hand or a box is in metres, as those are. A unit that is not known by name may be any length.
+    if state.unit != 'm':
+        raise ValueError(
+            f"the pose {state.name!r} {use}, which is in 'm', and its own unit is {state.unit!r}: give it unit 'm', "
+            'and say what the messages are in with message_unit, or with scale'
+        )
 
 
 def _refuse_repeats(names: Any, what: str) -> None:

@@ -6,6 +6,8 @@ who speaks alone; else all are asked for what they said last, and one stop among
 
 from __future__ import annotations
 
+from collections import Counter
+
 from mode_ros.control.contract import NANOSECONDS
 
 # How long answers are awaited, and how long after one question the next may be put (seconds). On one machine they come
@@ -19,6 +21,9 @@ RARE_SECONDS = 8.0
 # work, and the answers may still lie unread: it waits anew.
 STEP_SECONDS = 0.1
 MISSED_STEPS = 3
+
+# Words whose copies may still come from another reader: as many as two readers have room for.
+COPIES_KEPT = 200
 
 
 class StopSaid:
@@ -69,3 +74,25 @@ class StopSaid:
     def _lift(self) -> None:
         self.engaged = self._taken_back = False
         self._asked, self._pause = None, ASK_SECONDS
+
+
+class Copies:
+    """Which words are new, where several readers hear the same publishers: a word counts once, whoever brings it first.
+
+    A word is known by when it was sent, of which every reader is told the same. Of one moment as many words count as
+    the reader that brought most of them has brought, so that two who speak at once are two.
+    """
+
+    def __init__(self) -> None:
+        self._brought: dict[tuple[int, bool], Counter[str]] = {}
+
+    def is_new(self, reader: str, sent: int | None, stop: bool) -> bool:
+        """sent: nanoseconds of its publisher's clock, None where nobody tells: such a word always counts."""
+        if not sent:
+            return True
+        brought = self._brought.setdefault((sent, stop), Counter())
+        before = max(brought.values(), default=0)
+        brought[reader] += 1
+        while len(self._brought) > COPIES_KEPT:
+            del self._brought[next(iter(self._brought))]
+        return brought[reader] > before

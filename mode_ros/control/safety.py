@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, Contract
+from mode_ros.control.witnesses import witnesses
 
 Vector = NDArray[np.float64]
 
@@ -176,45 +177,34 @@ class FrozenWatch:
     """
 
     def __init__(self, contract: Contract) -> None:
-        # An absolute group moves what measures it, but for a gripper that holds something; a displacement moves at
-        # least one of the positions, of those that no other group moves.
-        others = {
-            group.feedback: set(group.names) for group in contract.action if group.kind == 'absolute' and group.feedback
-        }
-        positions = tuple(
-            state.name
-            for state in contract.observation.states
-            if (state.type == 'pose' or (state.type == 'joint_state' and state.field == 'position'))
-            and not set(state.names) <= others.get(state.name, set())
-        )
-        self._watched: list[tuple[slice, tuple[str, ...]]] = []
-        for group in contract.action:
-            seen = positions if group.kind == 'delta' else (group.feedback,) if group.feedback is not None else ()
-            if seen and group.output.adapter != 'gripper_command':
-                self._watched.append((contract.group_slices[group.name], seen))
+        self._witnesses = witnesses(contract)
         steps = [d.max_step or 0.05 * (d.upper - d.lower) for d in contract.dimensions]
         delta = [min(d.max_step or np.inf, max(-d.lower, d.upper)) for d in contract.dimensions]
         self._full = np.where(contract.delta_mask, delta, steps)
         self._last: dict[str, Vector] = {}
         self._changed: dict[str, int] = {}
+        # What was commanded since a stream changed last, [d] in largest steps: until now, and until its last message.
         self._path: dict[str, Vector] = {}
+        self._shown: dict[str, Vector] = {}
         self._silence = {state.name: round(state.max_age * NANOSECONDS) for state in contract.observation.states}
+        self._heard: dict[str, int] = {}
         # Nanoseconds of control periods since each stream was heard: by no clock, which may jump.
         self._quiet = dict.fromkeys(self._silence, 0)
         self._suspects: list[tuple[str, ...]] = []
 
     def clear(self) -> None:
         """The motion from now on counts; what is under suspicion stays so."""
-        self._changed, self._path = {}, {}
+        self._changed, self._path, self._shown = {}, {}, {}
 
     def stopped(self) -> None:
         """The robot is being stopped: what has not changed while it moved is under suspicion from now on, too."""
-        for place, streams in self._watched:
+        for witness in self._witnesses:
             moved = all(
-                stream in self._path and float(self._path[stream][place].max()) >= SUSPECT_STEPS for stream in streams
+                stream in self._path and _has_gone(self._path[stream], witness.groups, SUSPECT_STEPS)
+                for stream in witness.streams
             )
-            if moved and streams not in self._suspects:
-                self._suspects.append(streams)
+            if moved and witness.streams not in self._suspects:
+                self._suspects.append(witness.streams)
 
     def unchanged(self) -> str:
         """'' or which streams are under suspicion."""
@@ -236,10 +226,11 @@ class FrozenWatch:
         believed = changed or self._quiet[stream] > self._silence[stream]
         if believed:
             self._suspects = [streams for streams in self._suspects if stream not in streams]
-        self._quiet[stream] = 0
+        self._heard[stream], self._quiet[stream] = stamp, 0
         if believed or stream not in self._path:
             self._changed[stream] = stamp
             self._path[stream] = np.zeros(len(self._full))
+        self._shown[stream] = self._path[stream].copy()
         self._last[stream] = values
 
     def commanded(self, step: Vector) -> None:
@@ -249,19 +240,23 @@ class FrozenWatch:
 
     def problem(self, now: int) -> str:
         """'' or which streams are frozen."""
-        for place, streams in self._watched:
-            if all(self._is_frozen(stream, place, now) for stream in streams):
-                since = max(self._changed[stream] for stream in streams)
-                return (
-                    f'{", ".join(streams)}: the same numbers for {(now - since) / NANOSECONDS:.2g} s while motion is '
-                    'commanded'
-                )
+        for witness in self._witnesses:
+            if all(self._is_frozen(stream, witness.groups) for stream in witness.streams):
+                since = max(self._changed[stream] for stream in witness.streams)
+                seconds = (now - since) / NANOSECONDS
+                return f'{", ".join(witness.streams)}: the same numbers for {seconds:.2g} s while motion is commanded'
         return ''
 
-    def _is_frozen(self, stream: str, place: slice, now: int) -> bool:
-        if stream not in self._path or now - self._changed[stream] < FROZEN_SECONDS * NANOSECONDS:
+    def _is_frozen(self, stream: str, groups: tuple[slice, ...]) -> bool:
+        """By what its last message showed: a stream that speaks rarely has not repeated itself before it speaks."""
+        if stream not in self._shown or self._heard[stream] - self._changed[stream] < FROZEN_SECONDS * NANOSECONDS:
             return False
-        return float(self._path[stream][place].max()) >= FROZEN_STEPS
+        return _has_gone(self._shown[stream], groups, FROZEN_STEPS)
+
+
+def _has_gone(path: Vector, groups: tuple[slice, ...], steps: float) -> bool:
+    """Whether so many of the largest steps were commanded to each of the groups; path: [d]."""
+    return all(float(path[group].max()) >= steps for group in groups)
 
 
 class Signs:

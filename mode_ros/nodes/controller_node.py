@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from std_msgs.msg import Bool, String
@@ -29,7 +31,7 @@ from mode_ros.drivers.active import Drivers
 from mode_ros.errors import UserError
 from mode_ros.messages import commands, states
 from mode_ros.messages.chunks import encode_request
-from mode_ros.messages.commands import encode_commands
+from mode_ros.messages.commands import encode_command, encode_commands
 from mode_ros.messages.ingest import stamp_of
 from mode_ros.messages.states import concerns, decode_state
 from mode_ros.messages.teleop import decode_teleop
@@ -141,6 +143,20 @@ class ControllerNode(ManagedNode):
         self.destroy_timer(self._watchdog)
         self._timer = None
         thaw_garbage()
+        try:
+            self._come_to_rest(reason)
+        except BaseException:
+            # A defect that ended the control periods comes again here, and a velocity that is left goes on.
+            self._send_no_displacement()
+            raise
+        finally:
+            # Whatever ends now, the last command is the one that the driver must have.
+            for publisher in self._outputs.values():
+                publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_SECONDS))
+            if self._drivers is not None:
+                self._drivers.stop()
+
+    def _come_to_rest(self, reason: str) -> None:
         # Wall time: the stop must come to its end even when a simulated clock stands.
         deadline = time.monotonic() + STOP_SECONDS
         while True:
@@ -154,11 +170,18 @@ class ControllerNode(ManagedNode):
                 self._last = self._controller.halt(self._now(), reason)
                 self._send(self._last)
                 break
-        # Whatever ends now, the last command is the one that the driver must have.
-        for publisher in self._outputs.values():
-            publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_SECONDS))
-        if self._drivers is not None:
-            self._drivers.stop()
+
+    def _send_no_displacement(self) -> None:
+        """Straight to the drivers, past all that may be defective; a target needs nothing, since it is held."""
+        now, period = int(self.get_clock().now().nanoseconds), self._contract.command_seconds
+        for group in self._contract.action:
+            if group.kind != 'delta':
+                continue
+            try:
+                message = encode_command(np.zeros(len(group.dimensions)), group, period, now)
+                self._outputs[group.output.topic].publish(message)
+            except Exception:  # noqa: BLE001 - the other arms are to stop all the same
+                self.get_logger().error(f'{group.name} is not told to stop:\n{traceback.format_exc()}')
 
     def cleanup(self) -> None:
         for entity in self._entities:

@@ -9,6 +9,7 @@ from rclpy.node import Node
 
 from mode_ros.control.estop import StopSaid
 from mode_ros.nodes.estop_readers import ESTOP_TOPIC, EstopReaders
+from mode_ros.nodes.publishers import count_publishers
 
 
 class EstopListener:
@@ -26,7 +27,7 @@ class EstopListener:
     def _on_word(self, stop: bool, live: bool) -> None:
         if live:
             self._beat()
-        alone = not stop and self._said.engaged and self._node.count_publishers(ESTOP_TOPIC) <= 1
+        alone = not stop and self._said.engaged and count_publishers(self._node, ESTOP_TOPIC) <= 1
         still = self._said.hear(stop, alone, live)
         self._tell()
         if still:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -11,7 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from std_msgs.msg import Bool
 
-from mode_ros.control.estop import STEP_SECONDS
+from mode_ros.control.estop import STEP_SECONDS, Copies
 from mode_ros.nodes.qos import SubscriptionEventCallbacks, read_latched
 
 ESTOP_TOPIC = 'estop'
@@ -19,9 +20,15 @@ ESTOP_TOPIC = 'estop'
 # Room for a word of each who speaks: with room for one, the last to be heard takes the others' place.
 ESTOP_DEPTH = 100
 
+# Humble's rclpy does not tell when a message was sent; there a word comes once from each reader that hears it.
+TELLS_WHEN_SENT = hasattr(Subscription, 'CallbackType')
+
 
 class EstopReaders:
     """Calls `hear` with each word and whether it is said now, and `step` regularly, whose yes asks everybody again.
+
+    What is said now is told once, though a best-effort reader, where there is one, hears who publishes reliably as
+    well: who counts its own words needs that.
 
     DDS latches a message for every publisher and brings them to a reader in any order, and rclpy does not tell who sent
     one (Humble to Jazzy). A new reader hears them all again: that is how everybody is asked.
@@ -33,8 +40,9 @@ class EstopReaders:
         live = QoSProfile(depth=ESTOP_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         # rclpy would warn of those that it does not hear; the other readers do.
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_unheard, use_default_callbacks=False)
-        on_live = partial(self._on_word, live=True)
-        self._live = [node.create_subscription(Bool, ESTOP_TOPIC, on_live, live, event_callbacks=events)]
+        self._copies = Copies()
+        ear = self._live_ear('reliable')
+        self._live = [node.create_subscription(Bool, ESTOP_TOPIC, ear, live, event_callbacks=events)]
         self._unheard = False
         self._latched = self._ask()
         self._timer = node.create_timer(STEP_SECONDS, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -46,21 +54,31 @@ class EstopReaders:
             self._node.destroy_subscription(reader)
 
     def _ask(self) -> Subscription:
-        return read_latched(self._node, Bool, ESTOP_TOPIC, partial(self._on_word, live=False), ESTOP_DEPTH)
+        return read_latched(self._node, Bool, ESTOP_TOPIC, self._on_latched, ESTOP_DEPTH)
 
     def _on_unheard(self, event: object) -> None:
         # DDS brings a reliable reader nothing of who publishes best effort, as a button with a sensor's settings does.
         self._unheard = True
 
-    def _on_word(self, message: Bool, live: bool) -> None:
-        self._hear(bool(message.data), live)
+    def _live_ear(self, reader: str) -> Callable[..., None]:
+        return partial(self._on_sent if TELLS_WHEN_SENT else self._on_live, reader)
+
+    def _on_sent(self, reader: str, message: Bool, told: Mapping[str, Any]) -> None:
+        self._on_live(reader, message, told['source_timestamp'])
+
+    def _on_live(self, reader: str, message: Bool, sent: int | None = None) -> None:
+        if self._copies.is_new(reader, sent, bool(message.data)):
+            self._hear(bool(message.data), True)
+
+    def _on_latched(self, message: Bool) -> None:
+        self._hear(bool(message.data), False)
 
     def _step(self) -> None:
         # Here and not where a word is heard: a reader is not closed from within itself.
         if self._unheard and len(self._live) == 1:
             best_effort = QoSProfile(depth=ESTOP_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
-            on_live = partial(self._on_word, live=True)
-            self._live.append(self._node.create_subscription(Bool, ESTOP_TOPIC, on_live, best_effort))
+            ear = self._live_ear('best effort')
+            self._live.append(self._node.create_subscription(Bool, ESTOP_TOPIC, ear, best_effort))
         if self._should_ask():
             latched, self._latched = self._latched, self._ask()
             self._node.destroy_subscription(latched)

@@ -66,12 +66,17 @@ class ManagedNode(LifecycleNode):
         return self._attempt('clean up after an error', self.cleanup)
 
     def close(self) -> None:
-        """The end of the process: a safe stop first, whatever state the node is in."""
-        if self.active:
-            self.active = False
-            self.get_logger().warning('stopping: the process ends')
-            self.deactivate('the process ends')
-        self._attempt('clean up', self.cleanup)
+        """The end of the process: a safe stop first, whatever state the node is in.
+
+        What fails in the stop is raised when everything is given back.
+        """
+        try:
+            if self.active:
+                self.active = False
+                self.get_logger().warning('stopping: the process ends')
+                self.deactivate('the process ends')
+        finally:
+            self._attempt('clean up', self.cleanup)
 
     def _stop(self, reason: str, state: LifecycleState) -> TransitionCallbackReturn:
         # Order matters: no new work, then the stop, then (super) the publishers fall silent.

@@ -30,6 +30,7 @@ from mode_ros.nodes.page_driving import PageDriving
 from mode_ros.nodes.parameters import parameter, read_parameters
 from mode_ros.nodes.policy_loader import PolicyLoader
 from mode_ros.nodes.process import run_node
+from mode_ros.nodes.publishers import count_publishers
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.page.driving import Held
 from mode_ros.page.goals import UsedGoals, offered, training_goals
@@ -180,7 +181,7 @@ class PageNode(Node):
         self._outcomes.hear(bool(message.data))
 
     def _on_estop(self, stop: bool, live: bool) -> None:
-        alone = self.count_publishers(ESTOP_TOPIC) <= 2  # the page is one of them
+        alone = count_publishers(self, ESTOP_TOPIC) <= 2  # the page is one of them
         self._estop_words.heard(stop, live, alone)
 
     # ---- what is said -----------------------------------------------------------------------------------------

@@ -88,9 +88,7 @@ def run_node(make_node: Callable[[], Node]) -> None:
         traceback.print_exc()
         code = DEFECT
     finally:
-        if node is not None:
-            _close(node)
-        rclpy.try_shutdown()
+        code = _end(node, code)
     sys.stdout.flush()
     sys.stderr.flush()
     # Everything is closed; taking torch and its libraries apart piece by piece would keep the user waiting a second.
@@ -139,8 +137,17 @@ def _of_the_executor(error: BaseException) -> bool:
     return bool(frames) and frames[-1].f_globals.get('__name__') == 'rclpy.executors'
 
 
-def _close(node: Node) -> None:
-    close = getattr(node, 'close', None)
-    if close is not None:
-        close()
-    node.destroy_node()
+def _end(node: Node | None, code: int) -> int:
+    """Closes everything, and returns the exit status, which was `code` before.
+
+    What brought the process here may fail once more: that neither skips what is left to be closed, nor makes a refusal
+    of a defect, after which nobody would start the node again.
+    """
+    closed = [] if node is None else [getattr(node, 'close', lambda: None), node.destroy_node]
+    for close in (*closed, rclpy.try_shutdown):
+        try:
+            close()
+        except Exception:  # noqa: BLE001 - whatever it is, it is printed whole
+            traceback.print_exc()
+            code = code or DEFECT
+    return code

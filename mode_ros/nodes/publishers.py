@@ -1,4 +1,8 @@
-"""Counting the publishers of topics through the ROS graph."""
+"""Counting who publishes and who listens on topics, through the ROS graph.
+
+rclpy's own counts take a name as it is: a relative one gets the namespace, and no remapping. Two robots that share a
+topic by one (`estop:=/estop`) would count nobody there. So every name is resolved first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,16 @@ from collections.abc import Iterable
 from rclpy.node import Node
 
 from mode_ros.control.publishers import Voice
+
+
+def count_publishers(node: Node, topic: str) -> int:
+    """How many publish on the topic that the node means by this name."""
+    return int(node.count_publishers(node.resolve_topic_name(topic)))
+
+
+def count_subscribers(node: Node, topic: str) -> int:
+    """How many listen to it."""
+    return int(node.count_subscribers(node.resolve_topic_name(topic)))
 
 
 def publishing_nodes(node: Node, watched: Iterable[Voice]) -> dict[str, list[str]]:

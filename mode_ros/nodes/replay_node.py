@@ -22,6 +22,7 @@ from mode_ros.control.contract import Contract
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.errors import UserError
 from mode_ros.messages.teleop import encode_teleop
+from mode_ros.nodes.publishers import count_subscribers
 from mode_ros.nodes.qos import COMMAND, LATCHED
 from mode_ros.page.told import read_object
 from mode_ros.recording.episode import INTERVENTION_TOPIC, SUCCESS_TOPIC
@@ -74,7 +75,7 @@ class ReplayNode(Node):
         """Why it may not begin, '' if it may: nothing is published before."""
         if self._simulated and (strange := self._real()):
             return strange
-        if not self.count_subscribers('teleop_command'):
+        if not count_subscribers(self, 'teleop_command'):
             return 'no controller_node is there that would take the commands'
         if self._driven:
             return 'somebody drives the robot already'

@@ -8,8 +8,8 @@ from mode_ros.control.estop import StopSaid
 class EstopWords:
     """Tells the page's own words on `estop`, which come back to it as well, from those of others, by counting.
 
-    Two readers bring words: one that is live brings each as it is said, the other also what was latched before it was
-    there.
+    They come in two ways: live ones as they are said, each once however many readers hear it (EstopReaders sees to
+    that), the others from a reader that also brings what was latched before it was there.
     """
 
     def __init__(self) -> None:
@@ -28,13 +28,13 @@ class EstopWords:
         return self._others.engaged
 
     def said(self, stop: bool) -> None:
-        """The page publishes this, latched; each reader will hear it once."""
+        """The page publishes this, latched; it will come back once in each way."""
         self._own_stop = stop
         for live in (False, True):
             self._own_expected[live, stop] += 1
 
     def heard(self, stop: bool, live: bool, alone: bool = True) -> None:
-        """A word of anybody. live: by the live reader; alone: besides the page at most one speaks."""
+        """A word of anybody. live: it is said now; alone: besides the page at most one speaks."""
         if self._own_expected[live, stop]:
             self._own_expected[live, stop] -= 1
         else:

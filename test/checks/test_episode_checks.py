@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.contracts import ABSOLUTE_TEXT, absolute_contract, delta_contract
+from support.contracts import ABSOLUTE_TEXT, AXES_TEXT, GRIPPER_TEXT, VECTOR_TEXT, absolute_contract, delta_contract
 
 from mode_ros.checks.contract import contract_slips
 from mode_ros.checks.episodes import copies, intervention_share, split_recordings, success_labels
@@ -10,6 +10,7 @@ from mode_ros.checks.lag import command_delay, correlations, out_of_step
 from mode_ros.checks.motion import idle, jerks, lengths, moving_span, still_frames
 from mode_ros.checks.pictures import RepeatCount, frozen
 from mode_ros.control.contract import parse_contract
+from mode_ros.robots import known_robots, load_named_contract
 
 
 def said(findings):
@@ -146,5 +147,47 @@ def test_slips_in_a_contract():
     degrees = ABSOLUTE_TEXT.replace('lower: -2.0, upper: 2.0}', 'lower: -180, upper: 180}')
     lines = said(contract_slips(parse_contract(degrees.replace('max_age: 0.2', 'max_age: 0.11'), 'x')))
     assert any('b may go to 180 rad: are these degrees' in line for line in lines)
-    assert any('b of arm have no max_step' in line for line in lines)
+    assert any('b of arm has no max_step' in line for line in lines)
     assert any('joints counts as dead after 0.11 s, 1.1 control periods' in line for line in lines)
+
+
+@pytest.mark.parametrize('robot', known_robots())
+def test_no_contract_that_ships_has_a_slip(robot):
+    """Not for a gripper without max_step, nor for a hand whose speed is limited."""
+    assert contract_slips(load_named_contract(robot)[0]) == []
+
+
+LEAP = 'the target of a person who drives is sent whole at once, however far it lies within the bounds'
+
+
+def test_an_arm_whose_targets_may_leap_is_named_with_the_way_out():
+    (only,) = said(contract_slips(absolute_contract()))
+    assert f'b of arm has no max_step: {LEAP}' in only
+    assert only.endswith("the policy's as far as max_tracking_error. Give max_step, the largest change in one control"
+                         ' period.')  # fmt: skip
+    free = ABSOLUTE_TEXT.replace(', max_step: 0.1, max_step_change: 0.03', '').replace('    feedback: joints\n', '')
+    (only,) = said(contract_slips(parse_contract(free, 'x')))
+    assert f'a, b of arm have no max_step: {LEAP}' in only
+    assert only.endswith("and so is the policy's. Give max_step, the largest change in one control period, and "
+                         'feedback for it.')  # fmt: skip
+
+
+@pytest.mark.parametrize('text', [VECTOR_TEXT, AXES_TEXT])
+def test_a_hand_is_limited_by_its_speeds(text):
+    assert contract_slips(parse_contract(text, 'x')) == []
+    (only,) = said(contract_slips(parse_contract(text.replace(', max_rotation_speed: 1.0', ''), 'x')))
+    assert 'x, y, z' not in only
+    assert '_x, ' in only
+    assert only.endswith('Give output.max_speed and output.max_rotation_speed.')
+    (only,) = said(contract_slips(parse_contract(text.replace(' max_speed: 0.2,', ''), 'x')))
+    assert 'x, y, z of arm have no max_step' in only
+
+
+def test_a_gripper_may_shut_at_once_but_not_the_arm_that_is_commanded_with_it():
+    assert contract_slips(parse_contract(GRIPPER_TEXT, 'x')) == []
+    both = ABSOLUTE_TEXT.replace('name: arm', 'name: arm_and_gripper').replace('name: b,', 'name: finger,')
+    joined = both.replace('names: [b, a]', 'names: [finger, a, c]').replace(
+        '    output:', '      - {name: c, unit: rad, lower: -2.0, upper: 2.0}\n    output:'
+    )
+    (only,) = said(contract_slips(parse_contract(joined, 'x')))
+    assert only.startswith('contract: c of arm_and_gripper has no max_step')

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from support.depth import BOTH
+from support.contracts import ABSOLUTE_TEXT
 
 from mode_ros.cli.main import VERBS, build_parser, main
 from mode_ros.control.contract import load_contract
@@ -66,6 +67,17 @@ def test_what_init_makes_for_a_camera_of_depth_predicts(tmp_path):
     loaded = load_paired(str(policy), load_contract(contract), 'cpu')
     chunk = predict(loaded, Observation(0, images, {}), 'open the drawer', np.random.default_rng(0))
     assert chunk.shape == (10, 4)
+
+
+def test_check_tells_what_looks_like_a_slip(tmp_path, capsys):
+    (tmp_path / 'mine.yaml').write_text(ABSOLUTE_TEXT)
+    with pytest.raises(SystemExit) as ended:
+        main(['check', str(tmp_path / 'mine.yaml')])
+    assert ended.value.code == 0, 'it is legal'
+    assert '  look at this: b of arm has no max_step' in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(['check', 'ros2_control_arm'])
+    assert 'look at this' not in capsys.readouterr().out
 
 
 def test_a_mistake_is_one_sentence_and_status_1():

@@ -1,7 +1,7 @@
 """The contract file: what is accepted, what is refused with which words, and where two contracts differ."""
 
 import pytest
-from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT, absolute_contract, delta_contract
+from support.contracts import ABSOLUTE_TEXT, AXES_TEXT, DELTA_TEXT, VECTOR_TEXT, absolute_contract, delta_contract
 
 from mode_ros.control.contract import differences, load_contract, parse_contract
 from mode_ros.errors import UserError
@@ -139,6 +139,32 @@ def test_refuses_feedback_in_another_unit():
         parse_contract(other, 'mine.yaml')
     both = other.replace('unit: deg', 'unit: rad, message_unit: deg')
     assert parse_contract(both, 'mine.yaml').state('joints').unit == 'rad'
+
+
+HAND = '    - {name: hand, topic: hand, type: pose, names: [x, y, z, qx, qy, qz, qw], unit: m, max_age: 0.2}\naction:'
+BOX = '    box: {state: hand, lower: [-1, -1, 0], upper: [1, 1, 1]}\n    output: {adapter: twist'
+
+
+@pytest.mark.parametrize('unit', ['mm', 'cm', 'rad', 'metres'])
+@pytest.mark.parametrize(
+    ('text', 'use'),
+    [
+        (VECTOR_TEXT, "the pose 'hand' is the feedback of the pose 'arm'"),
+        (AXES_TEXT, "the pose 'hand' is the feedback of the pose 'arm'"),
+        (
+            DELTA_TEXT.replace('action:', HAND).replace('    output: {adapter: twist', BOX),
+            "the pose 'hand' measures the box of the action group 'arm'",
+        ),
+    ],
+)
+def test_refuses_a_pose_in_another_unit_where_metres_are_meant(text, use, unit):
+    """400 of them would be 400 m to a Cartesian controller, and outside of no box."""
+    assert parse_contract(text, 'mine.yaml').state('hand').unit == 'm'
+    other = text.replace('qw], unit: m,', f'qw], unit: {unit},')
+    with pytest.raises(UserError, match=f"{use}, which is in 'm', and its own unit is '{unit}': give it unit 'm'"):
+        parse_contract(other, 'mine.yaml')
+    messages = text.replace('qw], unit: m,', 'qw], unit: m, message_unit: mm,')
+    assert parse_contract(messages, 'mine.yaml').state('hand').conversion == (0.001, 0.0)
 
 
 def test_refuses_feedback_that_does_not_measure():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mode_ros.control.estop import ASK_SECONDS, STEP_SECONDS, StopSaid
+from mode_ros.control.estop import ASK_SECONDS, COPIES_KEPT, STEP_SECONDS, Copies, StopSaid
 
 STEP = round(STEP_SECONDS * 1e9)
 ENOUGH = round(ASK_SECONDS / STEP_SECONDS) + 2
@@ -121,3 +121,32 @@ def test_time_in_which_the_process_did_not_run_is_no_time_for_answers():
     assert topic.step(), 'the answers may lie unread'
     topic.said.hear(True, alone=False)
     assert topic.step(5 * ENOUGH)
+
+
+def test_a_word_that_two_readers_hear_is_new_once():
+    copies = Copies()
+    assert [copies.is_new(reader, 7, True) for reader in ('reliable', 'best effort')] == [True, False]
+    assert [copies.is_new(reader, 8, True) for reader in ('best effort', 'reliable')] == [True, False], 'in any order'
+    assert copies.is_new('best effort', 8, False), 'another word'
+
+
+def test_two_who_speak_in_one_moment_are_two():
+    copies = Copies()
+    assert [copies.is_new('reliable', 7, True) for _ in range(2)] == [True, True]
+    assert [copies.is_new('best effort', 7, True) for _ in range(3)] == [False, False, True], 'one is heard here alone'
+
+
+@pytest.mark.parametrize('sent', [None, 0])
+def test_a_word_of_which_nobody_tells_when_it_was_sent_always_counts(sent):
+    """Rather is a stop of one's own taken for another's."""
+    copies = Copies()
+    assert all(copies.is_new(reader, sent, True) for reader in ('reliable', 'best effort') * 2)
+
+
+def test_what_is_long_past_is_forgotten_and_counts_as_new():
+    copies = Copies()
+    for sent in range(1, 3 * COPIES_KEPT):
+        copies.is_new('reliable', sent, False)
+    assert not copies.is_new('best effort', 2 * COPIES_KEPT, False)
+    assert copies.is_new('best effort', 1, False)
+    assert len(copies._brought) <= COPIES_KEPT

@@ -117,6 +117,30 @@ def test_emergency_stop(bench, controller):
     wait_for(lambda: len(bench.asked) > asked, 'a request')
 
 
+@pytest.mark.parametrize('failing', ['stop', 'send'])
+@pytest.mark.parametrize('how', ['deactivated', 'ended'])
+def test_a_stop_that_fails_still_ends_the_velocity(bench, controller, monkeypatch, how, failing):
+    """As after a defect in the control period, which comes again in the stop."""
+    twists = bench.listen(TwistStamped, 'arm/twist')
+    send_chunk(bench, [0.01] * 60)
+    wait_for(lambda: 0.01 in velocities(twists), 'motion')
+
+    def fail(*_):
+        raise ValueError('a defect')
+
+    monkeypatch.setattr(*((controller._controller, 'stop', fail) if failing == 'stop' else (controller, '_send', fail)))
+    if how == 'deactivated':
+        assert not bench.transition(controller, 'deactivate')
+    else:
+        bench.executor.remove_node(controller)
+        bench.under_test.remove(controller)
+        with pytest.raises(ValueError, match='a defect'):
+            controller.close()
+        assert not controller._outputs, 'all is given back'
+        controller.destroy_node()
+    wait_for(lambda: velocities(twists)[-1] == 0.0, 'the end of the velocity')
+
+
 def test_deactivation_ends_with_a_safe_command_and_then_silence(bench, controller):
     twists = bench.listen(TwistStamped, 'arm/twist')
     send_chunk(bench, [0.01] * 60)

@@ -4,12 +4,15 @@ import time
 
 import pytest
 import rclpy
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool
 from support.bench import wait_for
 
 from mode_ros.control.estop import ASK_SECONDS
 from mode_ros.nodes.controller_node import ControllerNode
+from mode_ros.nodes.estop_listener import EstopListener
+from mode_ros.nodes.page_node import PageNode
 from mode_ros.nodes.qos import LATCHED
 
 
@@ -93,3 +96,44 @@ def test_who_publishes_best_effort_is_heard_and_a_refused_start_leaves_the_pause
     pressed = False
     released_in_the_end(bench)
     wait_for(lambda: told[-1]['reason'] == 'paused', 'the pause, which is still there')
+
+
+# Two arms in namespaces of their own that share one stop.
+SHARED = {'namespace': 'left', 'cli_args': ['--ros-args', '-r', 'estop:=/estop']}
+
+
+def test_nobody_takes_back_somebody_elses_stop_where_arms_share_it_by_a_remapping(bench, speaker):
+    node = rclpy.create_node('ear', **SHARED)
+    bench.under_test.append(node)
+    bench.executor.add_node(node)
+    told, beats = [], []
+    listener = EstopListener(node, told.append, lambda: beats.append(True))
+    stopping, other = speaker('stopping'), speaker('other')
+    stopping(True)
+    wait_for(lambda: told == [True], 'the stop')
+    wait_for(lambda: node.count_publishers('/estop') == 2, 'both publishers')
+    before = len(beats)
+    other(False)
+    wait_for(lambda: len(beats) > before, 'its word')
+    time.sleep(2.5 * ASK_SECONDS)
+    assert told == [True]
+    stopping(False)
+    wait_for(lambda: told == [True, False], 'the release, when all have been asked')
+    listener.close()
+
+
+def test_the_page_hears_that_others_keep_a_shared_stop(bench, speaker, contract_file):
+    page = PageNode(serve=False, parameter_overrides=[Parameter('contract', value=contract_file)], **SHARED)
+    bench.under_test.append(page)
+    bench.executor.add_node(page)
+    stopping, other = speaker('stopping'), speaker('other')
+    stopping(True)
+    wait_for(lambda: page.state()['estop']['others'], 'the stop')
+    wait_for(lambda: page.count_publishers('/estop') == 3, 'all publishers')
+    heard = bench.listen(Bool, 'estop')
+    other(False)
+    wait_for(lambda: heard, 'its word')
+    time.sleep(2.5 * ASK_SECONDS)
+    assert page.state()['estop']['others']
+    stopping(False)
+    wait_for(lambda: not page.state()['estop']['others'], 'the release, when all have been asked')

@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
@@ -15,6 +16,7 @@ from mode_ros.control.estop import ASK_SECONDS
 from mode_ros.messages.teleop import decode_teleop
 from mode_ros.nodes import page_calls, page_node
 from mode_ros.nodes.controller_node import ControllerNode
+from mode_ros.nodes.estop_readers import TELLS_WHEN_SENT
 from mode_ros.nodes.goals_node import GoalsNode
 from mode_ros.nodes.page_node import PageNode
 from mode_ros.nodes.qos import LATCHED
@@ -189,6 +191,50 @@ def test_who_takes_a_stop_back_does_not_speak_for_somebody_else(bench, page):
 
     first.publish(Bool(data=False))
     wait_for(lambda: page.state()['estop'] == {'own': True, 'others': False}, 'the others to have taken theirs back')
+
+
+@pytest.fixture
+def button(bench, page):
+    """An emergency stop that publishes best effort, when it is pressed or let go alone; the page hears it already."""
+    button = bench.node.create_publisher(Bool, 'estop', qos_profile_sensor_data)
+
+    def press(stop):
+        def say():
+            button.publish(Bool(data=stop))
+            time.sleep(0.02)
+            return page.state()['estop']['others'] is stop
+
+        wait_for(say, f'that {stop} is heard')
+
+    press(True)
+    press(False)
+    return press
+
+
+@pytest.mark.skipif(not TELLS_WHEN_SENT, reason="Humble's rclpy does not tell when a word was sent")
+def test_its_own_word_is_its_own_beside_somebody_who_publishes_best_effort(bench, page, button):
+    """The reader for those hears the page, too."""
+    given = releasing(bench, [''])
+    wait_for(lambda: page._calls.ready('controller', 'release'), 'the service')
+    words = bench.listen(Bool, 'estop', LATCHED)
+    for _ in range(3):
+        page.stop()
+        wait_for(lambda: words and words[-1].data, 'its stop')
+        time.sleep(0.3)  # both readers have brought it
+        assert page.state()['estop'] == {'own': True, 'others': False}
+        assert asyncio.run(page.release())[0]
+        wait_for(lambda: not words[-1].data, 'its release')
+    assert len(given) == 3
+
+
+def test_a_best_effort_stop_is_not_the_pages_own(page, button):
+    page.stop()
+    time.sleep(0.3)
+    button(True)
+    assert page.state()['estop']['own']
+    assert not page._estop_words.may_lift()
+    button(False)
+    assert page._estop_words.may_lift()
 
 
 def test_a_node_that_is_not_there_is_named(bench, page):

@@ -6,6 +6,10 @@ import sys
 import threading
 
 import pytest
+import rclpy
+from geometry_msgs.msg import TwistStamped
+from support.bench import wait_for
+from support.contracts import DELTA_TEXT
 
 from mode_ros.nodes import process
 
@@ -65,6 +69,55 @@ def test_an_end_that_hangs_is_no_refusal():
         process.send_signal(signal.SIGINT)
         process.stdout.close()
         assert process.wait(timeout=60) == 70
+
+
+DEFECTIVE = """
+from pathlib import Path
+from mode_ros.control.controller import Controller
+from mode_ros.nodes.controller_node import ControllerNode
+from mode_ros.nodes.process import run_node
+
+tick = Controller.tick
+
+def fail(*arguments):
+    raise ValueError('a defect')
+
+def fail_when_told(*arguments):
+    return fail() if Path({told!r}).exists() else tick(*arguments)
+
+Controller.tick, Controller.stop = fail_when_told, fail
+run_node(ControllerNode)
+"""
+
+
+@pytest.mark.parametrize('periods', [True, False])
+def test_a_controller_that_fails_in_its_stop_too_ends_the_velocity_and_starts_again(tmp_path, periods):
+    """Not with the status of a refusal, after which respawn gives up."""
+    (tmp_path / 'tester.yaml').write_text(DELTA_TEXT)
+    rclpy.init()
+    ear = rclpy.create_node('ear')
+    twists = []
+    ear.create_subscription(TwistStamped, 'arm/twist', twists.append, 100)
+    told = tmp_path / 'told'
+    code = DEFECTIVE.format(told=str(told))
+    given = {'contract': tmp_path / 'tester.yaml', 'driver_wait': 0.0, 'listen_seconds': 0.0}
+    arguments = [each for name, value in given.items() for each in ('-p', f'{name}:={value}')]
+    command = [sys.executable, '-c', code, '--ros-args', *arguments]
+    try:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            wait_for(lambda: rclpy.spin_once(ear, timeout_sec=0.1) or twists, 'commands', timeout=60.0)
+            if periods:
+                told.touch()
+            else:
+                process.send_signal(signal.SIGINT)
+            stderr = process.communicate(timeout=60)[1]
+        assert process.returncode == 70, stderr
+        assert 'ValueError: a defect' in stderr
+        wait_for(lambda: (rclpy.spin_once(ear, timeout_sec=0.5), len(twists))[1] == len(twists), 'all that was said')
+        assert twists[-1].twist.linear.x == 0.0
+    finally:
+        ear.destroy_node()
+        rclpy.shutdown()
 
 
 class Executor:

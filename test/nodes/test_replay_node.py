@@ -22,8 +22,8 @@ ACTIONS = np.arange(4 * 30, dtype=float).reshape(30, 4) / 1000
 def replay(bench):
     """Makes the node under test beside the bench, which is no simulator."""
 
-    def make(actions=ACTIONS, simulated=False):
-        node = ReplayNode(bench.contract, actions, simulated)
+    def make(actions=ACTIONS, simulated=False, **options):
+        node = ReplayNode(bench.contract, actions, simulated, **options)
         bench.under_test.append(node)
         bench.executor.add_node(node)
         return node
@@ -116,6 +116,13 @@ def test_nothing_is_replayed_while_somebody_drives_or_nobody_listens(bench, repl
         node.begin()
     node.let_go()
     assert node.ended
+
+
+def test_a_controller_is_found_where_its_commands_are_remapped(bench, replay):
+    node = replay(namespace='left', cli_args=['--ros-args', '-r', 'teleop_command:=/both/teleop'])
+    assert node.refusal().startswith('no controller_node is there')
+    bench.node.create_subscription(JointTrajectory, '/both/teleop', lambda _: None, 100)
+    wait_for(lambda: node.refusal() == '', 'the controller')
 
 
 def test_what_is_no_simulation_is_refused(bench, replay):
