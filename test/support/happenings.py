@@ -98,6 +98,7 @@ class World:
         self.executed, self.phases, self.checks = [], [], set()
         self.wild = 0.15  # how often what is wanted is anywhere; such a chunk may be refused
         self.resting = False
+        self.begins = False  # whether it was released since the last command
         self.moved = self.latched = False  # since the last release
 
     # ---- what happens ----------------------------------------------------------------------------------------------
@@ -131,6 +132,7 @@ class World:
     def _release(self):
         if self.controller.release(self.now, self.wall) == '':
             assert self.controller.breach is None
+            self.begins = True
             self.resting = self.moved = self.latched = False
 
     def _period(self, lasts):
@@ -244,9 +246,10 @@ class World:
                 self.last[i], self.speed[i], self.acceleration[i] = np.nan, 0.0, 0.0
                 continue
             before = self.last[i]
-            starts = np.isnan(before) or (self.told[i] == 0.0 and abs(flat[i] - real[i]) < 1e-6)
+            anew = np.isnan(before) or (self.begins and abs(flat[i] - measured[i]) < 1e-6)
+            starts = anew or (self.told[i] == 0.0 and abs(flat[i] - real[i]) < 1e-6)
             if not delta[i] and starts:
-                known = measured if np.isnan(before) else real
+                known = measured if anew else real
                 assert i not in self.arm or abs(flat[i] - known[i]) <= 1e-6 + (dimension.max_step or 0.0)
                 # As far as anybody can tell: a driver that froze during less motion looks like one at rest.
                 most = (1 + SUSPECT_STEPS) * (dimension.max_step or 0.0)
@@ -272,7 +275,7 @@ class World:
                     f'{what} of {dimension.name}: {found} of {limit * scale}, {tick.phase}'
                 )
             self.last[i], self.speed[i], self.acceleration[i] = flat[i], speed, acceleration
-        self.told[:] = 0.0
+        self.told[:], self.begins = 0.0, False
         for name, speeds in tick.velocities.items():
             self.told[self.contract.group_slices[name]] = speeds
         self._judge_stop(tick)
