@@ -246,6 +246,11 @@ class Source:
             for index in _spread(share, len(moments))
         ]
 
+    def mark(self, moments: Sequence[tuple[int, int]]) -> str:
+        """What is the same for the same moments alone, in whatever order the data sets are listed."""
+        places = {number: place for place, number in enumerate(self._order)}
+        return _hash(np.array([(places[number], frame) for number, frame in moments], np.int64))
+
     def moments(self, moments: Sequence[tuple[int, int]], loss: LossSettings) -> Batch:
         """Given moments as they are: not shifted, no goal dropped, with draws that are always the same."""
         which, frames = (np.array(column, np.int64) for column in zip(*moments, strict=True))
