@@ -37,6 +37,7 @@ from mode_ros.policy.plain_sampler import PlainSampler, Sampler
 from mode_ros.policy.products import products_of
 from mode_ros.policy.size import active_parameters, total_parameters
 from mode_ros.settings import load_settings
+from mode_ros.training.data_mark import data_mark
 from mode_ros.training.inspection.measure import Inputs, random_inputs
 from mode_ros.training.plan import make_plan
 from mode_ros.training.progress import LOG, read_log
@@ -119,7 +120,9 @@ def ablate(
     a training that failed, and a folder with runs of other settings.
     """
     runs = plan_runs(load_settings(grid, Grid, 'The grid'), changes, out)
-    waiting = [run for run in runs if not is_finished(run)]
+    finished = [run for run in runs if is_finished(run)]
+    check_data(finished)
+    waiting = [run for run in runs if run not in finished]
     check_plans(waiting, jobs)
     print(f'{len(runs)} runs, {len(runs) - len(waiting)} of them finished before', flush=True)
     stopped = _train_here(waiting, cpu) if jobs == 1 else _train_apart(waiting, jobs, cpu)
@@ -190,7 +193,7 @@ def is_finished(run: Run) -> bool:
     path = run.folder / RESULT
     if not path.is_file():
         return False
-    before, now = json.loads(path.read_text(encoding='utf-8'))['settings'], run.settings.model_dump(mode='json')
+    before, now = _result(run)['settings'], run.settings.model_dump(mode='json')
     with contextlib.suppress(ValidationError):  # of a version with other keys: told below
         before = TrainSettings.model_validate(as_begun(before)).model_dump(mode='json')
     wrong = [
@@ -205,6 +208,27 @@ def is_finished(run: Run) -> bool:
             'remove it.'
         )
     return True
+
+
+def check_data(finished: Sequence[Run]) -> None:
+    """Raise UserError for a finished run that learnt from other data than there are now.
+
+    Where the data are gone, nothing can be learnt from others, and results of before do not say: both are kept.
+    """
+    now: dict[tuple[str, int], str | None] = {}
+    for run in finished:
+        before, settings = _result(run).get('data'), run.settings
+        key = settings.data.model_dump_json(), settings.policy.chunk_length
+        if before is None:
+            continue
+        if key not in now:
+            now[key] = data_mark(settings)
+        if now[key] not in (None, before):
+            raise UserError(
+                f'The finished run in {run.folder} learnt from other data than are in '
+                f'{settings.data.path or settings.data.mixture} now: take the data back as they were, give another '
+                '--output, or remove the run to train it anew.'
+            )
 
 
 def measure_cost(config: PolicyConfig, clock: Callable[[], float]) -> Cost:
@@ -246,7 +270,7 @@ def summarise(
     rows = []
     for variant in dict.fromkeys(run.variant for run in runs):
         own = [run for run in runs if run.variant == variant]
-        results = [json.loads((run.folder / RESULT).read_text(encoding='utf-8')) for run in own]
+        results = [_result(run) for run in own]
         errors = [result['error'] for result in results]
         rows.append(
             {
@@ -346,10 +370,11 @@ def _train_here(runs: Sequence[Run], cpu: bool) -> str:
         print(f'{run.variant}, seed {run.seed}', flush=True)
         # accelerate keeps the first training's precision for the whole process, and a variant may have another.
         AcceleratorState._reset_state(True)
+        data = data_mark(run.settings)
         stopped = train(run.config, run.changes, run.folder, bool(checkpoints(run.folder)), cpu)
         if stopped:
             return f'{run.folder}: {stopped}'
-        _note_result(run)
+        _note_result(run, data)
     return ''
 
 
@@ -361,6 +386,7 @@ def _train_apart(runs: Sequence[Run], jobs: int, cpu: bool) -> str:
     def one(run: Run) -> str:
         if ended:
             return f'{run.folder}: not begun'
+        data = data_mark(run.settings)
         run.folder.parent.mkdir(parents=True, exist_ok=True)
         said = run.folder.with_suffix('.log')
         options = [
@@ -383,7 +409,7 @@ def _train_apart(runs: Sequence[Run], jobs: int, cpu: bool) -> str:
         if status:
             lines = said.read_text(encoding='utf-8', errors='replace').splitlines() or ['']
             raise UserError(f'The training in {run.folder} failed ({lines[-1]}): see {said}.')
-        _note_result(run)
+        _note_result(run, data)
         print(f'{run.variant}, seed {run.seed}: done', flush=True)
         return ''
 
@@ -400,8 +426,13 @@ def _train_apart(runs: Sequence[Run], jobs: int, cpu: bool) -> str:
     return f'{answers[0]}; type the same command again to go on' if answers else ''
 
 
-def _note_result(run: Run) -> None:
-    """Write the run's result, of its log: the last validation's error."""
+def _result(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run.folder / RESULT).read_text(encoding='utf-8'))
+    return found
+
+
+def _note_result(run: Run, data: str | None) -> None:
+    """Write the run's result, of its log: the last validation's error. data: the mark of what it learnt from."""
     if not (run.folder / LOG).is_file() or not (run.folder / POLICY).is_dir():
         raise UserError(f'The training in {run.folder} left no policy: remove the folder and try again.')
     errors = [entry['error'] for entry in read_log(run.folder) if entry['kind'] == 'validation']
@@ -416,6 +447,7 @@ def _note_result(run: Run) -> None:
         'error': errors[-1],
         'smallest_error': min(errors),
         'settings': run.settings.model_dump(mode='json'),
+        'data': data,
     }
     aside = run.folder / f'.{RESULT}'
     aside.write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')

@@ -37,7 +37,7 @@ from mode_ros.training.loss import Draws, log_logistic_sigmas
 from mode_ros.training.pictures import CachedPictures, DevicePictures, Pictures, send
 from mode_ros.training.selection import select_episodes, split
 from mode_ros.training.settings import DataSettings, LossSettings
-from mode_ros.training.weighting import ByWeight, weigh_frames
+from mode_ros.training.weighting import ByWeight, FrameWeights, weigh_frames
 
 Indices = NDArray[np.int64]
 
@@ -119,16 +119,7 @@ class Source:
         self.goals = _embed_goals(self.datasets, encoder)
         """Every sentence, normalised, and its embedding."""
         self.selection = select_episodes(self.datasets, config.denoiser.chunk_length, settings.keep_failures)
-        self._weights_of = [
-            weigh_frames(
-                data.driven,
-                [episode.length for episode in data.files.episodes],
-                episode_success(data.files),
-                settings.intervention_weight,
-                settings.policy_frames,
-            )
-            for data in datasets
-        ]
+        self._weights_of = [_weigh(data, settings) for data in datasets]
         self._any_failed = any(each.failed.any() for each in self._weights_of)
         used = [self._weighing(k, _frames(datasets[k], mask)) for k, mask in enumerate(self.selection.usable)]
         _check_left(datasets, used)
@@ -193,7 +184,7 @@ class Source:
                 'usable': self.selection.usable[number].tolist(),
                 'held_out': self.held_out[number].tolist(),
                 'moments': len(self._learnt[number]),
-                'goals': _episode_goals(self.datasets[number]),
+                'goals': episode_goals(self.datasets[number]),
                 'drawn': _hash(self._weights_of[number].weight, self._weights_of[number].failed),
             }
             for number, weight in zip(self._order, self._weights, strict=True)
@@ -245,6 +236,11 @@ class Source:
             for share, moments in zip(shares, by_task, strict=True)
             for index in _spread(share, len(moments))
         ]
+
+    def mark(self, moments: Sequence[tuple[int, int]]) -> str:
+        """What is the same for the same moments alone, in whatever order the data sets are listed."""
+        places = {number: place for place, number in enumerate(self._order)}
+        return _hash(np.array([(places[number], frame) for number, frame in moments], np.int64))
 
     def moments(self, moments: Sequence[tuple[int, int]], loss: LossSettings) -> Batch:
         """Given moments as they are: not shifted, no goal dropped, with draws that are always the same."""
@@ -362,7 +358,20 @@ def _columns(data: Dataset, streams: Sequence[str]) -> Indices:
     return np.concatenate([starts[name] for name in streams]) if streams else np.zeros(0, np.int64)
 
 
-def _episode_goals(data: Dataset) -> list[str]:
+def _weigh(data: Dataset, settings: DataSettings) -> FrameWeights:
+    """How often each frame of a data set is learnt from."""
+    return weigh_frames(
+        data.driven,
+        [episode.length for episode in data.files.episodes],
+        episode_success(data.files),
+        settings.intervention_weight,
+        settings.policy_frames,
+        data.standing if data.driven.any() else None,
+    )
+
+
+def episode_goals(data: Dataset) -> list[str]:
+    """The sentence of each episode, normalised."""
     return [normalize_sentence(data.files.tasks[int(data.task_index[start])]) for start in data.episode_starts]
 
 

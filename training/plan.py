@@ -50,7 +50,7 @@ class Plan:
 def make_plan(settings: TrainSettings, encoder: TextEncoder | None = None) -> Plan:
     """Open and check everything; encoder: instead of the configured one. Raises UserError that names file and key."""
     named = load_named_contract(settings.data.contract) if settings.data.contract else None
-    items = _items(settings)
+    items = listed_data(settings)
     found = [DataFiles(root, item.keys) for root, item in items]
     own = [files for files, (_, item) in zip(found, items, strict=True) if not item.embodiment]
     contract, text = _contract(own, named)
@@ -168,8 +168,8 @@ def build_network(plan: Plan) -> PolicyNetwork:
     return network
 
 
-def _items(settings: TrainSettings) -> list[tuple[Path, MixtureItem]]:
-    """The data sets, each with its folder."""
+def listed_data(settings: TrainSettings) -> list[tuple[Path, MixtureItem]]:
+    """The data sets of a training, each with its folder."""
     data = settings.data
     if not data.mixture:
         return [(Path(data.path), MixtureItem(path=data.path))]

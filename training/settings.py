@@ -68,7 +68,8 @@ class DataSettings(_Settings):
         default=1.0,
         gt=0,
         le=1000,
-        description='how often a frame counts that a person drove to correct the policy, relative to any other',
+        description='how often a frame counts that a person drove to correct the policy, relative to any other of its '
+        'data set; between the data sets of a mixture their own weights decide',
     )
     policy_frames: PolicyFrames = Field(
         default='successful',

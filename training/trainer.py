@@ -393,6 +393,7 @@ class Trainer:
                 'optimizer': optimizer,
                 'averaged': int(self._average.n_averaged),
                 'best': self._best,
+                'validated': self._plan.source.mark(self._validation_moments),
                 'data': self._plan.source.outline,
             }
             snapshots.save_snapshot(
@@ -418,7 +419,10 @@ class Trainer:
         load_optimizer(self._optimizer, state['optimizer'])
         load_weights(self._average.module, snapshots.load_average(folder).state_dict())
         self._average.n_averaged.fill_(state['averaged'])
-        self.step, self._best = state['step'], state['best']
+        self.step = state['step']
+        # Errors on other moments are another number: the best of them is not known yet.
+        now = source.mark(self._validation_moments)
+        self._best = state['best'] if state.get('validated', now) == now else float('inf')
 
     # ---- several processes ------------------------------------------------------------------------------------
 

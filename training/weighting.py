@@ -3,6 +3,9 @@
 In a data set in which nobody ever took over, everything is a demonstration. Elsewhere a span that the policy drove has
 failed when a person took over at its end, or when the episode ended there as a failure: what the policy did in it is
 no example. Any other span ended well.
+
+The data do not say whether a policy drove where no person did. But a robot that was told to stand still there was
+driven by nobody, as where the recording was started before the deadman was held.
 """
 
 from __future__ import annotations
@@ -36,14 +39,17 @@ def weigh_frames(
     success: Sequence[bool | None],
     intervention_weight: float = 1.0,
     policy_frames: PolicyFrames = 'successful',
+    standing: Mask | None = None,
 ) -> FrameWeights:
     """The weights of a data set's frames.
 
     driven: [n], whether a person drove; lengths: of its episodes, n in all; success: of each, None where nobody said,
     which counts as a success. intervention_weight: of the frames that a person drove in episodes in which the policy
-    drove, too; an episode that a person drove from its beginning to its end is a demonstration, and its frames count 1.
+    drove, too; where nothing but a person moved the robot, the episode is a demonstration, and these frames count 1.
+    standing: [n], whether the robot was told to stand still; None: nobody knows.
     """
     weight, failed = np.ones(len(driven)), np.zeros(len(driven), bool)
+    moved = np.ones(len(driven), bool) if standing is None else ~standing
     if (policy_frames == 'all' and intervention_weight == 1) or not driven.any():
         return FrameWeights(weight, failed)
     start = 0
@@ -51,9 +57,9 @@ def weigh_frames(
         part = slice(start, start + length)
         start += length
         person = driven[part]
-        if not person.all():
+        if (moved[part] & ~person).any():
             weight[part][person] = intervention_weight
-            failed[part] = failed_spans(person, good)
+        failed[part] = failed_spans(person, good)
     if policy_frames == 'all':
         failed[:] = False
     weight[failed] = 0

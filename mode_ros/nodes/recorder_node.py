@@ -116,6 +116,8 @@ class RecorderNode(Node):
         """A message has come."""
         if self._writer is not None and topic.full_name in self._declared:
             self._writer.put(topic.full_name, self.now(), data)
+            if not self._goal and topic.spec.name == self._contract.goal_topic:
+                self._goal = self._latched_goal()  # the first one counts, not what is pursued at the end
 
     # ---- services ---------------------------------------------------------------------------------------------
 
@@ -287,8 +289,7 @@ class RecorderNode(Node):
         names = {topic.spec.name: topic.full_name for topic in self._topics}
         return Episode(
             contract_text=self._contract_text,
-            # Without a goal at the start, the first one that came counts.
-            goal=self._goal or self._latched_goal(),
+            goal=self._goal,
             success=self._success if self._success is not None else self._announced_success(),
             drops=self._drops(None),  # the writer adds its own
             topics={name: full for name, full in names.items() if full != absolute_topic(name)},

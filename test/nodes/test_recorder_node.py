@@ -141,6 +141,30 @@ def test_an_episode_holds_the_streams_the_commands_and_its_story(bench, robot, r
     assert values['episode'] == 'episode_000000'
 
 
+def test_of_goals_that_are_told_while_it_records_the_first_is_the_episodes(bench, robot, recorder, tmp_path):
+    assert robot.start().message == 'Recording episode_000000, without a goal.'
+    for goal in (' ', 'open the drawer', 'close the drawer'):
+        bench.goal(goal)
+        topic = recorder._by_name['goal']
+        wait_for(lambda said=goal, topic=topic: topic.said and said.encode() in topic.said, f'the goal {goal!r}')
+    assert robot.call('stop').success
+    counts, episode = read(tmp_path / 'episode_000000')
+    assert (episode.goal, counts['/goal']) == ('open the drawer', 3)
+
+
+def test_the_goal_of_an_episode_is_not_the_next_ones(bench, robot, recorder, tmp_path):
+    robot.start()
+    bench.goal('open the drawer')
+    wait_for(lambda: recorder._goal, 'the goal')
+    robot.call('stop')
+    bench.goal('close the drawer')
+    wait_for(lambda: recorder._latched_goal() == 'close the drawer', 'the next goal')
+    assert robot.start().message == 'Recording episode_000001, goal "close the drawer".'
+    robot.call('stop')
+    episodes = [read(tmp_path / f'episode_00000{number}')[1] for number in (0, 1)]
+    assert [episode.goal for episode in episodes] == ['open the drawer', 'close the drawer']
+
+
 def test_it_names_every_dead_stream(bench, robot, contract_file, tmp_path):
     robot.alive = set()
     robot.timer.cancel()

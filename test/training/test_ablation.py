@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import statistics
 
 import pytest
 import torch
 import yaml
-from support.training_sets import SMALL, TextNumbers, joints_set
+from support.training_sets import SMALL, TextNumbers, joints_set, train_settings
 
 import mode_ros.evaluation.pooled as pooled
 import mode_ros.training.ablation as ablation
@@ -19,6 +20,8 @@ from mode_ros.policy.config import PolicyConfig
 from mode_ros.robots import load_named_contract
 from mode_ros.settings import load_settings
 from mode_ros.training.ablation import Grid, ablate, check_plans, measure_cost, plan_runs
+from mode_ros.training.data.editing import edit
+from mode_ros.training.data_mark import data_mark
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +92,74 @@ def test_two_variants_and_two_seeds_make_a_table_and_are_kept(grid, tmp_path, ca
         ablate(grid(changes=['run.steps=2', 'run.validation_samples=3']), [], out, cpu=True)
     with pytest.raises(UserError, match=r'other settings \(run.steps\)'):
         ablate(grid(changes=['run.steps=3']), [], out, cpu=True)
+
+
+def other_numbers(data):
+    shutil.rmtree(data)
+    joints_set(data, seed=1)
+
+
+def a_goal(data):
+    edit(data, relabel={2: 'push'})
+
+
+def more(data):
+    shutil.rmtree(data)
+    joints_set(data, episodes=8)
+
+
+@pytest.mark.parametrize('change', [other_numbers, a_goal, more])
+def test_a_finished_run_on_other_data_is_refused(grid, tmp_path, change, capfd):
+    path, out, data = (
+        grid(variants={'one': []}, seeds=[0], changes=['run.steps=1']),
+        tmp_path / 'out',
+        tmp_path / 'data',
+    )
+    ablate(path, [], out, cpu=True)
+    shutil.copytree(data, tmp_path / 'kept')
+    change(data)
+    with pytest.raises(UserError, match=r'one/seed_0 learnt from other data than are in \S+data now: take .* remove'):
+        ablate(path, [], out, cpu=True)
+    for each in tmp_path.glob('data*'):
+        shutil.rmtree(each)
+    capfd.readouterr()
+    ablate(path, [], out, cpu=True)  # nothing can be learnt from others where there are none
+    (tmp_path / 'kept').rename(data)
+    ablate(path, [], out, cpu=True)
+    assert capfd.readouterr().out.count('1 runs, 1 of them finished before') == 2
+    # A result of before does not say, and counts as it did.
+    result = out / 'one' / 'seed_0' / 'result.json'
+    content = json.loads(result.read_text())
+    del content['data']
+    result.write_text(json.dumps(content))
+    change(data)
+    ablate(path, [], out, cpu=True)
+
+
+def test_the_mark_of_data_is_of_what_is_learnt_and_not_of_where_it_lies(tmp_path):
+    first, second = joints_set(tmp_path / 'a' / 'first'), joints_set(tmp_path / 'a' / 'second', seed=1)
+
+    def mark(*lines, **changes):
+        file = tmp_path / f'{abs(hash(lines))}.yaml'
+        file.write_text('datasets:\n' + ''.join(f'  - {{{line}}}\n' for line in lines))
+        return data_mark(train_settings('', **{'data.mixture': str(file), **changes}))
+
+    alone = data_mark(train_settings(first))
+    assert mark('path: a/first') == alone
+    both = mark('path: a/first, weight: 2', 'path: a/second')
+    assert (
+        both
+        == mark('path: a/second', 'path: a/first, weight: 2')
+        == mark('path: a/second, weight: 0.5', 'path: a/first')
+    )
+    assert mark('path: a/first', 'path: a/second, weight: 2') != both != alone
+    first.rename(tmp_path / 'moved')
+    assert data_mark(train_settings(tmp_path / 'moved')) == alone
+    assert data_mark(train_settings(tmp_path / 'moved', **{'run.seed': 5, 'data.cache': 'x'})) == alone
+    assert (
+        data_mark(train_settings(tmp_path / 'moved', **{'policy.chunk_length': 13, 'data.path': str(second)})) != alone
+    )
+    assert data_mark(train_settings(first)) is None, 'it is not there any more'
 
 
 def test_scores_of_the_policies_stand_in_the_table(grid, tmp_path):

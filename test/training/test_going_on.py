@@ -105,6 +105,28 @@ def test_the_settings_of_the_beginning_hold(joints, tmp_path):
     make_trainer(train_settings(joints, **{'run.keep': 7, 'run.accumulate': 2}), tmp_path / 'out').train(resume=True)
 
 
+@pytest.mark.parametrize(
+    ('samples', 'noted', 'chosen_anew'), [(16, True, False), (3, True, True), (3, False, False)], ids=str
+)
+def test_the_best_policy_is_chosen_anew_on_other_held_out_moments(joints, tmp_path, samples, noted, chosen_anew):
+    """Errors on other moments cannot be compared; a checkpoint from before does not say which they were."""
+    changes, out = {'data.validation_share': 0.4, 'run.validate_every': 1}, tmp_path / 'out'
+    stopped(train_settings(joints, **changes), out, 2)
+    file = checkpoints(out)[-1] / 'training_state.pt'
+    state = torch.load(file, weights_only=True)
+    state['best'] = 0.0  # which no error is below
+    if not noted:
+        del state['validated']
+    torch.save(state, file)
+    before = load_checkpoint(out / 'best')[0].trained_steps
+
+    make_trainer(train_settings(joints, **changes, **{'run.validation_samples': samples}), out).train(resume=True)
+
+    after = load_checkpoint(out / 'best')[0].trained_steps
+    assert (after > 2) == chosen_anew
+    assert chosen_anew or after == before
+
+
 def test_a_setting_that_did_not_exist_then_has_its_default(joints, tmp_path):
     settings = train_settings(joints)
     stopped(settings, tmp_path / 'out', 1)

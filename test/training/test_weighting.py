@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.contracts import ABSOLUTE_TEXT
-from support.training_sets import TextNumbers, train_settings, write_data_set
+from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
+from support.training_sets import TextNumbers, joints_set, train_settings, write_data_set
 
+from mode_ros.control.contract import parse_contract
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import save_checkpoint
+from mode_ros.training.data.data_files import DataFiles
+from mode_ros.training.data.dataset import Dataset
 from mode_ros.training.objective import Objective
 from mode_ros.training.plan import build_network, make_plan
 from mode_ros.training.settings import as_begun
@@ -48,6 +51,65 @@ def test_weights():
     kept = weigh_frames(driven, [4, 6], [True, False], 3.0, 'all')
     assert kept.weight.tolist() == [1, 1, 1, 1, 1, 1, 3, 3, 1, 1]
     assert not kept.failed.any()
+
+
+@pytest.mark.parametrize(
+    ('text', 'still', 'weight'),
+    [
+        ('ppEEE', '##...', [0, 0, 1, 1, 1]),  # started before the deadman was held
+        ('ppEEE', '#....', [0, 0, 3, 3, 3]),  # a policy moved it
+        ('EEppE', '..##.', [1, 1, 0, 0, 1]),  # a pause
+        ('EEEpp', '...##', [1, 1, 1, 1, 1]),
+        ('EEEpp', '...#.', [3, 3, 3, 1, 1]),
+        ('ppEEE', '..###', [0, 0, 3, 3, 3]),
+    ],
+)
+def test_where_nothing_but_a_person_moved_the_robot_it_is_a_demonstration(text, still, weight):
+    standing = np.array([letter == '#' for letter in still])
+    assert weigh_frames(spans(text), [5], [True], 3.0, standing=standing).weight.tolist() == weight
+    unknown = weigh_frames(spans(text), [5], [True], 3.0)
+    assert unknown.weight[spans(text)].tolist() == [3, 3, 3], 'as long as nobody knows'
+
+
+@pytest.mark.parametrize('kind', ['displacements', 'targets'])
+def test_a_recording_that_was_started_before_the_deadman_is_a_demonstration(tmp_path, kind):
+    """Beside an episode with a correction, in one data set."""
+    driven, delta = spans('pppEEEEEEEEE'), kind == 'displacements'
+    text, streams = (DELTA_TEXT, {'joints': 2}) if delta else (ABSOLUTE_TEXT, {'joints': 2})
+    rest = np.array([0.0, 0.0, 0.0, 1.0]) if delta else np.array([0.4, 0.3])
+    moving = np.tile(rest, (12, 1)) + 0.01 * np.arange(12)[:, None] * (np.arange(len(rest)) < 2)
+    if delta:
+        moving[:, :2] = 0.01
+    started_before = np.where(driven[:, None], moving, rest)
+    made = [
+        {'state': np.zeros((12, 2)), 'action': action, 'task': 'reach', 'intervention': driven}
+        for action in (started_before, moving)
+    ]
+    data = write_data_set(tmp_path / 'data', made, text, fps=20 if delta else 10, streams=streams)
+    dataset = Dataset(DataFiles(data), 4, {}, parse_contract(text, 'x'))
+    assert dataset.standing.tolist() == [*[True] * 3, *[False] * 9, *[not delta, False, False], *[False] * 9]
+    assert not Dataset(DataFiles(data), 4, {}, None).standing.any(), 'nobody knows what the numbers are'
+    if not delta:  # the other contract has a camera
+        settings = train_settings(data, **{'data.validation_share': 0.0, 'data.intervention_weight': 4.0})
+        source = make_plan(settings, TextNumbers()).source
+        drawn = [frame for _, frame in source.batch(0, 900, slice(0, 900), settings.loss).moments]
+        assert np.mean(np.array(drawn) >= 12) == pytest.approx(0.8, abs=0.05)
+
+
+def test_between_data_sets_the_weights_of_the_mixture_decide(tmp_path):
+    corrected(tmp_path / 'corrections')
+    joints_set(tmp_path / 'demonstrations')
+    (tmp_path / 'mixture.yaml').write_text(
+        'datasets:\n  - {path: corrections, weight: 1}\n  - {path: demonstrations, weight: 3}\n'
+    )
+    for weight in (1.0, 50.0):
+        changes = {'data.mixture': str(tmp_path / 'mixture.yaml'), 'data.intervention_weight': weight}
+        source, settings = source_of('', **changes)
+        moments = source.batch(0, 900, slice(0, 900), settings.loss).moments
+        which = np.array([data for data, _ in moments])
+        assert np.mean(which == 0) == pytest.approx(0.25, abs=0.04)
+        by_policy = [frame % 18 >= 14 for data, frame in moments if data == 0]
+        assert (np.mean(by_policy) < 0.1) == (weight > 1), 'it shifts within its own'
 
 
 @pytest.mark.parametrize('policy_frames', ['all', 'successful', 'none'])

@@ -8,8 +8,9 @@ followed point by point until another replaces it (mode_ros.control.setpoints).
 delta: the displacement commanded within the period, and zero where none was, since a displacement ends by itself.
 A sender at the contract's rate jitters, and where it sends close to the edge of a period, some periods hold two
 commands and others none. So the second of two commands counts for the next period if it came in the later half of this
-one: no displacement is lost or doubled, at most one period at the start is empty. Where commands come more often than
-every half period, the newest in the period counts.
+one: no displacement is lost or doubled, at most one period at the start is empty. Where commands come clearly more
+often, as with a control rate or from somebody else's teleoperation, each counts for the share of the period in which it
+was in force (displacements).
 
 Before the first command of all groups there is no action, so no segment begins. From then on a group that has not been
 commanded yet has its `initial` action, or stays where its feedback measured it; a displacement is zero. A group with
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, ActionGroup, Contract
 from mode_ros.control.setpoints import Setpoint
+from mode_ros.training.data.displacements import KEPT, come_often, shares
 
 # A group that moves by more than this share of its range without a command is moved by somebody else.
 _STANDS = 0.02
@@ -80,6 +82,8 @@ class CommandTrack:
         # Commands that count for the next tick although they came before it, and that tick.
         self._carried: dict[str, Command] = {}
         self._next: int | None = None
+        # Groups of displacements that are commanded more often than one a period.
+        self._often: dict[str, bool] = {}
         # The command that each absolute group follows, and from where it set out; and where a group stands that has
         # none yet.
         self._followed: dict[str, tuple[Command, NDArray[np.float64] | None]] = {}
@@ -98,6 +102,7 @@ class CommandTrack:
         for commands in self._commands.values():
             commands.clear()
         self._carried.clear()
+        self._often.clear()
         self._followed.clear()
         self._standing.clear()
 
@@ -131,6 +136,9 @@ class CommandTrack:
                     raise NoAction(f'{group.name}: before its first command', fault=False)
                 parts.append(self._uncommanded(group, place))
                 continue
+            if self._often.get(group.name):
+                parts.append(self._held(group, stamp))
+                continue
             if group.leader is not None and command is not None:
                 _refuse_silence(group, command, self._next)
             values = np.zeros(len(group.names)) if command is None else self._asked(group, command, place)
@@ -142,7 +150,7 @@ class CommandTrack:
     def forget_before(self, stamp: int) -> None:
         """Drops commands that no action at `stamp` or later needs."""
         for commands in self._commands.values():
-            while len(commands) > 1 and commands[1].time < stamp:
+            while len(commands) > KEPT and commands[KEPT].time < stamp:
                 commands.popleft()
 
     def _measured_next(self, group: ActionGroup, following: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -187,12 +195,18 @@ class CommandTrack:
         return followed[0].target(self._next - followed[0].time, self._contract.period, followed[1])
 
     def _choose(self, group: ActionGroup, stamp: int) -> Command | None:
-        """The command in force, None where it is none (zero displacement)."""
+        """The command in force, None where it is none (zero displacement) or where several are (_held)."""
         commands, period = self._commands[group.name], self._contract.period
         carried = self._carried.pop(group.name, None)
         if group.kind == 'absolute':
             return next((command for command in reversed(commands) if command.time < stamp + period), None)
-        choice = [command for command in commands if stamp <= command.time < stamp + period]
+        known = [command for command in commands if command.time < stamp + period]
+        # The controller of a contract with a control rate sends that often from its first command on.
+        often = self._often.get(group.name, self._contract.commands_per_action > 1)
+        self._often[group.name] = come_often([command.time for command in known], period, often)
+        if self._often[group.name]:
+            return None  # not one, but all that were in force
+        choice = [command for command in known if stamp <= command.time]
         if carried is not None:
             choice.insert(0, carried)
         if len(choice) < 2:
@@ -202,3 +216,17 @@ class CommandTrack:
             self._carried[group.name] = last
             return before
         return last
+
+    def _held(self, group: ActionGroup, stamp: int) -> NDArray[np.float64]:
+        """The displacement [n] of all commands that were in force in the period; NoAction where one is not known."""
+        period = self._contract.period
+        commands = [c for c in self._commands[group.name] if stamp - period < c.time < stamp + period]
+        total = np.zeros(len(group.names))
+        for command, share in zip(commands, shares([c.time for c in commands], stamp, period), strict=True):
+            if not share and command.time < stamp:
+                continue  # another one had taken its place by then
+            values = command.target(0, period, None)
+            if values is None:
+                raise NoAction(f'{group.name}: {command.problem}', fault=True)
+            total += share * values
+        return total

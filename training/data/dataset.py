@@ -98,6 +98,19 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.actions)
 
+    @cached_property
+    def standing(self) -> NDArray[np.bool_]:
+        """[frames] whether the robot was told to stand still: no displacement, and the targets of the frame before.
+
+        The first targets of an episode are none that moved it. False everywhere where no contract tells which numbers
+        are displacements.
+        """
+        if self.contract is None:
+            return np.zeros(len(self), bool)
+        moved = np.diff(self.actions, axis=0, prepend=self.actions[:1])
+        moved[self.episode_starts] = 0.0
+        return np.asarray((np.where(self._delta, self.actions, moved) == 0.0).all(axis=1))
+
     @property
     def rate(self) -> float:
         """Frames per second."""

@@ -90,11 +90,16 @@ class FrameCache:
                     number = futures[future]
                     done[str(number)] = wanted[number]
                     if time.monotonic() - written > _INDEX_SECONDS:
-                        self._write_index(done)
+                        self._note(done, frames)
                         written = time.monotonic()
             finally:
                 pool.shutdown(cancel_futures=True)
-                self._write_index(done)
+                self._note(done, frames)
+
+    def _note(self, done: Mapping[str, Any], frames: np.memmap[Any, Any]) -> None:
+        # On the disk before they count as decoded: after a power cut they would be black for good.
+        frames.flush()
+        self._write_index(done)
 
     def _decode(self, number: int, frames: NDArray[Any]) -> int:
         episode = self._data.episodes[number]

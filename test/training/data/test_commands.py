@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
-from support.contracts import absolute_contract, delta_contract
+from support.contracts import DELTA_TEXT, absolute_contract, delta_contract
 
+from mode_ros.control.contract import parse_contract
+from mode_ros.control.controller import Controller
+from mode_ros.control.takeover import TeleopCommand
+from mode_ros.messages.commands import encode_commands
+from mode_ros.messages.setpoints import decode_action
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
 
 MS = 1_000_000
@@ -48,8 +53,128 @@ def test_jitter_over_the_edge_of_a_period_loses_and_doubles_nothing(times):
     assert displacements(track(times), 5) == [1, 2, 3, 4, 5]
 
 
-def test_of_commands_that_come_faster_the_newest_counts():
-    assert displacements(track(range(0, 200, 10)), 4) == [5, 10, 15, 20]
+def test_of_commands_that_come_faster_each_counts_as_long_as_it_was_in_force():
+    # Five a period: of 1 to 5 the mean, and so on.
+    assert displacements(track(range(0, 200, 10)), 4) == pytest.approx([3, 8, 13, 18])
+
+
+def test_nothing_of_a_motion_that_ends_within_a_period_is_lost():
+    made = track([])
+    for k in range(40):
+        made.push('arm', Command((k * 10 + 3) * MS, np.array([1.0 if 10 <= k < 14 else 0.0, 0, 0])))
+    assert displacements(made, 8) == pytest.approx([0, 0, 4 / 5, 0, 0, 0, 0, 0])
+
+
+def test_the_last_of_many_commands_ends_after_a_period():
+    made = track(range(0, 110, 10))
+    assert displacements(made, 5)[2:] == pytest.approx([11, 0, 0]), 'the last one, at 100 ms'
+    shifted = track(range(5, 115, 10))
+    labels = displacements(shifted, 5)
+    assert labels[2:] == pytest.approx([0.1 * 10 + 0.9 * 11, 0.1 * 11, 0])
+
+
+def test_one_of_many_that_cannot_be_used_is_a_fault_as_long_as_it_was_in_force():
+    made = track([0, 20, 40, 80, 100, 120, 140, 160, 180])
+    made.push('arm', Command(95 * MS, None, 'a command of [nan]'))
+    assert made.at(0)[0] == pytest.approx((20 * 1 + 20 * 2 + 10 * 3) / 50)
+    with pytest.raises(NoAction, match=r'arm: a command of \[nan\]') as caught:
+        made.at(PERIOD * MS)
+    assert caught.value.fault
+    assert made.at(2 * PERIOD * MS)[0] == pytest.approx((20 * 5 + 20 * 6 + 10 * 7) / 50)
+
+
+def commanded(times, values, start, stop):
+    """The sum of displacements that were in force from start to stop, each until the next one. Times in ms."""
+    ends = np.append(times[1:], times[-1] + PERIOD)
+    return sum(
+        value * max(0.0, min(end, stop) - max(time, start)) / PERIOD
+        for time, end, value in zip(times, ends, values, strict=True)
+    )
+
+
+@pytest.mark.parametrize('faster', [1.4, 1.7, 1.9, 2.0, 2.1, 3.0, 5.0, 10.0])
+def test_what_many_commands_come_to_does_not_depend_on_their_rate_or_jitter(faster):
+    generator = np.random.default_rng(0)
+    spacing = PERIOD / faster
+    times = np.round(
+        np.arange(7.0, 3000.0, spacing) + generator.uniform(-0.2, 0.2, int(np.ceil(2993 / spacing))) * spacing
+    )
+    values = np.sin(times / 130) + (generator.random(len(times)) < 0.3)
+    made = track([])
+    for time, value in zip(times, values, strict=True):
+        made.push('arm', Command(int(time) * MS, np.array([value, 0, 0])))
+    labels = displacements(made, 59)
+    for k in range(4, 59):  # told by the first few which kind of sender it is
+        assert labels[k] == pytest.approx(commanded(times, values, k * PERIOD, (k + 1) * PERIOD)), k
+
+
+def one_a_period(times, count):
+    """The rule for a sender at the rate: the second of two in a period may count for the next; numbers from 1."""
+    labels, carried = [], None
+    for k in range(count):
+        own = [number for number, time in enumerate(times) if k * PERIOD <= time < (k + 1) * PERIOD]
+        own, carried = ([] if carried is None else [carried]) + own, None
+        if len(own) > 1 and times[own[-1]] >= (k + 0.5) * PERIOD and times[own[-1]] - times[own[-2]] > PERIOD / 2:
+            carried = own.pop()
+        labels.append(own[-1] + 1 if own else 0)
+    return labels
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_a_quarter_of_a_period_of_jitter_makes_no_sender_faster_than_it_is(seed):
+    generator = np.random.default_rng(seed)
+    offset = generator.uniform(PERIOD / 4, PERIOD)
+    times = [int(offset + k * PERIOD + generator.uniform(-0.25, 0.25) * PERIOD) for k in range(200)]
+    lost = generator.random(200) < 0.05
+    times = [time for time, gone in zip(times, lost, strict=True) if not gone]
+    assert displacements(track(times), 200) == one_a_period(times, 200), 'bit by bit'
+
+
+def test_pauses_make_no_sender_slower_than_it_is():
+    times = [*range(0, 500, 10), *range(2000, 2030, 10), *range(4010, 4030, 10)]
+    labels = displacements(track(times), 90)
+    assert labels[40] == pytest.approx((10 * 51 + 10 * 52 + 30 * 53) / 50)
+    assert labels[80] == pytest.approx((10 * 54 + 30 * 55) / 50)
+
+
+def test_a_sender_is_told_anew_after_a_jump_of_the_clock():
+    made = track(range(0, 200, 10))
+    displacements(made, 4)
+    made.clear()
+    made.push('arm', Command(1049 * MS, np.array([3.0, 0, 0])))
+    made.push('gripper', Command(1000 * MS, np.array([0.0])))
+    assert made.at(1000 * MS)[0] == 3
+
+
+@pytest.mark.parametrize('phase', [0, 3])
+def test_with_a_control_rate_a_label_is_the_sum_of_what_the_controller_sent(phase):
+    """phase: milliseconds by which the observations come before the commands."""
+    contract = parse_contract(DELTA_TEXT.replace('rate: 20.0', 'rate: 20.0\ncontrol_rate: 100.0'), 'fast.yaml')
+    controller, made = Controller(contract, 1.0), CommandTrack(contract)
+    arm, _ = contract.action
+    generator = np.random.default_rng(1)
+    start, step, sent = 10_000 * MS, round(contract.command_seconds * 1e9), []
+    controller.activate(start)
+    for number in range(100):
+        now = start + number * step
+        controller.measure('joints', now, np.zeros(2))
+        if number % 3 == 0:  # the person's own rate is none of this
+            wish = np.array([*generator.uniform(-0.03, 0.03, 3), 0.0])
+            controller.drive(TeleopCommand(now, contract.action_names, wish), now)
+        tick = controller.tick(now)
+        sent.append(tick.commands['arm'])
+        for _, (group,), message in encode_commands(tick.commands, contract, contract.command_seconds, now):
+            made.push(group.name, Command(now, decode_action(message, group, contract.period_seconds)))
+    sent = np.array(sent)
+    assert np.abs(np.diff(sent[:, 0])).max() > 1e-3, 'it moves'
+    at_rest, share = 0.0, phase / 10
+    for k in range(19):
+        inside = sent[5 * k : 5 * k + 5]
+        before = sent[5 * k - 1] if k else at_rest
+        # What was sent last goes on for as long as the observation comes before the next one.
+        expected = inside[:4].sum(axis=0) + (1 - share) * inside[4] + share * before
+        label = made.at(start + 5 * k * step - phase * MS)
+        assert label[contract.group_slices[arm.name]] == pytest.approx(expected, abs=1e-12)
 
 
 def test_before_the_first_command_of_any_group_there_is_no_action():
@@ -70,8 +195,8 @@ def test_a_command_that_cannot_be_used_is_a_fault_of_its_period_only():
     assert commands.at(2 * PERIOD * MS)[0] == 2
 
 
-def test_forgetting_changes_no_later_action():
-    times = [3, 47, 101, 149, 198, 255, 301]
+@pytest.mark.parametrize('times', [[3, 47, 101, 149, 198, 255, 301], [*range(3, 150, 9), *range(150, 350, 46)]])
+def test_forgetting_changes_no_later_action(times):
     kept, pruned = track(times), track(times)
     for k in range(6):
         stamp = k * PERIOD * MS

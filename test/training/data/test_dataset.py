@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from support.bags import picture
@@ -108,6 +109,32 @@ def test_an_interrupted_cache_goes_on(copy, monkeypatch):
     data = open_dataset(copy, 2, jobs=1)
     assert seen == [0, 1, 1]
     assert (data.frames['static'][39 + 5] == picture(5)).all()
+
+
+def test_pictures_are_on_the_disk_before_the_index_says_so(copy, monkeypatch):
+    """Else a power cut between the two leaves black pictures that count as decoded."""
+    happened, flush, write_index, decode = [], np.memmap.flush, FrameCache._write_index, FrameCache._decode
+
+    def flushed(frames):
+        happened.append('flush')
+        flush(frames)
+
+    def indexed(self, done):
+        happened.append(f'index of {len(done)}')
+        write_index(self, done)
+
+    def decoded(self, number, frames):
+        happened.append('decode')
+        return decode(self, number, frames)
+
+    monkeypatch.setattr(np.memmap, 'flush', flushed)
+    monkeypatch.setattr(FrameCache, '_write_index', indexed)
+    monkeypatch.setattr(FrameCache, '_decode', decoded)
+    monkeypatch.setattr('mode_ros.training.data.frame_cache._INDEX_SECONDS', -1.0)
+    open_dataset(copy, 2, jobs=1)
+    indices = [number for number, each in enumerate(happened) if each.startswith('index')]
+    assert [happened[number] for number in indices] == ['index of 1', 'index of 2', 'index of 2']
+    assert all(happened[number - 1] == 'flush' for number in indices)
 
 
 def test_a_replaced_video_is_decoded_again(copy):
