@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from support.depth import BOTH
 from support.contracts import ABSOLUTE_TEXT
+from support.depth import BOTH
 
 from mode_ros.cli.main import VERBS, build_parser, main
 from mode_ros.control.contract import load_contract
