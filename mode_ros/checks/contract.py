@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mode_ros.checks.finding import Finding
-from mode_ros.checks.units import OPENING, REACH, TURNS, is_gripper
-from mode_ros.control.contract import TWIST_NAMES, ActionGroup, Contract, Dimension
-from mode_ros.control.witnesses import ARM_JOINTS
+from mode_ros.checks.units import OPENING, REACH, TURNS
+from mode_ros.control.contract import TWIST_NAMES, ActionGroup, Contract
+from mode_ros.control.grippers import is_gripper, opens
 
 # A stream that is given fewer control periods than this to speak stops the robot by rounding.
 _PERIODS = 1.5
@@ -44,22 +44,16 @@ def contract_slips(contract: Contract) -> list[Finding]:
 
 def _unlimited(group: ActionGroup) -> list[str]:
     """Dimensions whose targets nothing keeps from leaping: of an arm, since a gripper may shut at once."""
-    if group.kind == 'delta' or group.output.adapter == 'gripper_command':
+    if group.kind == 'delta':
         return []
     speeds = (group.output.max_speed, group.output.max_rotation_speed)
     return [
         dimension.name
         for dimension in group.dimensions
         if dimension.max_step is None
-        and not _opens(group, dimension)
+        and not opens(group, dimension)
         and not (group.output.adapter == 'pose' and speeds[dimension.name not in TWIST_NAMES[:3]] is not None)
     ]
-
-
-def _opens(group: ActionGroup, dimension: Dimension) -> bool:
-    if group.output.adapter == 'pose':
-        return False
-    return is_gripper(dimension.name) or (is_gripper(group.name) and len(group.dimensions) < ARM_JOINTS)
 
 
 def _leaps(group: ActionGroup, unlimited: Sequence[str]) -> str:

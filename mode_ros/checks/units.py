@@ -37,14 +37,8 @@ _SMALLER = {
 _SLACK = 1.05
 # Who mistakes a unit exceeds a bound by nearly its factor: somewhere the motion uses so much of what the bounds allow.
 _USED = 0.25
-_GRIPPERS = ('grip', 'finger', 'claw', 'jaw')
 
 _WAY_OUT = "Say the messages' unit in the contract (message_unit, or scale and offset) and convert again"
-
-
-def is_gripper(*names: str) -> bool:
-    """Whether something is called like a gripper. A hand may be that, or the end of an arm."""
-    return any(word in name.lower() for name in names for word in _GRIPPERS)
 
 
 def guess(unit: str, seen: float, largest: float, is_bound: bool) -> str:

@@ -105,10 +105,13 @@ class Controller:
         self._frozen.stopped()
         self._frozen.clear()
 
-    def measure(self, stream: str, stamp: int, values: NDArray[np.float64]) -> None:
-        """Takes a state [n] of the contract's stream, stamped in nanoseconds; one that is not finite is none."""
+    def measure(self, stream: str, stamp: int, values: NDArray[np.float64], wall: int | None = None) -> None:
+        """Takes a state [n] of the contract's stream, stamped in nanoseconds; one that is not finite is none. wall: when,
+        on a clock that nobody sets; None: at the last control period.
+        """
+        wall = self._wall if wall is None else wall
         if self._measured.update(stream, stamp, values):
-            self._frozen.measured(stream, stamp, values)
+            self._frozen.measured(stream, stamp, values, wall, periods=not self._stands(wall))
 
     def set_estop(self, engaged: bool) -> None:
         """Engaged: everything planned is dropped, and nothing moves until it is released and `release` is called. A
@@ -216,7 +219,7 @@ class Controller:
         wish = self._takeover.wish(now)
         driven = wish is not None
         self.permission.speak(driven)
-        mine = [p for p in problems if not driven or p.name not in ('paused', 'deadman', 'goal')]
+        mine = [p for p in problems if not driven or not self._holds_only_the_policy(p)]
         self._latch(mine, now)
         if mine or (self.breach is not None and not driven):
             return self._held_by(mine, now)
@@ -224,6 +227,9 @@ class Controller:
             if not self._motion.moving:  # else it goes on from what it was told: no jump
                 self._motion.start_from(self._measured.positions)
             self._started = True
+            if driven:
+                # What is under suspicion may have been made to stand: whoever drives gets it a little way from there.
+                self._frozen.clear()
         first = self._sub == 0
         self._sub = (self._sub + 1) % self._contract.commands_per_action
         if not first:
@@ -290,8 +296,8 @@ class Controller:
             if unseen := '' if self._motion.moving else self._measured.older_than(self._moved_at):
                 found.append(Problem('stale', unseen))
             if unchanged := self._frozen.unchanged():
-                # A person would be taken to start from there, too.
-                found.append(Problem('frozen', unchanged))
+                # A person would start from there, too, but for displacements, which start from anywhere.
+                found.append(Problem('frozen', unchanged, latches=self._frozen.lost))
         else:
             if far := self._measured.far(self._motion.rest):
                 found.append(Problem('tracking', far))
@@ -304,9 +310,13 @@ class Controller:
             found.append(Problem('workspace', self.workspace.missing, latches=False))
         return found + self.permission.unasked(wall)
 
+    def _holds_only_the_policy(self, problem: Problem) -> bool:
+        return problem.name in ('paused', 'deadman', 'goal') or (problem.name == 'frozen' and not problem.latches)
+
     def _latch(self, problems: list[Problem], now: int) -> None:
-        # A stopped robot that a person drives is stopped again by what would latch.
-        again = self.breach is not None and self._started and any(problem.latches for problem in problems)
+        # A stopped robot that a person drives is stopped again by what would latch, and what does not stop a person.
+        stops = any(problem.latches and not self._holds_only_the_policy(problem) for problem in problems)
+        again = self.breach is not None and self._started and stops
         if self.permission.latch(problems, now, self._wall, self._moved) or again:
             self._frozen.stopped()
             self._let_go()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mode_ros.control.contract import NANOSECONDS, Contract
-from mode_ros.control.witnesses import witnesses
+from mode_ros.control.witnesses import Witness, witnesses
 
 Vector = NDArray[np.float64]
 
@@ -183,14 +183,16 @@ class FrozenWatch:
         self._full = np.where(contract.delta_mask, delta, steps)
         self._last: dict[str, Vector] = {}
         self._changed: dict[str, int] = {}
-        # What was commanded since a stream changed last, [d] in largest steps: until now, and until its last message.
+        # How far was commanded since a stream changed last, [3, d] in largest steps: where to, and the least and the most
+        # of that on the way; until now, and until its last message.
         self._path: dict[str, Vector] = {}
         self._shown: dict[str, Vector] = {}
         self._silence = {state.name: round(state.max_age * NANOSECONDS) for state in contract.observation.states}
         self._heard: dict[str, int] = {}
         # Nanoseconds of control periods since each stream was heard: by no clock, which may jump.
         self._quiet = dict.fromkeys(self._silence, 0)
-        self._suspects: list[tuple[str, ...]] = []
+        self._suspects: list[Witness] = []
+        self._spoke: dict[str, int] = {}
 
     def clear(self) -> None:
         """The motion from now on counts; what is under suspicion stays so."""
@@ -203,14 +205,19 @@ class FrozenWatch:
                 stream in self._path and _has_gone(self._path[stream], witness.groups, SUSPECT_STEPS)
                 for stream in witness.streams
             )
-            if moved and witness.streams not in self._suspects:
-                self._suspects.append(witness.streams)
+            if moved and witness not in self._suspects:
+                self._suspects.append(witness)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a state is under suspicion that tells from where commands start, or what a box is judged by."""
+        return any(witness.places for witness in self._suspects)
 
     def unchanged(self) -> str:
         """'' or which streams are under suspicion."""
         if not self._suspects:
             return ''
-        names = dict.fromkeys(stream for streams in self._suspects for stream in streams)
+        names = dict.fromkeys(stream for witness in self._suspects for stream in witness.streams)
         return (
             f'{", ".join(names)}: the same numbers since before the stop, while the robot was moved; move it by hand, '
             'or start its driver anew'
@@ -221,22 +228,26 @@ class FrozenWatch:
         for stream in self._quiet:
             self._quiet[stream] += period
 
-    def measured(self, stream: str, stamp: int, values: Vector) -> None:
+    def measured(self, stream: str, stamp: int, values: Vector, wall: int = 0, periods: bool = True) -> None:
+        """wall: nanoseconds of a clock that nobody sets, which tells a silence where no control periods come."""
         changed = stream in self._last and not np.array_equal(self._last[stream], values)
-        believed = changed or self._quiet[stream] > self._silence[stream]
+        silence = self._quiet[stream] if periods else wall - self._spoke.get(stream, wall)
+        self._spoke[stream] = wall
+        believed = changed or silence > self._silence[stream]
         if believed:
-            self._suspects = [streams for streams in self._suspects if stream not in streams]
+            self._suspects = [witness for witness in self._suspects if stream not in witness.streams]
         self._heard[stream], self._quiet[stream] = stamp, 0
         if believed or stream not in self._path:
             self._changed[stream] = stamp
-            self._path[stream] = np.zeros(len(self._full))
+            self._path[stream] = np.zeros((3, len(self._full)))
         self._shown[stream] = self._path[stream].copy()
         self._last[stream] = values
 
     def commanded(self, step: Vector) -> None:
         """Motion [d] that was commanded in a period."""
         for path in self._path.values():
-            path += np.nan_to_num(np.abs(step)) / self._full
+            path[0] += np.nan_to_num(step) / self._full
+            path[1:] = np.minimum(path[1], path[0]), np.maximum(path[2], path[0])
 
     def problem(self, now: int) -> str:
         """'' or which streams are frozen."""
@@ -255,8 +266,11 @@ class FrozenWatch:
 
 
 def _has_gone(path: Vector, groups: tuple[slice, ...], steps: float) -> bool:
-    """Whether so many of the largest steps were commanded to each of the groups; path: [d]."""
-    return all(float(path[group].max()) >= steps for group in groups)
+    """Whether each of the groups was commanded so many of the largest steps away; path: [3, d].
+
+    Back and forth does not add up: what keeps to a spot may truly stand, below what its sensors resolve.
+    """
+    return all(float((path[2] - path[1])[group].max()) >= steps for group in groups)
 
 
 class Signs:

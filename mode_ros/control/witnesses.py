@@ -10,27 +10,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mode_ros.control.contract import ActionGroup, Contract, State
+from mode_ros.control.grippers import ARM_JOINTS, holds
 
-# A hand that goes three ways hangs on as many joints at least; fewer are a gripper's.
-ARM_JOINTS = 3
 _ANGLES = ('rad', 'deg')
 
 
 @dataclass(frozen=True)
 class Witness:
-    """At least one of the states `streams` changes when all of `groups`, places in the action vector, have moved."""
+    """At least one of the states `streams` changes when all of `groups`, places in the action vector, have moved.
+
+    places: whether commands, or the box that they must end in, are reckoned from what these states say.
+    """
 
     streams: tuple[str, ...]
     groups: tuple[slice, ...]
+    places: bool
 
 
 def witnesses(contract: Contract) -> tuple[Witness, ...]:
     """Of every group that something measures, but for grippers, which may hold something."""
     places = contract.group_slices
     found = [
-        Witness((group.feedback,), (places[group.name],))
+        Witness((group.feedback,), (places[group.name],), places=True)
         for group in contract.action
-        if group.kind == 'absolute' and group.feedback is not None and group.output.adapter != 'gripper_command'
+        if group.kind == 'absolute' and group.feedback is not None and not holds(group)
     ]
     return (*found, *_of_displacements(contract, places))
 
@@ -39,16 +42,23 @@ def _of_displacements(contract: Contract, places: dict[str, slice]) -> list[Witn
     """Each state that must change by itself; and of a group that has none, all positions that nothing else moves."""
     groups = [group for group in contract.action if group.kind == 'delta']
     positions = _unclaimed(contract)
-    alone = {state.name: _moved_by(state, groups) for state in _arms(positions, contract, len(groups))}
+    arms = _arms(positions, contract, len(groups))
+    alone = {state.name: _moved_by(state, arms, groups) for state in arms}
+    boxed: set[str] = set()
     for state in contract.observation.states:
         # A box is judged by this pose, so that one that is frozen holds nothing, however well the joints are.
-        if boxed := [group for group in groups if state.name in _named_by(group)]:
-            alone[state.name] = boxed
-    found = [Witness((name,), tuple(places[group.name] for group in moving)) for name, moving in alone.items()]
+        if naming := [group for group in groups if state.name in _named_by(group)]:
+            alone[state.name] = naming
+            boxed.add(state.name)
+    found = []
+    for name, moving in alone.items():
+        # With more groups than arms, as a base's beside an arm's, either may be all that moves the joints.
+        apart = [moving] if name in boxed or len(arms) >= len(groups) else [[group] for group in moving]
+        found += [Witness((name,), tuple(places[group.name] for group in each), name in boxed) for each in apart]
     for group in groups:
         together = tuple(state.name for state in positions if state.name not in alone or group in alone[state.name])
         if together and [group] not in [alone.get(name) for name in together]:
-            found.append(Witness(together, (places[group.name],)))
+            found.append(Witness(together, (places[group.name],), places=False))
     return found
 
 
@@ -56,12 +66,14 @@ def _named_by(group: ActionGroup) -> tuple[str | None, ...]:
     return (group.feedback, group.box.state if group.box is not None else None)
 
 
-def _moved_by(state: State, groups: list[ActionGroup]) -> list[ActionGroup]:
-    """The groups of which one moves the joints of `state`: those of its namespace, as two arms in one contract have
-    them, or any.
+def _moved_by(state: State, arms: list[State], groups: list[ActionGroup]) -> list[ActionGroup]:
+    """The groups of which one moves the joints of `state`: where there are as many arms, those of its namespace, as two
+    arms in one contract have them, else any.
     """
     space = _namespace(state.topic)
-    return [group for group in groups if space and _namespace(group.output.topic) == space] or groups
+    if not space or len(arms) < len(groups):
+        return groups
+    return [group for group in groups if _namespace(group.output.topic) == space] or groups
 
 
 def _namespace(topic: str) -> str:
@@ -74,7 +86,11 @@ def _arms(positions: list[State], contract: Contract, most: int) -> list[State]:
     joints = [
         state
         for state in positions
-        if state.type == 'joint_state' and state.unit in _ANGLES and len(set(state.names) - claimed) >= ARM_JOINTS
+        if state.type == 'joint_state'
+        and state.unit in _ANGLES
+        and len(set(state.names) - claimed) >= ARM_JOINTS
+        # What is measured beside the joints of an arm of targets, as a head, is no arm of displacements.
+        and not any(each.feedback == state.name and not holds(each) for each in contract.action)
     ]
     if len(joints) > most:  # a hand of many joints, of which some are commanded, is not the arm
         joints = [state for state in joints if state.name not in feedback and not claimed & set(state.names)]

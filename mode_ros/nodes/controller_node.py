@@ -44,7 +44,7 @@ from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
 from mode_ros.nodes.serialized import decode_serialized_chunk
-from mode_ros.nodes.started_again import started_again
+from mode_ros.bringup.started_again import started_again
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 
@@ -83,10 +83,10 @@ class ControllerNode(ManagedNode):
             safety_settings(given, self._contract, bool(self.get_parameter('use_sim_time').value)),
         )
         if self._again:
-            # What had stopped the robot before the crash is forgotten, and so is a pause.
-            self._again, self._controller.permission.paused = False, True
+            # What had stopped the robot before is forgotten, and so is a pause.
+            self._controller.permission.paused = True
             self.get_logger().warning(
-                'it was started in the place of a controller that crashed, and is paused: see why it crashed and that '
+                'it was started in the place of a controller that ended, and is paused: see why that ended and that '
                 'nothing is wrong with the robot, then call ~/start'
             )
         self._drivers = Drivers(self, self._contract)
@@ -123,6 +123,7 @@ class ControllerNode(ManagedNode):
             f'{1.0 / self._contract.command_seconds:g} Hz on '
             f'{", ".join(self._contract.outputs)}'
         )
+        self._again = False  # configured anew by somebody, it is another controller
 
     def activate(self) -> None:
         assert self._drivers is not None
@@ -214,7 +215,7 @@ class ControllerNode(ManagedNode):
                 continue  # another driver's joints
             try:
                 stamp = stamp_of(state, message, self._now())
-                self._controller.measure(state.name, stamp, decode_state(message, state))
+                self._controller.measure(state.name, stamp, decode_state(message, state), time.monotonic_ns())
             except Unusable as error:
                 self.get_logger().warning(
                     f'{state.topic}: {error}; the stream {state.name!r} counts as missing', throttle_duration_sec=5.0

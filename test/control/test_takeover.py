@@ -339,3 +339,82 @@ def test_so_does_an_emergency_stop_of_one_period_between_two_commands():
     assert refused.value.check == 'held'
     bench.tick(11)
     assert bench.driven(X).phase is Phase.TELEOP, 'a silence of half a second is letting go'
+
+
+def stopped_by_frozen_states(contract):
+    """The policy drove, and the states have not changed; nothing else is wrong."""
+    bench = Bench(contract)
+    bench.tick()
+    rows = np.zeros((60, len(contract.dimensions)))
+    rows[:, 0] = 0.02 if contract.action[0].kind == 'delta' else np.minimum(0.04 * np.arange(1, 61), 0.4)
+    bench.accept(rows)
+    for _ in range(60):
+        bench.tick()
+    bench.controller.set_estop(True)
+    bench.tick(3)
+    bench.controller.set_estop(False)
+    bench.tick(12)
+    assert 'the same numbers since before the stop' in bench.controller.release(bench.now)
+    return bench
+
+
+def test_a_person_may_back_off_with_displacements_where_states_have_not_changed():
+    """An arm that was driven against something truly stands, and sensors without noise say nothing else."""
+    bench = stopped_by_frozen_states(delta_contract())
+    phases = [bench.driven(X).phase for _ in range(12)]
+    assert phases == [Phase.TELEOP] * 12
+    bench.joints = bench.joints + 1e-6
+    bench.driven(X)
+    bench.drive(None)
+    bench.tick(12)
+    assert bench.controller.release(bench.now) == ''
+
+
+def test_but_blindly_no_longer_than_a_frozen_state_takes_to_be_found():
+    bench = stopped_by_frozen_states(delta_contract())
+    driven = 0
+    for _ in range(200):
+        try:
+            bench.drive([0.02, 0.0, 0.0, NAN])
+        except TeleopRefused as error:
+            assert error.check == 'held'
+        driven += bench.tick().phase is Phase.TELEOP
+    assert 10 <= driven <= 25, 'then it asks to let go'
+
+
+def test_targets_of_a_person_start_nowhere_while_it_is_not_known_where_the_arm_is():
+    bench = stopped_by_frozen_states(absolute_contract())
+    assert bench.driven([NAN, NAN]).problems == ('frozen',)
+
+
+def test_a_goal_whose_time_is_over_does_not_ask_a_person_who_drives_on_to_let_go():
+    bench = Bench(delta_contract())
+    bench.controller = Controller(bench.contract, 1.0, safety=SafetySettings(goal_seconds=0.5))
+    bench.controller.activate(bench.now)
+    for number in range(30):
+        bench.joints = np.full(2, 1e-6 * number)
+        bench.driven(X)
+    bench.tick(4)
+    assert bench.controller.breach.problem.name == 'goal'
+    bench.tick(12)
+    for number in range(20):
+        bench.joints = np.full(2, -1e-6 * number)
+        assert bench.driven(X).phase is Phase.TELEOP
+        if number == 8:
+            bench.tick(2)  # a gap of two commands
+
+
+@pytest.mark.parametrize('standing', [False, True])
+def test_a_driver_that_was_started_anew_while_the_controller_was_not_active_is_believed(standing):
+    """Or while the clock stood still: no control period tells of the silence."""
+    bench = stopped_by_frozen_states(delta_contract())
+    wall = bench.now
+    if not standing:
+        bench.controller.stop(bench.now, 'deactivated')
+    for seconds in (0.0, 3.0, 5.0, 5.01):
+        bench.controller.measure('joints', bench.now, bench.joints, wall + round(seconds * SECOND))
+    bench.now += 6 * SECOND
+    if not standing:
+        bench.controller.activate(bench.now, keep_breach=True)
+    bench.tick(12)
+    assert 'the same numbers' not in bench.controller.release(bench.now)

@@ -5,6 +5,7 @@ import pytest
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
 
 from mode_ros.control.contract import parse_contract
+from mode_ros.control.grippers import holds
 from mode_ros.control.safety import FrozenWatch
 from mode_ros.robots import known_robots, load_named_contract
 
@@ -44,7 +45,7 @@ def test_joints_of_a_shipped_arm_that_are_frozen_are_found_whatever_else_has_noi
     """In franka_fr3_servo the second finger, which nobody commands, spoke for the arm."""
     for group in contract.action:
         own = 'joints' if group.kind == 'delta' else group.feedback
-        if own is not None and group.output.adapter != 'gripper_command':
+        if own is not None and not holds(group):
             assert frozen(contract, names(contract) - {own}, {group.name}) == own
 
 
@@ -176,3 +177,45 @@ def test_a_state_that_speaks_rarely_is_not_frozen_before_it_speaks(text):
     robot = parse_contract(text.replace('max_age: 0.2', 'max_age: 9.0'), 'mine.yaml')
     assert frozen(robot, {'joints'}, {'arm'}, periods=200, every=40) == ''
     assert frozen(robot, set(), {'arm'}, periods=200, every=40) == 'joints'
+
+
+@pytest.mark.parametrize('adapter', ['joint_trajectory', 'forward_command'])
+def test_a_gripper_holds_something_whatever_its_adapter(adapter):
+    text = gripper().replace('adapter: forward_command', f'adapter: {adapter}')
+    robot = contract(states(joints('arm_joints'), TWO_FINGERS), twist(), text)
+    assert frozen(robot, {'arm_joints'}, {'arm', 'gripper'}) == ''
+
+
+def test_an_arm_beside_a_base_of_displacements_is_found_frozen():
+    """In one namespace with the base, as where a platform publishes all joints."""
+    robot = contract(
+        states(joints('joints', topic='platform/joint_states')),
+        twist('base', 'platform/cmd_vel'),
+        twist('arm', 'manipulators/servo'),
+    )
+    assert frozen(robot, set(), {'arm'}) == 'joints'
+    assert frozen(robot, {'joints'}, {'arm', 'base'}) == ''
+
+
+def test_what_is_measured_beside_an_arm_of_targets_does_not_move_with_a_base():
+    bounds = ''.join(
+        f'      - {{name: joints_{k}, unit: rad, lower: -2.0, upper: 2.0, max_step: 0.1}}\n' for k in range(3)
+    )
+    arm = (
+        f'  - name: arm\n    kind: absolute\n    feedback: joints\n    dimensions:\n{bounds}'
+        '    output: {adapter: joint_trajectory, topic: arm}\n'
+    )
+    robot = contract(states(joints('joints', 3, more='torso pan tilt'), pose('odometry')), arm, twist('base'))
+    assert frozen(robot, {'odometry'}, {'base'}) == ''
+    assert frozen(robot, {'odometry'}, {'base', 'arm'}) == 'joints', 'the feedback of its own targets'
+
+
+def test_back_and_forth_does_not_add_up():
+    """Targets that jitter below what the servos resolve."""
+    watch = FrozenWatch(parse_contract(ABSOLUTE_TEXT, 'mine.yaml'))
+    for number in range(400):
+        watch.measured('joints', START + number * 100_000_000, np.zeros(2))
+        watch.commanded(np.array([0.03, 0.0]) * (-1) ** number)
+        assert watch.problem(START + number * 100_000_000) == ''
+    watch.stopped()
+    assert watch.unchanged() == ''

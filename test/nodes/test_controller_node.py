@@ -18,7 +18,7 @@ from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.qos import LATCHED
-from mode_ros.nodes.started_again import started_again
+from mode_ros.bringup.started_again import started_again
 
 SECOND = 1_000_000_000
 PERIOD = 0.05
@@ -226,19 +226,21 @@ def test_one_that_is_started_in_the_place_of_one_that_crashed_waits_for_a_person
 ):
     monkeypatch.setenv('MODE_ROS_STARTED', str(tmp_path / 'controller_node'))
     assert not started_again(os.environ), 'the first one'
+    assert 'MODE_ROS_STARTED' not in os.environ, 'what it starts is told nothing'
+    monkeypatch.setenv('MODE_ROS_STARTED', str(tmp_path / 'controller_node'))
     bench.start(ControllerNode, contract=contract_file, driver_wait=0.0)
     asked = bench.listen(JointTrajectory, 'chunk_request')
     bench.node.create_timer(0.02, bench.joints)
     time.sleep(0.5)
     assert not asked
-    assert 'in the place of a controller that crashed, and is paused' in capfd.readouterr().err
+    assert 'in the place of a controller that ended, and is paused' in capfd.readouterr().err
     assert bench.call('controller_node/start').success
     wait_for(lambda: asked, 'a request')
 
 
-def test_without_a_place_to_tell_it_no_process_counts_as_started_again(tmp_path):
-    nowhere = {'MODE_ROS_STARTED': str(tmp_path / 'none' / 'controller_node')}
-    assert not any(started_again(environment) for environment in ({}, {}, nowhere, nowhere))
+def test_who_cannot_leave_that_it_was_started_counts_as_started_again(tmp_path):
+    assert not started_again({})
+    assert started_again({'MODE_ROS_STARTED': str(tmp_path / 'removed' / 'controller_node')})
 
 
 @pytest.mark.parametrize('controller', [{'deadman_topic': 'deadman', 'deadman_seconds': 0.4}], indirect=True)
