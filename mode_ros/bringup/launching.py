@@ -19,8 +19,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from mode_ros.bringup.arguments import ends_the_launch, read_boolean, settings_file
 from mode_ros.bringup.nodes import NodeSpec
-from mode_ros.errors import UserError
 from mode_ros.bringup.started_again import VARIABLE
+from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 
 # Before a crashed node starts again (seconds). Not 0: launch must see first why it ended.

@@ -14,8 +14,9 @@ VARIABLE = 'MODE_ROS_STARTED'
 
 
 def started_again(environment: MutableMapping[str, str]) -> bool:
-    """To be asked once per process; its children are not told. Where the file cannot be made, who was first is not known,
-    and the answer is yes.
+    """To be asked once per process; its children are not told. Where the file cannot be made, the answer is yes.
+
+    Who was first is not known then.
     """
     path = environment.pop(VARIABLE, None)
     if not path:

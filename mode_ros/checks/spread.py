@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mode_ros.checks.bounds import state_bounds
 from mode_ros.checks.finding import Finding
-from mode_ros.control.grippers import is_gripper
 from mode_ros.control.contract import Contract
+from mode_ros.control.grippers import is_gripper
 
 # Below this share of a command's range nothing is meant: a joint of 6 rad is held to 6 mrad by few drivers.
 RANGE_SHARE = 1e-3

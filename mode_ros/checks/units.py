@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mode_ros.checks.finding import Finding, listed
 from mode_ros.control.contract import ActionGroup, Contract, State
+from mode_ros.control.grippers import is_gripper
 
 # No joint turns further (rad), no arm reaches further (m), no gripper opens further (m).
 TURNS = 4 * math.pi

@@ -106,8 +106,9 @@ class Controller:
         self._frozen.clear()
 
     def measure(self, stream: str, stamp: int, values: NDArray[np.float64], wall: int | None = None) -> None:
-        """Takes a state [n] of the contract's stream, stamped in nanoseconds; one that is not finite is none. wall: when,
-        on a clock that nobody sets; None: at the last control period.
+        """Takes a state [n] of the contract's stream, stamped in nanoseconds; one that is not finite is none.
+
+        wall: when, on a clock that nobody sets; None: at the last control period.
         """
         wall = self._wall if wall is None else wall
         if self._measured.update(stream, stamp, values):

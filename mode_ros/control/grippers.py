@@ -15,7 +15,7 @@ def is_gripper(*names: str) -> bool:
 
 
 def opens(group: ActionGroup, dimension: Dimension) -> bool:
-    """Whether a dimension of `group` opens and shuts a gripper, of which an arm's group may have one beside its joints."""
+    """Whether a dimension of `group` opens and shuts a gripper, which an arm's group may have beside its joints."""
     if group.output.adapter == 'pose':
         return False
     if group.output.adapter == 'gripper_command':

@@ -183,8 +183,8 @@ class FrozenWatch:
         self._full = np.where(contract.delta_mask, delta, steps)
         self._last: dict[str, Vector] = {}
         self._changed: dict[str, int] = {}
-        # How far was commanded since a stream changed last, [3, d] in largest steps: where to, and the least and the most
-        # of that on the way; until now, and until its last message.
+        # How far was commanded since a stream changed last, [3, d] in largest steps: where to, and the least and the
+        # most of that on the way; until now, and until its last message.
         self._path: dict[str, Vector] = {}
         self._shown: dict[str, Vector] = {}
         self._silence = {state.name: round(state.max_age * NANOSECONDS) for state in contract.observation.states}

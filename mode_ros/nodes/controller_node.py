@@ -20,6 +20,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import Bool, String
 from trajectory_msgs.msg import JointTrajectory
 
+from mode_ros.bringup.started_again import started_again
 from mode_ros.control.chunk import Chunk, ChunkRejected
 from mode_ros.control.contract import Contract, State
 from mode_ros.control.controller import Controller
@@ -44,7 +45,6 @@ from mode_ros.nodes.process import run_node
 from mode_ros.nodes.qos import COMMAND, LATCHED, SENSOR, subscribe_latched
 from mode_ros.nodes.safety_inputs import SafetyInputs, Sources
 from mode_ros.nodes.serialized import decode_serialized_chunk
-from mode_ros.bringup.started_again import started_again
 from mode_ros.recording.episode import INTERVENTION_TOPIC
 from mode_ros.robots import load_named_contract
 

@@ -11,6 +11,7 @@ from std_msgs.msg import Bool, Float64MultiArray
 from support.bench import wait_for
 from trajectory_msgs.msg import JointTrajectory
 
+from mode_ros.bringup.started_again import started_again
 from mode_ros.control.chunk import make_chunk
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.messages.chunks import decode_request, encode_chunk
@@ -18,7 +19,6 @@ from mode_ros.messages.stamps import to_nanoseconds
 from mode_ros.messages.teleop import encode_teleop
 from mode_ros.nodes.controller_node import ControllerNode
 from mode_ros.nodes.qos import LATCHED
-from mode_ros.bringup.started_again import started_again
 
 SECOND = 1_000_000_000
 PERIOD = 0.05

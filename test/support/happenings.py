@@ -98,7 +98,7 @@ class World:
         self.executed, self.phases, self.checks = [], [], set()
         self.wild = 0.15  # how often what is wanted is anywhere; such a chunk may be refused
         self.resting = False
-        self.begins = False  # whether it was released since the last command
+        self.begins = False  # whether it was released, or taken over from a stop, since the last command
         self.moved = self.latched = False  # since the last release
 
     # ---- what happens ----------------------------------------------------------------------------------------------
@@ -228,6 +228,7 @@ class World:
     # ---- what is allowed -------------------------------------------------------------------------------------------
 
     def _judge(self, tick):
+        self.begins |= tick.phase is Phase.TELEOP and self.phases[-1:] == [Phase.STOPPED]
         self.phases.append(tick.phase)
         flat = np.full(len(self.last), np.nan)
         for name, values in tick.commands.items():
