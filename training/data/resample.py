@@ -380,13 +380,15 @@ class Resampler:
             later = self._places(following)
         if self._strangers:
             self._out.append(LeftOut(stamp, stamp + period, next(iter(self._strangers.values()))))
+            self._commands.forget_before(stamp)
             return
         try:
             action = self._commands.at(stamp, self._places(observation), later)
         except NoAction as error:
             self._out.append(LeftOut(stamp, stamp + period, str(error), error.fault))
             return
-        self._commands.forget_before(stamp)
+        finally:  # also where no period has an action, or the commands of a whole recording would pile up
+            self._commands.forget_before(stamp)
         goal = self._goals.at(stamp)
         if goal is None:
             self._out.append(LeftOut(stamp, stamp + period, 'before the first goal', fault=False))

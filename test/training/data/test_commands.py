@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from support.bags import START, Item, delta, demonstration, twist, without, write_bag
 from support.contracts import DELTA_TEXT, absolute_contract, delta_contract
+from support.parity import converted
 
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.controller import Controller
+from mode_ros.control.setpoints import Setpoint
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.setpoints import decode_action
+from mode_ros.training.data import commands as commands_module
+from mode_ros.training.data import resample
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
 
 MS = 1_000_000
@@ -202,6 +207,43 @@ def test_forgetting_changes_no_later_action(times):
         stamp = k * PERIOD * MS
         pruned.forget_before(stamp)
         assert (pruned.at(stamp) == kept.at(stamp)).all()
+
+
+def test_commands_of_periods_without_an_action_do_not_pile_up(tmp_path, monkeypatch):
+    kept, looked_at, often = [], [], commands_module.come_often
+
+    class Watched(CommandTrack):
+        def at(self, *args):
+            kept.append(sum(map(len, self._commands.values())))
+            return super().at(*args)
+
+    def come_often(times, *args):
+        looked_at.append(len(times))
+        return often(times, *args)
+
+    monkeypatch.setattr(resample, 'CommandTrack', Watched)
+    monkeypatch.setattr(commands_module, 'come_often', come_often)
+    items = without(without(demonstration(4.0), '/gripper/command', 0, 3.8), '/arm/twist')
+    items += [Item('/arm/twist', twist(time, [0, 0, 0]), time) for time in range(START, START + 4000 * MS, 10 * MS)]
+    frames, spans = converted(write_bag(tmp_path / 'bag', sorted(items, key=lambda item: item.received)), delta())
+    assert len(frames) < 5
+    assert 'gripper: before its first command' in spans[0].reason
+    assert max(kept) < 150, 'of 400'
+    assert max(looked_at) <= commands_module.KEPT
+
+
+def test_a_trajectory_sets_out_from_where_those_had_come_that_no_action_was_asked_of():
+    def made():
+        track = CommandTrack(absolute_contract())
+        for k in range(30):  # each is replaced long before its first point
+            course = Setpoint(np.array([1000 * MS]), np.array([[1.0, 0.1 * k]]))
+            track.push('arm', Command((100 * k + 5) * MS, course))
+        track.at(0, {'arm': np.zeros(2)})
+        return track
+
+    kept, pruned = made(), made()
+    pruned.forget_before(2800 * MS)
+    assert pruned.at(2800 * MS).tolist() == kept.at(2800 * MS).tolist()
 
 
 def test_all_groups_in_the_contracts_order():
