@@ -219,9 +219,10 @@ class CommandTrack:
         known = list(islice(self._back_from(group, stamp + period), KEPT))[::-1]
         # The controller of a contract with a control rate sends that often from its first command on.
         often = self._often.get(group.name, self._contract.commands_per_action > 1)
-        self._often[group.name] = come_often([command.time for command in known], period, often)
-        if self._often[group.name]:
-            return None  # not one, but all that were in force
+        if len(known) > 1:  # one alone tells no rate, and is the action of its period
+            self._often[group.name] = come_often([command.time for command in known], period, often)
+            if self._often[group.name]:
+                return None  # not one, but all that were in force
         choice = [command for command in known if stamp <= command.time]
         if carried is not None:
             choice.insert(0, carried)

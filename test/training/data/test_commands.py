@@ -135,6 +135,28 @@ def test_a_quarter_of_a_period_of_jitter_makes_no_sender_faster_than_it_is(seed)
     assert displacements(track(times), 200) == one_a_period(times, 200), 'bit by bit'
 
 
+@pytest.mark.parametrize('held_up', [2, 3, 5, 8, 12])
+@pytest.mark.parametrize('between', [0.1, 1.0])  # ms
+def test_messages_that_a_stall_delivers_at_once_make_no_sender_faster_than_it_is(held_up, between):
+    times = [10 + PERIOD * k for k in range(40)]
+    last = 15 + held_up - 1
+    times[15 : last + 1] = [times[last] + between * k for k in range(held_up)]
+    made = track([])
+    for k, time in enumerate(times):
+        made.push('arm', Command(int(time * MS), np.array([k + 1.0, 0, 0])))
+    assert displacements(made, 40) == one_a_period(times, 40), 'bit by bit'
+
+
+@pytest.mark.parametrize('phase', [3, 30, 45])
+def test_a_bag_sent_at_the_rate_is_no_share_of_it_where_the_contract_has_a_control_rate(phase):
+    contract = parse_contract(DELTA_TEXT.replace('rate: 20.0', 'rate: 20.0\ncontrol_rate: 100.0'), 'fast.yaml')
+    made = CommandTrack(contract)
+    made.push('gripper', Command(0, np.zeros(1)))
+    for k in range(8):
+        made.push('arm', Command((phase + k * PERIOD) * MS, np.array([k + 1.0, 0, 0])))
+    assert displacements(made, 8) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_pauses_make_no_sender_slower_than_it_is():
     times = [*range(0, 500, 10), *range(2000, 2030, 10), *range(4010, 4030, 10)]
     labels = displacements(track(times), 90)
