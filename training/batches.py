@@ -120,7 +120,8 @@ class Source:
         """Every sentence, normalised, and its embedding."""
         self.selection = select_episodes(self.datasets, config.denoiser.chunk_length, settings.keep_failures)
         self._weights_of = [_weigh(data, settings) for data in datasets]
-        self._any_failed = any(each.failed.any() for each in self._weights_of)
+        self.any_failed = any(each.failed.any() for each in self._weights_of)
+        """Whether there are spans that failed, which are not learnt from and count in no error."""
         used = [self._weighing(k, _frames(datasets[k], mask)) for k, mask in enumerate(self.selection.usable)]
         _check_left(datasets, used)
         self._statistics = embodiment_statistics(self.datasets, weights, self.embodiments, used)
@@ -320,7 +321,7 @@ class Source:
             padding=torch.from_numpy(padding),
             draws=draws,
             moments=tuple((int(data), int(frame)) for data, frame in zip(which, frames, strict=True)),
-            failed=torch.from_numpy(failed) if self._any_failed else None,
+            failed=torch.from_numpy(failed) if self.any_failed else None,
         )
 
     def _normalize(self, number: int, sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

@@ -10,21 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from mode_ros.training.batches import episode_goals
 from mode_ros.training.data.data_files import DataFiles
 from mode_ros.training.data.dataset import Dataset
 from mode_ros.training.data.labels import episode_success
+from mode_ros.training.data.layout import INFO
 from mode_ros.training.plan import listed_data
 from mode_ros.training.selection import select_episodes
 from mode_ros.training.settings import TrainSettings
 
 
 def data_mark(settings: TrainSettings) -> str | None:
-    """Of the data as they are now, None where a folder of theirs is gone. Raises UserError for damaged data."""
+    """Of the data as they are now, None where a data set or the mixture is gone. Raises UserError for damaged data."""
+    if settings.data.mixture and not Path(settings.data.mixture).is_file():
+        return None
     items = listed_data(settings)
-    if not all(root.is_dir() for root, _ in items):
+    if not all((root / INFO).is_file() for root, _ in items):
         return None
     length = settings.policy.chunk_length
     datasets = [Dataset(DataFiles(root, item.keys), length, {}, None) for root, item in items]

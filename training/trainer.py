@@ -420,9 +420,11 @@ class Trainer:
         load_weights(self._average.module, snapshots.load_average(folder).state_dict())
         self._average.n_averaged.fill_(state['averaged'])
         self.step = state['step']
-        # Errors on other moments are another number: the best of them is not known yet.
+        # Errors on other moments are another number: the best of them is not known yet. A checkpoint of before does not
+        # say which they were; then, failed spans counted in them.
         now = source.mark(self._validation_moments)
-        self._best = state['best'] if state.get('validated', now) == now else float('inf')
+        then = state.get('validated', '' if source.any_failed else now)
+        self._best = state['best'] if then == now else float('inf')
 
     # ---- several processes ------------------------------------------------------------------------------------
 

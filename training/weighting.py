@@ -5,7 +5,8 @@ failed when a person took over at its end, or when the episode ended there as a 
 no example. Any other span ended well.
 
 The data do not say whether a policy drove where no person did. But a robot that was told to stand still there was
-driven by nobody, as where the recording was started before the deadman was held.
+driven by nobody, as where the recording was started before the deadman was held. Who drove is told by the beginning of
+a period and the action by what comes within it: of the frame before a person drove it may be the person's first.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def weigh_frames(
         part = slice(start, start + length)
         start += length
         person = driven[part]
-        if (moved[part] & ~person).any():
+        taken_over = np.append(person[1:], False)  # within the period of this frame
+        if (moved[part] & ~person & ~taken_over).any():
             weight[part][person] = intervention_weight
         failed[part] = failed_spans(person, good)
     if policy_frames == 'all':

@@ -160,6 +160,10 @@ def test_the_mark_of_data_is_of_what_is_learnt_and_not_of_where_it_lies(tmp_path
         data_mark(train_settings(tmp_path / 'moved', **{'policy.chunk_length': 13, 'data.path': str(second)})) != alone
     )
     assert data_mark(train_settings(first)) is None, 'it is not there any more'
+    assert mark('path: a/first') is None
+    first.mkdir()
+    assert data_mark(train_settings(first)) is None, 'an empty folder'
+    assert data_mark(train_settings('', **{'data.mixture': str(tmp_path / 'no_mixture.yaml')})) is None
 
 
 def test_scores_of_the_policies_stand_in_the_table(grid, tmp_path):

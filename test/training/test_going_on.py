@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
-from support.training_sets import camera_set, joints_set, logged, make_trainer, train_settings
+from support.training_sets import camera_set, joints_set, logged, make_trainer, train_settings, write_data_set
 
 from mode_ros.errors import UserError
 from mode_ros.policy.checkpoint import load_checkpoint
@@ -125,6 +126,22 @@ def test_the_best_policy_is_chosen_anew_on_other_held_out_moments(joints, tmp_pa
     after = load_checkpoint(out / 'best')[0].trained_steps
     assert (after > 2) == chosen_anew
     assert chosen_anew or after == before
+
+
+def test_the_best_policy_is_chosen_anew_where_failed_spans_counted_in_the_error(tmp_path):
+    """In a checkpoint from before, which does not say of which moments its error was."""
+    driven, numbers = np.arange(18) % 9 > 3, np.linspace(0, 0.3, 36).reshape(18, 2)
+    made = [{'state': numbers, 'action': numbers + k / 100, 'task': 'reach', 'intervention': driven} for k in range(6)]
+    data = write_data_set(tmp_path / 'data', made, ABSOLUTE_TEXT, fps=10, streams={'joints': 2}, success=[True] * 6)
+    settings, out = train_settings(data, **{'data.validation_share': 0.4, 'run.validate_every': 1}), tmp_path / 'out'
+    stopped(settings, out, 2)
+    file = checkpoints(out)[-1] / 'training_state.pt'
+    state = torch.load(file, weights_only=True)
+    state['best'] = 0.0  # which no error is below
+    del state['validated']
+    torch.save(state, file)
+    make_trainer(settings, out).train(resume=True)
+    assert load_checkpoint(out / 'best')[0].trained_steps > 2
 
 
 def test_a_setting_that_did_not_exist_then_has_its_default(joints, tmp_path):

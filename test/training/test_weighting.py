@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.bags import SECOND, START, Item, demonstration, flag, floats, twist, without, write_bag
 from support.contracts import ABSOLUTE_TEXT, DELTA_TEXT
+from support.parity import converted
 from support.training_sets import TextNumbers, joints_set, train_settings, write_data_set
 
 from mode_ros.control.contract import parse_contract
@@ -57,7 +59,8 @@ def test_weights():
     ('text', 'still', 'weight'),
     [
         ('ppEEE', '##...', [0, 0, 1, 1, 1]),  # started before the deadman was held
-        ('ppEEE', '#....', [0, 0, 3, 3, 3]),  # a policy moved it
+        ('ppEEE', '#....', [0, 0, 1, 1, 1]),  # the first command came before the period in which the person drives
+        ('ppEEE', '.#...', [0, 0, 3, 3, 3]),  # a policy moved it
         ('EEppE', '..##.', [1, 1, 0, 0, 1]),  # a pause
         ('EEEpp', '...##', [1, 1, 1, 1, 1]),
         ('EEEpp', '...#.', [3, 3, 3, 1, 1]),
@@ -69,6 +72,25 @@ def test_where_nothing_but_a_person_moved_the_robot_it_is_a_demonstration(text, 
     assert weigh_frames(spans(text), [5], [True], 3.0, standing=standing).weight.tolist() == weight
     unknown = weigh_frames(spans(text), [5], [True], 3.0)
     assert unknown.weight[spans(text)].tolist() == [3, 3, 3], 'as long as nobody knows'
+
+
+@pytest.mark.parametrize(('moves', 'weight'), [(range(10, 30), 1), (range(8, 30), 3)])
+def test_in_a_recording_a_persons_first_command_comes_before_the_word_of_it(tmp_path, moves, weight):
+    """The deadman is held at command 10, whose frame begins a moment before."""
+    items = without(without(demonstration(2.0), '/arm/twist'), '/gripper/command')
+    for k in range(40):
+        stamp = START + k * SECOND // 20 + 8_000_000
+        items.append(Item('/arm/twist', twist(stamp, [0.01 * (k in moves), 0, 0]), stamp + 500_000))
+        items.append(Item('/gripper/command', floats([1.0]), stamp + 500_000))
+        if k in (10, 30):
+            items.append(Item('/intervention', flag(k == 10), stamp + 700_000))
+    bag = write_bag(tmp_path / 'bag', sorted(items, key=lambda item: item.received))
+    found, _ = converted(bag, parse_contract(DELTA_TEXT, 'x'))
+    driven = np.array([frame.intervention for frame in found])
+    standing = np.array([not frame.action[:3].any() for frame in found])
+    assert np.flatnonzero(driven)[0] == 11
+    assert np.flatnonzero(~standing)[0] == moves[0]
+    assert set(weigh_frames(driven, [len(found)], [True], 3.0, standing=standing).weight[driven]) == {weight}
 
 
 @pytest.mark.parametrize('kind', ['displacements', 'targets'])

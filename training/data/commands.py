@@ -20,8 +20,9 @@ neither has no action before its first command.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import dropwhile, islice, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,17 @@ class Command:
         return self.asked.at(elapsed, start) if isinstance(self.asked, Setpoint) else self.asked
 
 
+# A command, and from where it set out.
+Followed = tuple[Command, NDArray[np.float64] | None]
+
+
+def _set_out(followed: Followed, command: Command, place: NDArray[np.float64] | None) -> Followed:
+    """The next command, from where the one before had come; place: where that asked for nothing that can be used."""
+    before, start = followed
+    reached = before.reached(command.time - before.time, start)
+    return command, place if reached is None else reached
+
+
 def _refuse_silence(group: ActionGroup, command: Command, end: int) -> None:
     """NoAction where a leader has not spoken for so long that nobody knows where it is. end: of the period."""
     assert group.leader is not None
@@ -86,7 +98,7 @@ class CommandTrack:
         self._often: dict[str, bool] = {}
         # The command that each absolute group follows, and from where it set out; and where a group stands that has
         # none yet.
-        self._followed: dict[str, tuple[Command, NDArray[np.float64] | None]] = {}
+        self._followed: dict[str, Followed] = {}
         self._standing: dict[str, NDArray[np.float64]] = {}
 
     def push(self, group: str, command: Command) -> None:
@@ -149,9 +161,11 @@ class CommandTrack:
 
     def forget_before(self, stamp: int) -> None:
         """Drops commands that no action at `stamp` or later needs."""
-        for commands in self._commands.values():
+        for name, commands in self._commands.items():
             while len(commands) > KEPT and commands[KEPT].time < stamp:
-                commands.popleft()
+                gone, followed = commands.popleft(), self._followed.get(name)
+                if followed is not None and followed[0].time < gone.time:  # not asked for while there was no action
+                    self._followed[name] = _set_out(followed, gone, None)
 
     def _measured_next(self, group: ActionGroup, following: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         values = following.get(group.name)
@@ -186,26 +200,29 @@ class CommandTrack:
             # Each command sets out from where the one before had come; those that this period skips count, too.
             between = [c for c in self._commands[group.name] if followed[0].time < c.time <= command.time]
             for following in between:
-                before, start = followed
-                reached = before.reached(following.time - before.time, start)
-                followed = following, place if reached is None else reached
+                followed = _set_out(followed, following, place)
             if not between:  # one that came late, for a time before
                 followed = command, followed[1]
         self._followed[group.name] = followed
         return followed[0].target(self._next - followed[0].time, self._contract.period, followed[1])
 
+    def _back_from(self, group: ActionGroup, end: int) -> Iterator[Command]:
+        """The commands before `end`, the newest one first."""
+        return dropwhile(lambda command: command.time >= end, reversed(self._commands[group.name]))
+
     def _choose(self, group: ActionGroup, stamp: int) -> Command | None:
         """The command in force, None where it is none (zero displacement) or where several are (_held)."""
-        commands, period = self._commands[group.name], self._contract.period
+        period = self._contract.period
         carried = self._carried.pop(group.name, None)
         if group.kind == 'absolute':
-            return next((command for command in reversed(commands) if command.time < stamp + period), None)
-        known = [command for command in commands if command.time < stamp + period]
+            return next(self._back_from(group, stamp + period), None)
+        known = list(islice(self._back_from(group, stamp + period), KEPT))[::-1]
         # The controller of a contract with a control rate sends that often from its first command on.
         often = self._often.get(group.name, self._contract.commands_per_action > 1)
-        self._often[group.name] = come_often([command.time for command in known], period, often)
-        if self._often[group.name]:
-            return None  # not one, but all that were in force
+        if len(known) > 1:  # one alone tells no rate, and is the action of its period
+            self._often[group.name] = come_often([command.time for command in known], period, often)
+            if self._often[group.name]:
+                return None  # not one, but all that were in force
         choice = [command for command in known if stamp <= command.time]
         if carried is not None:
             choice.insert(0, carried)
@@ -220,7 +237,7 @@ class CommandTrack:
     def _held(self, group: ActionGroup, stamp: int) -> NDArray[np.float64]:
         """The displacement [n] of all commands that were in force in the period; NoAction where one is not known."""
         period = self._contract.period
-        commands = [c for c in self._commands[group.name] if stamp - period < c.time < stamp + period]
+        commands = list(takewhile(lambda c: c.time > stamp - period, self._back_from(group, stamp + period)))[::-1]
         total = np.zeros(len(group.names))
         for command, share in zip(commands, shares([c.time for c in commands], stamp, period), strict=True):
             if not share and command.time < stamp:

@@ -15,8 +15,8 @@ from itertools import pairwise
 
 # Times between commands that are looked at, the newest ones.
 _SPACINGS = 8
-# Commands that must be kept for that.
-KEPT = _SPACINGS + 1
+# Commands that must be kept for that, and for the pause after which some of those came at once.
+KEPT = 2 * _SPACINGS + 1
 
 # Periods between commands, on average: below the first they come more often than the rate, above the second they do
 # not, and between the two nothing changes, so that no sender is taken for either in turns.
@@ -28,19 +28,39 @@ _JITTER = 0.25
 # A longer pause, in periods, says no more about the rate than one of these.
 _PAUSE = 2.0
 
+# Commands that come within less than this of one another, in periods, after a pause had been held up by it.
+_AT_ONCE = 0.05
+
 
 def come_often(times: Sequence[int], period: int, before: bool) -> bool:
     """Whether commands come clearly more often than one a period; before: the answer until now.
 
     times: nanoseconds, rising, of all commands or of the last KEPT.
     """
-    recent = times[-KEPT:]
-    count = len(recent) - 1
-    if count < 1:
+    spacings = [(later - earlier) / period for earlier, later in pairwise(times[-KEPT:])]
+    if not spacings:
         return before
-    spacings = [min((later - earlier) / period, _PAUSE) for earlier, later in pairwise(recent)]
-    mean = sum(spacings) / count
+    recent = (spacings if before else _as_sent(spacings))[-_SPACINGS:]
+    count = len(recent)
+    mean = sum(min(spacing, _PAUSE) for spacing in recent) / count
     return mean <= _SELDOM if before else mean < min(_OFTEN, 1.0 - 2.0 * _JITTER / count)
+
+
+def _as_sent(spacings: Sequence[float]) -> list[float]:
+    """The spacings, in periods, with those of commands that came at once spread over the pause before them.
+
+    A sender at the rate whose messages were held up has sent no faster. Where the pause is not known any more, they
+    tell nothing.
+    """
+    first = next((number for number, spacing in enumerate(spacings) if spacing >= _AT_ONCE), 0)
+    sent, start = list(spacings), first
+    while start < len(sent):
+        stop = start + 1
+        while spacings[start] >= _AT_ONCE and stop < len(sent) and spacings[stop] < _AT_ONCE:
+            stop += 1
+        sent[start:stop] = [sum(spacings[start:stop]) / (stop - start)] * (stop - start)
+        start = stop
+    return sent[first:]
 
 
 def shares(times: Sequence[int], start: int, period: int) -> list[float]:

@@ -181,11 +181,13 @@ class Resampler:
         self._end_disagreement()
         self._release(final=True)
         if len(self._newest) == len(self._streams) and not self._ever_disagreed:
-            end = max(self._newest.values())
+            # Where the last frame could be if every stream had spoken until the end, each less its delay.
+            end = max(self._newest.values()) - max(self._delays.values())
             for name, newest in self._newest.items():
-                if end - newest > self._limits[name]:
+                last = newest - self._delays[name]
+                if end - last > self._limits[name]:
                     self._out.append(
-                        LeftOut(newest, end, f'{name}: {self._last_words(name)} until the end of the recording')
+                        LeftOut(last, end, f'{name}: {self._last_words(name)} until the end of the recording')
                     )
 
     def _last_words(self, name: str) -> str:
@@ -331,9 +333,11 @@ class Resampler:
     def _anchor(self) -> None:
         """The first tick is the earliest time for which every stream has a message, told by what it shows."""
         self._anchored = True
-        start = min(self._first.values())
-        self._tick = max(first - self._delays[name] for name, first in self._first.items())
-        for name, first in self._first.items():
+        shown = {name: first - self._delays[name] for name, first in self._first.items()}
+        self._tick = max(shown.values())
+        # Where it could be if all streams had begun with the first of them: a delay costs frames, and is no fault.
+        start = min(self._first.values()) - min(self._delays.values())
+        for name, first in shown.items():
             if first - start > self._limits[name]:
                 self._out.append(LeftOut(start, first, f'{name}: nothing before'))
 
@@ -380,13 +384,15 @@ class Resampler:
             later = self._places(following)
         if self._strangers:
             self._out.append(LeftOut(stamp, stamp + period, next(iter(self._strangers.values()))))
+            self._commands.forget_before(stamp)
             return
         try:
             action = self._commands.at(stamp, self._places(observation), later)
         except NoAction as error:
             self._out.append(LeftOut(stamp, stamp + period, str(error), error.fault))
             return
-        self._commands.forget_before(stamp)
+        finally:  # also where no period has an action, or the commands of a whole recording would pile up
+            self._commands.forget_before(stamp)
         goal = self._goals.at(stamp)
         if goal is None:
             self._out.append(LeftOut(stamp, stamp + period, 'before the first goal', fault=False))

@@ -86,6 +86,25 @@ def test_a_gap_of_a_delayed_camera_is_where_its_pictures_are_missing(tmp_path):
     assert {0.95, 1.7} <= ticks
 
 
+@pytest.mark.parametrize(
+    ('topic', 'first', 'last', 'fault'),
+    [
+        ('/static/image', 0.4, 9, None),  # it shows what was before the joints began
+        ('/static/image', 1.0, 9, (0.0, 0.5)),
+        ('/static/image', 0, 2.7, (2.15, 2.48)),
+        ('/joint_states', 0.4, 9, (0.0, 0.4)),
+        ('/joint_states', 0, 2.7, None),  # the camera has not shown that time yet
+        ('/joint_states', 0, 2.0, (1.98, 2.45)),
+    ],
+)
+def test_of_a_delayed_camera_only_what_costs_frames_is_a_fault(tmp_path, topic, first, last, fault):
+    items = without(without(demonstration(3.0), topic, 0, first), topic, last, 9)
+    frames, spans = converted(write_bag(tmp_path / 'bag', items), delayed(0.5))
+    assert frames
+    found = [((span.start - START) / NANOSECONDS, (span.stop - START) / NANOSECONDS) for span in spans if span.fault]
+    assert found == ([] if fault is None else [pytest.approx(fault)])
+
+
 def test_what_cannot_be_seen_live_is_no_frame_either(tmp_path):
     def break_some(k, item):
         if k in (20, 21):

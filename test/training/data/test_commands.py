@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from support.bags import START, Item, delta, demonstration, twist, without, write_bag
 from support.contracts import DELTA_TEXT, absolute_contract, delta_contract
+from support.parity import converted
 
 from mode_ros.control.contract import parse_contract
 from mode_ros.control.controller import Controller
+from mode_ros.control.setpoints import Setpoint
 from mode_ros.control.takeover import TeleopCommand
 from mode_ros.messages.commands import encode_commands
 from mode_ros.messages.setpoints import decode_action
+from mode_ros.training.data import commands as commands_module
+from mode_ros.training.data import resample
 from mode_ros.training.data.commands import Command, CommandTrack, NoAction
 
 MS = 1_000_000
@@ -130,6 +135,28 @@ def test_a_quarter_of_a_period_of_jitter_makes_no_sender_faster_than_it_is(seed)
     assert displacements(track(times), 200) == one_a_period(times, 200), 'bit by bit'
 
 
+@pytest.mark.parametrize('held_up', [2, 3, 5, 8, 12])
+@pytest.mark.parametrize('between', [0.1, 1.0])  # ms
+def test_messages_that_a_stall_delivers_at_once_make_no_sender_faster_than_it_is(held_up, between):
+    times = [10 + PERIOD * k for k in range(40)]
+    last = 15 + held_up - 1
+    times[15 : last + 1] = [times[last] + between * k for k in range(held_up)]
+    made = track([])
+    for k, time in enumerate(times):
+        made.push('arm', Command(int(time * MS), np.array([k + 1.0, 0, 0])))
+    assert displacements(made, 40) == one_a_period(times, 40), 'bit by bit'
+
+
+@pytest.mark.parametrize('phase', [3, 30, 45])
+def test_a_bag_sent_at_the_rate_is_no_share_of_it_where_the_contract_has_a_control_rate(phase):
+    contract = parse_contract(DELTA_TEXT.replace('rate: 20.0', 'rate: 20.0\ncontrol_rate: 100.0'), 'fast.yaml')
+    made = CommandTrack(contract)
+    made.push('gripper', Command(0, np.zeros(1)))
+    for k in range(8):
+        made.push('arm', Command((phase + k * PERIOD) * MS, np.array([k + 1.0, 0, 0])))
+    assert displacements(made, 8) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_pauses_make_no_sender_slower_than_it_is():
     times = [*range(0, 500, 10), *range(2000, 2030, 10), *range(4010, 4030, 10)]
     labels = displacements(track(times), 90)
@@ -202,6 +229,43 @@ def test_forgetting_changes_no_later_action(times):
         stamp = k * PERIOD * MS
         pruned.forget_before(stamp)
         assert (pruned.at(stamp) == kept.at(stamp)).all()
+
+
+def test_commands_of_periods_without_an_action_do_not_pile_up(tmp_path, monkeypatch):
+    kept, looked_at, often = [], [], commands_module.come_often
+
+    class Watched(CommandTrack):
+        def at(self, *args):
+            kept.append(sum(map(len, self._commands.values())))
+            return super().at(*args)
+
+    def come_often(times, *args):
+        looked_at.append(len(times))
+        return often(times, *args)
+
+    monkeypatch.setattr(resample, 'CommandTrack', Watched)
+    monkeypatch.setattr(commands_module, 'come_often', come_often)
+    items = without(without(demonstration(4.0), '/gripper/command', 0, 3.8), '/arm/twist')
+    items += [Item('/arm/twist', twist(time, [0, 0, 0]), time) for time in range(START, START + 4000 * MS, 10 * MS)]
+    frames, spans = converted(write_bag(tmp_path / 'bag', sorted(items, key=lambda item: item.received)), delta())
+    assert len(frames) < 5
+    assert 'gripper: before its first command' in spans[0].reason
+    assert max(kept) < 150, 'of 400'
+    assert max(looked_at) <= commands_module.KEPT
+
+
+def test_a_trajectory_sets_out_from_where_those_had_come_that_no_action_was_asked_of():
+    def made():
+        track = CommandTrack(absolute_contract())
+        for k in range(30):  # each is replaced long before its first point
+            course = Setpoint(np.array([1000 * MS]), np.array([[1.0, 0.1 * k]]))
+            track.push('arm', Command((100 * k + 5) * MS, course))
+        track.at(0, {'arm': np.zeros(2)})
+        return track
+
+    kept, pruned = made(), made()
+    pruned.forget_before(2800 * MS)
+    assert pruned.at(2800 * MS).tolist() == kept.at(2800 * MS).tolist()
 
 
 def test_all_groups_in_the_contracts_order():
