@@ -32,9 +32,12 @@ class PointSimulator(Simulator):
         self.reset(0)
 
     def state(self):
-        zeros = np.zeros(len(ARM_JOINTS) + len(FINGER_JOINTS))
         joints = ARM_JOINTS + FINGER_JOINTS
-        return RobotState(joints, zeros, zeros, self.hand.copy(), np.array([0.0, 0, 0, 1]), 0.1)
+        zeros = np.zeros(len(joints))
+        positions = np.append(
+            np.resize(self.hand, len(ARM_JOINTS)), zeros[: len(FINGER_JOINTS)]
+        )  # some that move with it
+        return RobotState(joints, positions, zeros, self.hand.copy(), np.array([0.0, 0, 0, 1]), 0.1)
 
     def close(self):
         self.closed = True

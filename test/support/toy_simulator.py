@@ -25,7 +25,8 @@ class ToySimulator(Simulator):
         self.reset(0)
 
     def state(self):
-        return RobotState(JOINTS, np.zeros(9), np.zeros(9), self.position.copy(), np.array([0.0, 0, 0, 1]), 0.1)
+        joints = np.append(np.resize(self.position, 7), [0.0, 0.0])  # some that move with the hand
+        return RobotState(JOINTS, joints, np.zeros(9), self.position.copy(), np.array([0.0, 0, 0, 1]), 0.1)
 
     def expert_action(self):
         if self.seed in self.hopeless:
