@@ -96,8 +96,8 @@ def stage_recording(
     final = staged_folder(stage, key, settings)
     work = final.with_name(final.name + _UNFINISHED)
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
     try:
+        work.mkdir(parents=True)
         result = _Segments(recording, settings, work).run(progress)
         result |= {'key': key, 'goal': settings.goal, 'described': recording.described(), 'origin': recording.origin()}
         result['parts'] = list(recording.parts())
