@@ -19,7 +19,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from mode_ros.bringup.arguments import ends_the_launch, read_boolean, settings_file
 from mode_ros.bringup.nodes import NodeSpec
-from mode_ros.bringup.started_again import VARIABLE
+from mode_ros.bringup.started_again import ASKS, VARIABLE
 from mode_ros.errors import UserError
 from mode_ros.paths import share_folder
 
@@ -52,7 +52,7 @@ def launch_description(specs: Callable[..., list[NodeSpec]], *arguments: Declare
         given = {item.name: value(item.name, context) for item in arguments}
         settings = settings_file(_text(context, 'settings'))
         respawn = read_boolean('respawn', _text(context, 'respawn'))
-        # In a folder of this launch alone each node leaves that it has been started.
+        # In a folder of this launch alone the controller leaves that it has been started.
         started = tempfile.mkdtemp(prefix='mode_ros_') if respawn else ''
         return [_node(spec, settings, _text(context, 'namespace'), started) for spec in specs(**given)]
 
@@ -75,7 +75,8 @@ def _node(spec: NodeSpec, settings: str, namespace: str, started: str) -> Node:
         namespace=namespace,
         parameters=[settings, {name: _parameter(value) for name, value in spec.parameters.items()}],
         on_exit=on_exit,
-        additional_env={VARIABLE: f'{started}/{spec.executable}'} if started else {},
+        # Others do not ask for it, and what they start is not to find it.
+        additional_env={VARIABLE: f'{started}/{spec.executable}'} if started and spec.executable == ASKS else {},
         respawn=respawn,
         respawn_delay=RESPAWN_DELAY,
     )

@@ -11,6 +11,8 @@ from pathlib import Path
 
 VARIABLE = 'MODE_ROS_STARTED'
 """Of the environment: the file, in a folder that only this launch uses. Without it nobody starts a process again."""
+ASKS = 'controller_node'
+"""Who asks."""
 
 
 def started_again(environment: MutableMapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ DISK_NOTE_GB, DISK_WRONG_GB = 10.0, 1.5
 # Above 101 the ports of a domain meet those that Linux hands out (its default range).
 HIGHEST_DOMAIN = 101
 LOCAL = ('LOCALHOST', 'OFF')
+MAKE_IT = 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.'
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _packages(machine: Machine) -> list[Line]:
         found = ', '.join(f'{name} {version}' for name, version in machine.found['packages'].items())
         return [Line('packages', OK, found)]
     told = machine.failed.get('packages', '')
-    advice = 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.'
+    advice = MAKE_IT
     if _has_graphs_alone(machine):
         advice = "Type: pip install 'mode_ros[robot]', as in docs/installing.md, A robot without torch."
     return [Line('packages', WRONG, told, advice)]
@@ -198,8 +199,7 @@ def _torch(machine: Machine) -> list[Line]:
         Line('torch', OK, f'{torch["version"]}, torchvision {vision["version"]}' if vision else str(torch['version']))
     ]
     if 'transformers' not in machine.found:
-        advice = 'Type: make ros (beside a sourced ROS) or make env, and activate what it made.'
-        lines.append(Line('transformers', WRONG, machine.failed.get('transformers', ''), advice))
+        lines.append(Line('transformers', WRONG, machine.failed.get('transformers', ''), MAKE_IT))
     if vision is None:
         advice = 'torchvision must be the one that was released with torch: pip install --upgrade torch torchvision'
         lines.append(Line('torchvision', WRONG, machine.failed.get('torchvision', ''), advice))

@@ -28,6 +28,9 @@ from mode_ros.control.workspace import Workspace
 # arm that heard nothing for so long stands at its last target, and sets off from there as from rest.
 MISSED_COMMANDS = 3
 
+# What keeps the policy from moving the robot, and not a person; a release looks past it.
+OF_THE_POLICY = ('paused', 'deadman', 'goal')
+
 
 class Controller:
     """The state between two control periods."""
@@ -139,8 +142,8 @@ class Controller:
     def release(self, now: int, wall: int | None = None) -> str:
         """Lets the policy move the robot again after a breach; '' or why not."""
         wall = now if wall is None else wall
-        passing = ('paused', 'deadman', 'goal')  # the goal's time begins anew
-        lasting = [p for p in self._problems(now, wall) if p.name not in passing]
+        # The goal's time begins anew.
+        lasting = [p for p in self._problems(now, wall) if p.name not in OF_THE_POLICY]
         if standing := self._stands(wall):
             return standing
         if unsettled := self._clock.unsettled(wall):
@@ -312,7 +315,7 @@ class Controller:
         return found + self.permission.unasked(wall)
 
     def _holds_only_the_policy(self, problem: Problem) -> bool:
-        return problem.name in ('paused', 'deadman', 'goal') or (problem.name == 'frozen' and not problem.latches)
+        return problem.name in OF_THE_POLICY or (problem.name == 'frozen' and not problem.latches)
 
     def _latch(self, problems: list[Problem], now: int) -> None:
         # A stopped robot that a person drives is stopped again by what would latch, and what does not stop a person.

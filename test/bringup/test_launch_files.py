@@ -124,4 +124,5 @@ def test_a_node_that_may_be_started_again_is_told_where_to_leave_that_it_was_sta
     for place in places:
         assert place.name == 'controller_node'
         place.parent.rmdir()  # it is there, and empty
+    assert made['environment']['policy_node'] == {}, 'what it starts would take itself for a second one'
     assert launch('policy.launch.py', contract='c', checkpoint='p')['environment']['controller_node'] == {}
